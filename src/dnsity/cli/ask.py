@@ -1,0 +1,44 @@
+"""`dnsity ask`: questions to a gist file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dnsity.cli.console import out, show_json
+from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.errors import BadInputError
+
+
+def command(
+    gist: Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")],
+    question: Annotated[list[str] | None, typer.Argument(help="What to ask.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Option("--question", "-q", help="Another question (repeatable).")
+    ] = None,
+    model: Model = "mini",
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.")] = 48,
+    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Answer questions from a gist, without the document."""
+    questions = [*(question or []), *(more or [])]
+    if not questions or not all(each.strip() for each in questions):
+        raise BadInputError('nothing to ask: give a question, for example "What is the passkey?"')
+    from dnsity.inference.generate import Sampling
+    from dnsity.inference.gist_cache import GistCache
+
+    sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
+    cache = GistCache.load(gist)
+    answers = load_model(model, device).ask(cache, questions, sampling)
+    if json:
+        show_json({"answers": [{**asdict(a), "answer": a.text} for a in answers]})
+        return
+    for answer in answers:
+        if len(answers) > 1:
+            out.print(f"[bold]{answer.question}[/bold]", markup=True, highlight=False)
+        out.print(answer.text, markup=False, highlight=False)

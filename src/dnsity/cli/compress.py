@@ -1,0 +1,80 @@
+"""`dnsity compress`: a text file to a gist file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dnsity.cli.console import human_bytes, out, progress_bar, read_text, show_json
+from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.errors import BadInputError
+
+
+def command(
+    document: Annotated[str, typer.Argument(help="UTF-8 text file; - for standard input.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Gist file [default: beside the input].")
+    ] = None,
+    model: Model = "mini",
+    gists: Annotated[
+        int | None, typer.Option(help="Gists per chunk [default: as trained].")
+    ] = None,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Compress a document into gist tokens and save them."""
+    text = read_text(document)
+    target = output if output is not None else _beside(document)
+    _require_writable(target)
+    loaded = load_model(model, device)
+    started = time.perf_counter()
+    with progress_bar("compressing") as progress:
+        gist = loaded.compress(text, gists=gists, progress=progress)
+    seconds = time.perf_counter() - started
+    gist.save(target)
+    info = gist.info
+    if json:
+        show_json(
+            {
+                "context_tokens": info.n_context,
+                "characters": info.characters,
+                "chunks": info.n_chunks,
+                "gist_tokens": info.n_gist,
+                "compression_ratio": gist.compression_ratio,
+                "gist_kv_bytes": gist.kv_bytes,
+                "full_kv_bytes": info.full_kv_bytes,
+                "seconds": seconds,
+                "path": str(target),
+            }
+        )
+        return
+    out.print(
+        f"{info.n_context:,} tokens -> {info.n_gist} gists ({gist.compression_ratio:.0f}x), "
+        f"KV {human_bytes(info.full_kv_bytes)} -> {human_bytes(gist.kv_bytes)}, {seconds:.2f} s"
+    )
+    if info.n_chunks > 1:
+        window = loaded.loaded.lm.spec.window_tokens
+        out.print(
+            f"longer than the window of {window:,} tokens: compressed in {info.n_chunks} chunks"
+        )
+    out.print(f"saved {target}")
+
+
+def _beside(document: str) -> Path:
+    if document == "-":
+        raise BadInputError("standard input has no name; say where to save with -o FILE")
+    return Path(document).with_suffix(".gist.safetensors")
+
+
+def _require_writable(target: Path) -> None:
+    """Fail before the work, not after it."""
+    if target.is_dir():
+        raise BadInputError(f"{target} is a directory; give a file name with -o")
+    if not target.parent.is_dir():
+        raise BadInputError(f"directory {target.parent} does not exist; create it first")
+    if not os.access(target.parent, os.W_OK):
+        raise BadInputError(f"no permission to write in {target.parent}; choose another with -o")

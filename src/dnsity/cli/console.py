@@ -1,0 +1,90 @@
+"""What all commands share: reading text, printing results, errors as one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dnsity.errors import BadInputError, DnsityError
+
+out = Console()
+err = Console(stderr=True)
+
+
+def read_text(source: str) -> str:
+    """Read a UTF-8 text file, or standard input for `-`.
+
+    Raises:
+        BadInputError: If it is missing, a directory, binary, or not UTF-8.
+    """
+    if source == "-":
+        data, name = sys.stdin.buffer.read(), "standard input"
+    else:
+        path, name = Path(source), source
+        if path.is_dir():
+            raise BadInputError(f"{name} is a directory; give a text file")
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise BadInputError(f"cannot read {name}: {error.strerror}") from error
+    if b"\0" in data:
+        raise BadInputError(f"{name} is a binary file (it holds NUL bytes); give UTF-8 text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"{name} is not UTF-8 (byte {error.start}); convert it, for example with "
+            f"iconv -f <its encoding> -t UTF-8"
+        ) from error
+
+
+def show_json(value: dict[str, Any]) -> None:
+    """Print one machine-readable object on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Any]:
+    """Show a bar on standard error; yields a function of (done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bars:
+        task = bars.add_task(what, total=None)
+
+        def update(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield update
+
+
+def human_bytes(count: float) -> str:
+    """Write a byte count for people."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def fail(error: BaseException) -> int:
+    """Print an error as one line on standard error and return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("stopped\n")
+        return 130
+    if isinstance(error, DnsityError):
+        message, code = str(error), error.exit_code
+    else:
+        message, code = f"{type(error).__name__}: {error} (a defect; please report it)", 1
+    sys.stderr.write("error: " + " ".join(message.split()) + "\n")
+    return code

@@ -1,0 +1,139 @@
+"""`dnsity demo`: real documents through the bundled model, next to its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import BaseModel, Field
+from rich.table import Table
+from rich.text import Text
+
+from dnsity.cli.console import human_bytes, out, progress_bar, read_text, show_json
+from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.config import Config, load
+
+if TYPE_CHECKING:
+    from dnsity.evaluation.method import Method
+    from dnsity.inference.loaded import LoadedModel
+
+METHODS = ("gist", "full", "rag", "none")
+HEADINGS = {"gist": "gist", "full": "full context", "rag": "RAG top-3", "none": "no context"}
+
+
+class DemoQuestion(Config):
+    """A question and the answer that counts as right."""
+
+    question: str
+    answer: str
+
+
+class DemoDocument(Config):
+    """A text file beside the list, and what to ask about it."""
+
+    document: str
+    questions: list[DemoQuestion] = Field(min_length=1)
+
+
+class Demo(BaseModel):
+    """`questions.yaml`."""
+
+    documents: list[DemoDocument] = Field(min_length=1)
+
+
+def command(
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder with questions.yaml [default: the bundled one].")
+    ] = None,
+    model: Model = "mini",
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Compress real documents and answer from the gists, beside full context, RAG and nothing."""
+    source = folder or Path(str(resources.files("dnsity.cli") / "demo_documents"))
+    demo = load(source / "questions.yaml", Demo)
+    loaded = load_model(model, device).loaded
+    _warm_up(loaded)
+    reports = []
+    for document in demo.documents:
+        report = _run(loaded, read_text(str(source / document.document)), document)
+        reports.append(report)
+        if not json:
+            _show(report)
+    if json:
+        show_json({"documents": reports})
+        return
+    right = {
+        m: sum(q["methods"][m]["right"] for r in reports for q in r["questions"]) for m in METHODS
+    }
+    total = sum(len(report["questions"]) for report in reports)
+    out.print("right: " + ", ".join(f"{HEADINGS[m]} {right[m]}/{total}" for m in METHODS))
+    out.print(f"documents and questions: {source}", highlight=False, soft_wrap=True)
+
+
+def _warm_up(loaded: LoadedModel) -> None:
+    """Let the first-call costs of the libraries fall on nobody."""
+    from dnsity.evaluation.methods import build
+
+    for name in METHODS:
+        method = build(name, loaded)
+        method.answer(method.ingest("One sentence stands here. " * 40), ["What?"])
+
+
+def _run(loaded: LoadedModel, text: str, document: DemoDocument) -> dict[str, Any]:
+    """Ask every method every question, one at a time."""
+    from dnsity.evaluation.methods import build
+    from dnsity.evaluation.metrics import exact
+
+    methods: Sequence[Method] = [build(name, loaded) for name in METHODS]
+    with progress_bar(f"reading {document.document}") as progress:
+        ingested = []
+        for number, method in enumerate(methods):
+            ingested.append(method.ingest(text))
+            progress(number + 1, len(methods))
+    gist = ingested[0].handle
+    questions = []
+    for item in document.questions:
+        answers = {}
+        for method, held in zip(methods, ingested, strict=True):
+            answer = method.answer(held, [item.question])[0]
+            answers[method.name] = {
+                "answer": answer.text,
+                "right": exact(answer.text, item.answer),
+                "ttft_s": answer.ttft_s,
+            }
+        questions.append({"question": item.question, "gold": item.answer, "methods": answers})
+    return {
+        "document": document.document,
+        "context_tokens": gist.info.n_context,
+        "gist_tokens": gist.info.n_gist,
+        "compression_ratio": gist.compression_ratio,
+        "full_kv_bytes": gist.info.full_kv_bytes,
+        "gist_kv_bytes": gist.kv_bytes,
+        "compress_s": ingested[0].seconds,
+        "questions": questions,
+    }
+
+
+def _show(report: dict[str, Any]) -> None:
+    out.print(
+        f"\n[bold]{report['document']}[/bold]: {report['context_tokens']:,} tokens -> "
+        f"{report['gist_tokens']} gists ({report['compression_ratio']:.0f}x), keys and values "
+        f"{human_bytes(report['full_kv_bytes'])} -> {human_bytes(report['gist_kv_bytes'])}, "
+        f"compressed in {report['compress_s']:.2f} s",
+        highlight=False,
+    )
+    table = Table("question", *(HEADINGS[name] for name in METHODS), show_lines=True)
+    for row in report["questions"]:
+        cells = [Text(row["question"])]
+        for name in METHODS:
+            answer = row["methods"][name]
+            mark = Text("right " if answer["right"] else "wrong ")
+            mark.stylize("green" if answer["right"] else "red")
+            shown = answer["answer"].replace("\n", " ")[:24] or "(nothing)"
+            cells.append(mark + Text(f"{shown}\n{1000 * answer['ttft_s']:.0f} ms"))
+        table.add_row(*cells)
+    out.print(table)

@@ -1,0 +1,43 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dnsity.inference.gist_model import GistModel
+
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="'mini' (bundled), a directory, or a hub id.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, mps.")]
+ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file of the run.")]
+OutputDir = Annotated[Path, typer.Option("--output-dir", help="Where results go.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a setting: training.seed=1 (repeatable)."),
+]
+
+
+def load_model(name: str, device: str) -> GistModel:
+    """Load a gist model, quietly.
+
+    Raises:
+        BadInputError: If the model or the device does not exist.
+    """
+    import torch
+    from transformers.utils import logging
+
+    from dnsity.errors import BadInputError
+    from dnsity.inference.gist_model import GistModel
+
+    logging.disable_progress_bar()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(f"no device {device!r} on this machine; use --device cpu") from error
+    return GistModel.from_pretrained(name, device=device)

@@ -1,0 +1,130 @@
+"""YAML files to typed models, dotted overrides, and the manifest written beside every output."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dnsity.errors import BadInputError
+
+
+class Config(BaseModel):
+    """Base of all configuration: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; refuse them instead."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        doubled = {key for key in keys if keys.count(key) > 1}
+        if doubled:
+            raise BadInputError(f"key {sorted(doubled)[0]!r} occurs twice{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
+def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> ConfigT:
+    """Read a YAML file into a model.
+
+    Args:
+        path: The file.
+        model: What it must describe.
+        overrides: `a.b=value` each; the value is read as YAML.
+
+    Raises:
+        BadInputError: If the file is missing, is not YAML, or does not fit the model.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - safe
+    except OSError as error:
+        raise BadInputError(f"cannot read config {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise BadInputError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise BadInputError(
+            f"{path} must hold a mapping of settings, found {type(values).__name__}"
+        )
+    for override in overrides:
+        _set(values, override)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInputError(
+            f"{path}: {where}: {first['msg']} (found {first['input']!r})"
+        ) from error
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    """Apply one `a.b=value`."""
+    dotted, equals, value = override.partition("=")
+    *parents, last = dotted.strip().split(".")
+    if not equals or not last:
+        raise BadInputError(f"--set needs key=value, for example training.seed=1, got {override!r}")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise BadInputError(f"--set {override!r}: {parent!r} is a single value, it has no keys")
+    values[last] = yaml.safe_load(value)
+
+
+def manifest(config: BaseModel, seed: int) -> dict[str, Any]:
+    """Describe a run so that its numbers can be traced: code, versions, hardware, seed."""
+    packages = ("dnsity", "torch", "transformers", "peft", "tokenizers", "safetensors")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+        "python": sys.version.split()[0],
+        "versions": {name: _version(name) for name in packages},
+        "hardware": {"machine": platform.machine(), "cpu": _cpu(), "cores": os.cpu_count()},
+        "seed": seed,
+        "config": config.model_dump(mode="json"),
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")

@@ -1,0 +1,1 @@
+"""Training and test material: documents with questions whose answers they contain."""

@@ -1,0 +1,73 @@
+"""Text to token ids, such that user text can never become a control token.
+
+Segments (document, question, answer) are always encoded apart and joined as ids, and the encoder
+knows no added tokens: `<GIST_0>`, `<|im_end|>` or `</s>` in a document are just characters.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from dnsity.errors import BadInputError, UnsupportedModelError
+
+
+class TextEncoder:
+    """Encode plain text with a HuggingFace tokenizer's own pipeline, added tokens left out.
+
+    A private copy of the backend is used, so threads share no mutable tokenizer state
+    (`split_special_tokens=True` races between threads, transformers #47085).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        """Copy the tokenizer's backend.
+
+        Raises:
+            UnsupportedModelError: If the tokenizer is not a fast one, or has no end token.
+        """
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is None or tokenizer.eos_token_id is None:
+            raise UnsupportedModelError(
+                f"{type(tokenizer).__name__} has no tokenizers backend or no end-of-sequence "
+                "token; use a model with a tokenizer.json and an eos_token"
+            )
+        pipeline: dict[str, Any] = json.loads(backend.to_str())
+        pipeline.update(added_tokens=[], post_processor=None, truncation=None, padding=None)
+        self._plain = Tokenizer.from_str(json.dumps(pipeline))
+        self.tokenizer = tokenizer
+        self.eos_id = int(tokenizer.eos_token_id)
+        self._control_ids = frozenset(tokenizer.all_special_ids)
+        with_special = tokenizer("", add_special_tokens=True)["input_ids"]
+        bos = tokenizer.bos_token_id
+        self.start_ids: list[int] = [bos] if bos is not None and bos in with_special else []
+        """What stands before a document: the beginning-of-sequence token, if the model uses one."""
+
+    def encode(self, text: str) -> list[int]:
+        """Encode text as nothing but text.
+
+        Raises:
+            BadInputError: If the text holds a lone surrogate, which no encoding can express.
+        """
+        try:
+            ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+        except (TypeError, UnicodeEncodeError) as error:
+            raise BadInputError(lone_surrogate_message(text)) from error
+        if not self._control_ids.isdisjoint(ids):
+            raise BadInputError("the text encodes to a control token of this model; remove it")
+        return ids
+
+    def decode(self, ids: list[int]) -> str:
+        """Turn answer ids into text, control tokens left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def lone_surrogate_message(text: str) -> str:
+    """Say where a lone surrogate stands."""
+    position = next((i for i, c in enumerate(text) if 0xD800 <= ord(c) <= 0xDFFF), None)
+    return (
+        f"the text holds a lone surrogate at character {position}, which is not valid Unicode; "
+        "decode the source with the right encoding or remove it"
+    )

@@ -1,0 +1,155 @@
+"""Needles: single sentences worth remembering, each with the ways to ask for what it says.
+
+A model must not pass by learning "repeat the only odd number": so facts come in sets that share
+their attribute, their entity or half of the entity's name, and the question tells them apart.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from dnsity.data import wording_en, wording_ko
+from dnsity.data.example import Language
+from dnsity.data.wording import Kind, Wording
+
+_WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
+# How a further fact of a set relates to an earlier one; what is left over is a fresh fact.
+_SAME_ENTITY, _SAME_KIND = 0.3, 0.4
+_TRIES_PER_FACT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A sentence to hide in a text.
+
+    Attributes:
+        sentence: What is hidden.
+        questions: Wordings of one and the same question.
+        answer: The shortest span of the sentence that answers it.
+        kind: ``"passkey"`` or ``"fact:"`` and the attribute.
+        entity: What the fact is about, without an article; empty for a passkey.
+    """
+
+    sentence: str
+    questions: tuple[str, ...]
+    answer: str
+    kind: str
+    entity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    """An entity by its parts, so that near-namesakes can be made."""
+
+    group: str
+    stem: str
+    sort: str
+
+
+def passkey(rng: random.Random, language: Language, digits: int = 5) -> Needle:
+    """Draws a passkey that belongs to nothing in particular.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of sentence and questions.
+        digits: How many digits it has; the first is never 0.
+
+    Returns:
+        A needle whose questions use the noun of its sentence.
+
+    Raises:
+        ValueError: If `digits` is below 1.
+    """
+    if digits < 1:
+        raise ValueError(f"a passkey needs at least one digit, got {digits}")
+    wording = _WORDINGS[language]
+    value = str(rng.randrange(10 ** (digits - 1), 10**digits))
+    noun = rng.choice(wording.passkeys.nouns)
+    sentence = wording.fill(rng.choice(wording.passkeys.sentences), n=noun, v=value)
+    questions = tuple(wording.fill(question, n=noun) for question in wording.passkeys.questions)
+    return Needle(sentence, questions, value, "passkey")
+
+
+def fact(rng: random.Random, language: Language) -> Needle:
+    """Draws one fact about a named entity."""
+    wording = _WORDINGS[language]
+    kind = rng.choice(wording.kinds)
+    return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
+
+
+def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
+    """Draws facts that are easily mistaken for one another, yet never contradict or coincide.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of sentences and questions.
+        count: How many facts.
+
+    Returns:
+        Needles in the order drawn. No two have the same entity and attribute, and no answer
+        occurs in the sentence of another.
+
+    Raises:
+        ValueError: If so many distinct facts could not be found.
+    """
+    wording = _WORDINGS[language]
+    found: list[Needle] = []
+    drawn: list[tuple[Kind, _Entity]] = []
+    for _ in range(_TRIES_PER_FACT * count):
+        if len(found) == count:
+            break
+        kind, entity = _related(rng, wording, drawn)
+        needle = _state(rng, wording, kind, entity)
+        if not any(_clash(needle, other) for other in found):
+            found.append(needle)
+            drawn.append((kind, entity))
+    if len(found) < count:
+        raise ValueError(f"could find only {len(found)} distinct facts, not {count}")
+    return found
+
+
+def _clash(one: Needle, two: Needle) -> bool:
+    """Whether two facts could not stand in one text without confusing their answers."""
+    same = one.entity == two.entity and one.kind == two.kind
+    return same or one.answer in two.sentence or two.answer in one.sentence
+
+
+def _related(
+    rng: random.Random, wording: Wording, drawn: list[tuple[Kind, _Entity]]
+) -> tuple[Kind, _Entity]:
+    """Draws what the next fact is about, mostly close to a fact drawn before."""
+    relation = rng.random()
+    if drawn and relation < _SAME_ENTITY:
+        entity = rng.choice(drawn)[1]
+        return rng.choice([kind for kind in wording.kinds if entity.group in kind.groups]), entity
+    if drawn and relation < _SAME_ENTITY + _SAME_KIND:
+        kind, entity = rng.choice(drawn)
+        return kind, _namesake(rng, wording, kind, entity)
+    kind = rng.choice(wording.kinds)
+    return kind, _entity(rng, wording, rng.choice(kind.groups))
+
+
+def _entity(rng: random.Random, wording: Wording, group: str) -> _Entity:
+    return _Entity(group, wording.groups[group].stem(rng), rng.choice(wording.groups[group].sorts))
+
+
+def _namesake(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> _Entity:
+    """Draws another entity that may share one half of its name with the given one."""
+    other = _entity(rng, wording, entity.group)
+    half = rng.randrange(3)
+    if half == 0:
+        return _Entity(entity.group, entity.stem, other.sort)
+    if half == 1:
+        return _Entity(entity.group, other.stem, entity.sort)
+    return _entity(rng, wording, rng.choice(kind.groups))
+
+
+def _state(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> Needle:
+    """Puts one attribute of one entity into words."""
+    name = wording.groups[entity.group].pattern.format(stem=entity.stem, sort=entity.sort)
+    value = kind.value(rng)
+    sentence = wording.fill(rng.choice(kind.sentences), e=name, v=value.shown)
+    questions = tuple(wording.fill(question, e=name) for question in kind.questions)
+    bare_name = f"{entity.stem} {entity.sort}"
+    return Needle(sentence, questions, value.answer, f"fact:{kind.name}", bare_name)

@@ -1,0 +1,60 @@
+"""The shape in which a language describes the facts it can state.
+
+The wordings themselves are data, one file per language; what draws from them is in `needles`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A drawn value: as the sentence shows it, and the shortest span of it that answers."""
+
+    shown: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entities of one nature, each named by a stem and a sort ("Halden" + "Public Library").
+
+    Two parts, so that entities which differ in only one of them can be made on purpose.
+    """
+
+    pattern: str
+    sorts: Sequence[str]
+    stem: Callable[[random.Random], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One attribute an entity may have, with the ways to state it and to ask for it."""
+
+    name: str
+    groups: Sequence[str]
+    value: Callable[[random.Random], Value]
+    sentences: Sequence[str]
+    questions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PasskeyWording:
+    """The ways to state an un-named passkey and to ask for it; `{n}` is the noun used."""
+
+    nouns: Sequence[str]
+    sentences: Sequence[str]
+    questions: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """Everything one language brings: `fill` also sees to its grammar."""
+
+    groups: Mapping[str, Group]
+    kinds: Sequence[Kind]
+    passkeys: PasskeyWording
+    fill: Callable[..., str]

@@ -1,0 +1,31 @@
+"""The errors users meet. Each message says what was found, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class DnsityError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class BadInputError(DnsityError, ValueError):
+    """The text, path, option or configuration given by the user cannot be used."""
+
+    exit_code = 2
+
+
+class UnsupportedModelError(BadInputError):
+    """The base model's architecture cannot hold gists safely; the reason is in the message."""
+
+
+class GistMismatchError(DnsityError):
+    """A gist file was made by another model, adapter or tokenizer."""
+
+    exit_code = 3
+
+
+class DamagedFileError(DnsityError):
+    """A gist file is truncated, altered or otherwise not what was written."""
+
+    exit_code = 4

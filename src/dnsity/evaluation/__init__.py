@@ -1,0 +1,1 @@
+"""Evaluation: tasks x methods, the gist being one method among its controls."""

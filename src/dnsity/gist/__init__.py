@@ -1,0 +1,1 @@
+"""Pure index logic: where documents, gists and questions stand and who sees whom."""

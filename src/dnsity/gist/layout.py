@@ -1,0 +1,104 @@
+"""Where every token of a compressed document stands: segments, slots and positions.
+
+The order of tokens is always chunk by chunk, each document chunk followed by its gists, and the
+questions last. Positions are those of the stored cache: gists of chunk j take j*G .. j*G+G-1,
+their document chunk the N positions before that (negative for the first chunk), and a question
+starts right after the last gist:
+
+    token      d1 d2 d3 | G1 G2 | d4 d5 d6 | G3 G4 | q1 q2
+    position   -3 -2 -1 |  0  1 | -1  0  1 |  2  3 |  4  5
+
+RoPE is relative, so to the model nothing is lost, and the gists are an ordinary prefix at 0..G-1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from dnsity.errors import BadInputError
+from dnsity.gist.spec import Chunking, Placement
+
+Kind = Literal["document", "gist", "question"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of tokens of one kind; `index` counts chunks or questions, `position` is token 0's."""
+
+    kind: Kind
+    index: int
+    start: int
+    length: int
+    position: int
+
+    @property
+    def stop(self) -> int:
+        """One past the last token of the segment."""
+        return self.start + self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Counts of tokens from which all index logic follows.
+
+    Attributes:
+        chunks: Document tokens of each chunk.
+        gists: Gist tokens per chunk.
+        questions: Tokens of each question (with its answer, in training). Several questions stand
+            behind one document and do not see each other.
+
+    Raises:
+        BadInputError: If a count is below one.
+    """
+
+    chunks: tuple[int, ...]
+    gists: int
+    questions: tuple[int, ...] = ()
+    placement: Placement = "append"
+    chunking: Chunking = "independent"
+
+    def __post_init__(self) -> None:
+        """Check the counts."""
+        if not self.chunks or min(*self.chunks, self.gists, *self.questions) < 1:
+            raise BadInputError(
+                f"a layout needs one token or more in every chunk, gist group and question: {self}"
+            )
+
+    @property
+    def total_gists(self) -> int:
+        """Slots that stay in the cache."""
+        return self.gists * len(self.chunks)
+
+    def segments(self) -> list[Segment]:
+        """All segments in token order."""
+        found: list[Segment] = []
+        start = 0
+        for chunk, length in enumerate(self.chunks):
+            first_gist = chunk * self.gists
+            found.append(Segment("document", chunk, start, length, first_gist - length))
+            found.append(Segment("gist", chunk, start + length, self.gists, first_gist))
+            start += length + self.gists
+        for question, length in enumerate(self.questions):
+            found.append(Segment("question", question, start, length, self.total_gists))
+            start += length
+        return found
+
+    def positions(self) -> list[int]:
+        """Position of every token, in token order."""
+        return [s.position + offset for s in self.segments() for offset in range(s.length)]
+
+
+def split_evenly(tokens: int, parts: int) -> list[tuple[int, int]]:
+    """Cut `tokens` into `parts` neighbouring (start, stop) spans, of equal length within one.
+
+    With fewer tokens than parts some spans are empty, and still nothing is lost.
+    """
+    borders = [tokens * part // parts for part in range(parts + 1)]
+    return list(pairwise(borders))
+
+
+def split_to_window(tokens: int, window: int) -> list[tuple[int, int]]:
+    """Cut a document into the fewest equal spans that fit the window; nothing is dropped."""
+    return split_evenly(tokens, max(1, -(-tokens // window)))

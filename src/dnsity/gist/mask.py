@@ -1,0 +1,73 @@
+"""Who may see whom: the one definition of the attention bottleneck.
+
+Document tokens see earlier tokens of their chunk, gists see the document (all of their chunk, or
+only their span), and a question sees gists and itself, never the document:
+
+              append                      spread
+         d1 d2 G1 G2 q1              d1 d2 G1 G2 q1
+     d1   x  .  .  .  .          d1   x  .  .  .  .
+     d2   x  x  .  .  .          d2   x  x  .  .  .
+     G1   x  x  x  .  .          G1   x  .  x  .  .
+     G2   x  x  x  x  .          G2   .  x  x  x  .
+     q1   .  .  x  x  x          q1   .  .  x  x  x
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from dnsity.gist.layout import Layout, Segment, split_evenly
+from dnsity.gist.spec import Placement
+
+
+def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
+    """Say for every token (row) which tokens (columns) it may see.
+
+    Args:
+        layout: The tokens.
+        window: Sliding window in positions, for sliding-attention layers: a key further than
+            `window - 1` positions behind its query is hidden as well.
+
+    Returns:
+        True where attention is allowed.
+    """
+    segments = layout.segments()
+    total = segments[-1].stop
+    seen = torch.zeros(total, total, dtype=torch.bool)
+    for query in segments:
+        for key in segments:
+            if _sees(query, key, layout):
+                seen[query.start : query.stop, key.start : key.stop] = True
+        if query.kind == "gist":
+            document = next(s for s in segments if s.kind == "document" and s.index == query.index)
+            seen[query.start : query.stop, document.start : document.stop] = gist_sees_document(
+                layout.gists, document.length, layout.placement
+            )
+    seen &= torch.ones(total, total, dtype=torch.bool).tril()
+    if window is not None:
+        position = torch.tensor(layout.positions())
+        seen &= position[:, None] - position[None, :] < window
+    return seen
+
+
+def gist_sees_document(
+    gists: int, document_tokens: int, placement: Placement
+) -> Bool[Tensor, "G T"]:
+    """Say which tokens of its chunk each gist (row) reads."""
+    if placement == "append":
+        return torch.ones(gists, document_tokens, dtype=torch.bool)
+    seen = torch.zeros(gists, document_tokens, dtype=torch.bool)
+    for gist, (start, stop) in enumerate(split_evenly(document_tokens, gists)):
+        seen[gist, start:stop] = True
+    return seen
+
+
+def _sees(query: Segment, key: Segment, layout: Layout) -> bool:
+    """Whole-segment rule; causality, spans and windows are cut out afterwards."""
+    if query.kind == "question":
+        return key.kind == "gist" or (key.kind == "question" and key.index == query.index)
+    if key.kind == "gist" and key.index < query.index:
+        return layout.chunking == "carry"
+    return key.kind != "question" and key.index == query.index

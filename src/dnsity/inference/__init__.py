@@ -1,0 +1,1 @@
+"""Compress text, keep the result as a file, ask it questions."""

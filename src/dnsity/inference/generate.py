@@ -1,0 +1,199 @@
+"""Answers from a prefix: gists, a document read in full, or nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+import torch
+from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+
+from dnsity.data.collate import left_pad, question_ids
+from dnsity.errors import BadInputError
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model import backbone
+from dnsity.model.gist_lm import select
+from dnsity.shapes import KeyValues
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        question: As asked.
+        text: The answer.
+        ttft_s: Seconds from the call to the first token (of the whole batch).
+        seconds: Seconds for the whole call.
+        new_tokens: Tokens generated, the end token not counted.
+    """
+
+    question: str
+    text: str
+    ttft_s: float
+    seconds: float
+    new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen; temperature 0 is greedy."""
+
+    max_new_tokens: int = 48
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            BadInputError: If a value is out of range.
+        """
+        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+            raise BadInputError(
+                f"needs max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1, got {self}"
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return `generate`'s arguments."""
+        if self.temperature == 0:
+            return {"do_sample": False, "max_new_tokens": self.max_new_tokens}
+        return {
+            "do_sample": True,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_new_tokens": self.max_new_tokens,
+        }
+
+
+GREEDY = Sampling()
+
+
+class _FirstToken(StoppingCriteria):
+    """Never stops anything; notes when the first token is there."""
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        if self.at is None:
+            self.at = time.perf_counter()
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+
+@torch.inference_mode()
+def answer(
+    loaded: LoadedModel,
+    prefix: KeyValues | None,
+    questions: Sequence[str],
+    sampling: Sampling = GREEDY,
+) -> list[Answer]:
+    """Answer a batch of questions behind one prefix; the prefix is never written to.
+
+    Args:
+        loaded: Model and tokenizer.
+        prefix: Keys and values `[1, K, G, D]` per layer; None for no document.
+        questions: At least one, none empty.
+        sampling: How to choose tokens.
+
+    Returns:
+        One answer per question, in order.
+
+    Raises:
+        BadInputError: If a question is empty or does not fit the model's window.
+    """
+    started = time.perf_counter()
+    first = _FirstToken()
+    arguments = _arguments(loaded, prefix, questions, sampling)
+    if sampling.seed is not None:
+        torch.manual_seed(sampling.seed)
+    with loaded.lm.answering():
+        output = loaded.lm.base.generate(
+            **arguments, stopping_criteria=StoppingCriteriaList([first])
+        )
+    seconds = time.perf_counter() - started
+    answers = []
+    for question, row in zip(questions, output[:, arguments["input_ids"].shape[1] :], strict=True):
+        ids = row.tolist()
+        if loaded.encoder.eos_id in ids:
+            ids = ids[: ids.index(loaded.encoder.eos_id)]
+        text = loaded.encoder.decode(ids).strip()
+        ttft = (first.at or time.perf_counter()) - started
+        answers.append(Answer(question, text, ttft, seconds, len(ids)))
+    return answers
+
+
+def stream(
+    loaded: LoadedModel,
+    prefix: KeyValues | None,
+    question: str,
+    sampling: Sampling = GREEDY,
+) -> Iterator[str]:
+    """Yield the answer to one question piece by piece; same tokens as `answer`.
+
+    Raises:
+        BadInputError: As `answer`, before the first piece.
+    """
+    arguments = _arguments(loaded, prefix, [question], sampling)
+    pieces = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with torch.inference_mode(), loaded.lm.answering():
+                if sampling.seed is not None:
+                    torch.manual_seed(sampling.seed)
+                loaded.lm.base.generate(**arguments, streamer=pieces)
+        except BaseException as error:  # handed to the consumer, who else would wait forever
+            failed.append(error)
+            pieces.end()
+
+    worker = Thread(target=run, daemon=True)
+    worker.start()
+    started = False
+    for piece in pieces:
+        text = piece if started else piece.lstrip()
+        started = started or bool(text)
+        if text:
+            yield text
+    worker.join()
+    if failed:
+        raise failed[0]
+
+
+def _arguments(
+    loaded: LoadedModel, prefix: KeyValues | None, questions: Sequence[str], sampling: Sampling
+) -> dict[str, Any]:
+    """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
+    if not questions or not all(question.strip() for question in questions):
+        raise BadInputError("a question is empty; ask something")
+    template = loaded.lm.spec.question_template
+    rows = [question_ids(loaded.encoder, template, question) for question in questions]
+    if prefix is None:
+        rows = [loaded.encoder.start_ids + row for row in rows]
+    input_ids, mask = left_pad(rows, loaded.encoder.eos_id)
+    slots = 0 if prefix is None else prefix[0][0].shape[-2]
+    longest = slots + input_ids.shape[1] + sampling.max_new_tokens
+    if longest > loaded.max_positions:
+        raise BadInputError(
+            f"{slots} slots, a question of {input_ids.shape[1]} tokens and up to "
+            f"{sampling.max_new_tokens} new ones make {longest}, this model takes "
+            f"{loaded.max_positions}; shorten the question or the document"
+        )
+    arguments: dict[str, Any] = {
+        "input_ids": input_ids.to(loaded.device),
+        "attention_mask": torch.cat(
+            [torch.ones(len(rows), slots, dtype=torch.bool), mask], dim=1
+        ).to(loaded.device),
+        "pad_token_id": loaded.encoder.eos_id,
+        "eos_token_id": loaded.encoder.eos_id,
+        **sampling.arguments(),
+    }
+    if prefix is not None:
+        repeated = select(prefix, torch.zeros(len(rows), dtype=torch.long, device=loaded.device))
+        arguments["past_key_values"] = backbone.growing_cache(loaded.lm.base, repeated)
+    return arguments

@@ -1,0 +1,87 @@
+"""A compressed document in memory: keys and values of its gists, and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from dnsity.config import Config
+from dnsity.shapes import KeyValues
+
+
+class GistInfo(Config):
+    """What a gist file says about itself; never any text of the document.
+
+    Attributes:
+        n_context: Document tokens compressed.
+        n_gist: Gist slots, over all chunks.
+        n_chunks: Chunks the document was cut into.
+        characters: Characters of the document.
+        full_kv_bytes: What the document's own keys and values would take in the same type.
+        model: Name of the gist model.
+        base: Type, compute type, quantisation and rotary embedding of the base model.
+        fingerprints: What must match when the gist is used (`checkpoint.fingerprints`).
+    """
+
+    n_context: int = Field(ge=1)
+    n_gist: int = Field(ge=1)
+    n_chunks: int = Field(ge=1)
+    characters: int = Field(ge=0)
+    full_kv_bytes: int = Field(ge=0)
+    model: str
+    base: dict[str, Any]
+    fingerprints: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GistCache:
+    """One compressed document. Its tensors are never written to.
+
+    Attributes:
+        layers: Per layer keys and values `[1, K, G, D]`.
+        info: Where they come from.
+    """
+
+    layers: KeyValues
+    info: GistInfo
+
+    @property
+    def compression_ratio(self) -> float:
+        """Context tokens per gist slot."""
+        return self.info.n_context / self.info.n_gist
+
+    @property
+    def kv_bytes(self) -> int:
+        """Size of the keys and values."""
+        return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> GistCache:
+        """Copy to a device and type; the same object if nothing changes."""
+        moved = tuple((k.to(device, dtype), v.to(device, dtype)) for k, v in self.layers)
+        return GistCache(moved, self.info)
+
+    def save(self, path: str | Path) -> Path:
+        """Write `*.gist.safetensors`: atomic, deterministic, readable by the owner only.
+
+        Raises:
+            BadInputError: If the path cannot be written.
+        """
+        from dnsity.inference import store
+
+        return store.save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> GistCache:
+        """Read and verify a gist file.
+
+        Raises:
+            BadInputError: If there is no such file.
+            DamagedFileError: If it is not what was written.
+        """
+        from dnsity.inference import store
+
+        return store.load(Path(path))

@@ -1,0 +1,130 @@
+"""`GistModel`: text in, text out. The interface most people use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+import torch
+
+from dnsity.inference import compress as _compress
+from dnsity.inference import generate as _generate
+from dnsity.inference.compress import Progress
+from dnsity.inference.generate import GREEDY, Answer, Sampling
+from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model import checkpoint
+
+
+class GistModel:
+    """A model that compresses documents into gists and answers from them.
+
+    >>> model = GistModel.from_pretrained("mini")
+    >>> gist = model.compress(text)
+    >>> gist.save("handbook.gist.safetensors")
+    >>> model.ask(gist, "What is the passkey?").text
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        """Wrap a model in memory; most people call `from_pretrained`."""
+        self.loaded = loaded
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> GistModel:
+        """Load a gist model.
+
+        Args:
+            name: `mini` (bundled), a directory written by `dnsity train`, or a hub id.
+            device: Where to run.
+            dtype: Compute type.
+
+        Raises:
+            BadInputError: If there is no such model.
+            UnsupportedModelError: If its base cannot hold gists.
+        """
+        lm, tokenizer, base = checkpoint.load(str(name), device=device, dtype=dtype)
+        return cls(LoadedModel(lm, tokenizer, str(name), base))
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write model, tokenizer and card; `from_pretrained` reads them back."""
+        checkpoint.save(
+            self.loaded.lm,
+            self.loaded.tokenizer,
+            Path(directory),
+            base_name=self.loaded.base_name,
+            card=checkpoint.read_card(self.loaded.name),
+        )
+
+    def push_to_hub(self, repository: str, *, private: bool = True) -> str:
+        """Upload model and card to a hub repository; returns its address."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+        address = api.create_repo(repository, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as directory:
+            self.save_pretrained(directory)
+            api.upload_folder(repo_id=repository, folder_path=directory)
+        return str(address)
+
+    @overload
+    def compress(
+        self, text: str, *, gists: int | None = None, progress: Progress | None = None
+    ) -> GistCache: ...
+    @overload
+    def compress(
+        self, text: Sequence[str], *, gists: int | None = None, progress: Progress | None = None
+    ) -> list[GistCache]: ...
+    def compress(
+        self,
+        text: str | Sequence[str],
+        *,
+        gists: int | None = None,
+        progress: Progress | None = None,
+    ) -> GistCache | list[GistCache]:
+        """Compress a document, or several in batches.
+
+        A document longer than the model's window is cut into equal chunks whose gists are joined.
+
+        Args:
+            text: A document or a list of documents.
+            gists: Gists per chunk, at most as many as trained.
+            progress: Called with chunks done and chunks in all.
+
+        Raises:
+            BadInputError: If a document is empty, too short, too long or not valid Unicode.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        caches = _compress.compress(self.loaded, texts, gists=gists, progress=progress)
+        return caches[0] if isinstance(text, str) else caches
+
+    @overload
+    def ask(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Answer: ...
+    @overload
+    def ask(
+        self, gist: GistCache, question: Sequence[str], sampling: Sampling = GREEDY
+    ) -> list[Answer]: ...
+    def ask(
+        self, gist: GistCache, question: str | Sequence[str], sampling: Sampling = GREEDY
+    ) -> Answer | list[Answer]:
+        """Answer one question, or a list of them in one batch, from the gist alone.
+
+        Raises:
+            BadInputError: If a question is empty or too long.
+            GistMismatchError: If another model made the gist.
+        """
+        questions = [question] if isinstance(question, str) else list(question)
+        answers = _generate.answer(self.loaded, self._prefix(gist).layers, questions, sampling)
+        return answers[0] if isinstance(question, str) else answers
+
+    def stream(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Iterator[str]:
+        """Yield the answer piece by piece; the same text as `ask`."""
+        return _generate.stream(self.loaded, self._prefix(gist).layers, question, sampling)
+
+    def _prefix(self, gist: GistCache) -> GistCache:
+        self.loaded.require_own(gist)
+        return gist.to(self.loaded.device, self.loaded.lm.base.dtype)

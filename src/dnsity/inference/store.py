@@ -1,0 +1,198 @@
+"""The gist file: one safetensors file that is refused unless it is exactly what was written.
+
+    k.00 v.00 k.01 v.01 ...   [K, G, D], one pair per layer (k and v may differ in D)
+    metadata "gist"           canonical JSON: format version, GistInfo, SHA-256 of the tensors
+
+Exactly one metadata entry: with several, the library writes them in varying order and equal
+contents get different bytes. The library itself has no checksum, so this file carries its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as parse
+from safetensors.torch import save as serialise
+from torch import Tensor
+
+from dnsity.errors import BadInputError, DamagedFileError
+from dnsity.inference.gist_cache import GistCache, GistInfo
+
+FORMAT_VERSION = 1
+SUFFIX = ".gist.safetensors"
+MAX_HEADER_BYTES = 256 * 1024
+MAX_FILE_BYTES = 8 * 1024**3
+DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16})
+
+
+def save(gist: GistCache, path: Path) -> Path:
+    """Write a gist file: a temporary file beside it, then one rename.
+
+    Args:
+        gist: What to write.
+        path: Target; its directory must exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        BadInputError: If the target cannot be written; an existing file is left as it was.
+    """
+    tensors: dict[str, Tensor] = {}
+    for index, (keys, values) in enumerate(gist.layers):
+        tensors[f"k.{index:02d}"] = keys[0].detach().cpu().contiguous()
+        tensors[f"v.{index:02d}"] = values[0].detach().cpu().contiguous()
+    description = {
+        "format_version": FORMAT_VERSION,
+        "kind": "gist",
+        "position_scheme": "negative_origin",
+        "truncated": False,
+        "tensor_sha256": tensor_digest(tensors),
+        **gist.info.model_dump(mode="json"),
+    }
+    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    _write_whole(path, serialise(tensors, metadata={"gist": canonical}))
+    return path
+
+
+def load(path: Path) -> GistCache:
+    """Read a gist file and verify everything that can be known without the model.
+
+    Raises:
+        BadInputError: If it is missing or unreadable, or not a file.
+        DamagedFileError: If it is not a gist file, is truncated or altered, or is newer than this
+            version.
+    """
+    data = _read(path)
+    description = _description(path, data)
+    try:
+        tensors = parse(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise _damaged(path, str(error)) from error
+    expected = description.pop("tensor_sha256", None)
+    for key in ("format_version", "kind", "position_scheme", "truncated"):
+        description.pop(key, None)
+    try:
+        info = GistInfo.model_validate(description)
+    except ValidationError as error:
+        raise _damaged(path, "its description is incomplete") from error
+    layers = _layers(path, tensors, info)
+    if tensor_digest(tensors) != expected:
+        raise _damaged(path, "the checksum of its tensors does not match")
+    if not all(bool(torch.isfinite(t).all()) for layer in layers for t in layer):
+        raise _damaged(path, "it holds NaN or infinite values")
+    return GistCache(layers, info)
+
+
+def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hash names, types, shapes and bytes in fixed order."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}|{tensor.dtype}|{list(tensor.shape)}|".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise BadInputError(f"{path} is a directory; give a *{SUFFIX} file")
+    try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise _damaged(path, f"it has {size} bytes, more than any gist")
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _description(path: Path, data: bytes) -> dict[str, Any]:
+    """Check the header with our own limits before the library parses it."""
+    if len(data) < 8:
+        raise _damaged(path, "it is too short")
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > MAX_HEADER_BYTES or 8 + length > len(data):
+        raise _damaged(path, "its header is truncated or too long")
+    try:
+        header = json.loads(data[8 : 8 + length])
+        metadata = header["__metadata__"]
+        description = json.loads(metadata["gist"])
+        version = description["format_version"]
+        whole = list(metadata) == ["gist"] and description["kind"] == "gist"
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, "it has no gist description") from error
+    if not whole or not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _damaged(path, "its description is not that of a gist")
+    if version > FORMAT_VERSION:
+        raise DamagedFileError(
+            f"{path} has format version {version}, this dnsity reads up to {FORMAT_VERSION}; "
+            "upgrade dnsity"
+        )
+    return dict(description)
+
+
+def _layers(
+    path: Path, tensors: Mapping[str, Tensor], info: GistInfo
+) -> tuple[tuple[Tensor, Tensor], ...]:
+    count = len(tensors) // 2
+    names = {f"{kind}.{index:02d}" for index in range(count) for kind in "kv"}
+    if not count or set(tensors) != names:
+        raise _damaged(path, "layers are missing or unknown tensors are in it")
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    if len(dtypes) != 1 or not dtypes <= DTYPES:
+        raise _damaged(path, "its tensors have mixed or unknown types")
+    if any(t.dim() != 3 or t.shape[1] != info.n_gist for t in tensors.values()):
+        raise _damaged(path, f"a tensor does not hold {info.n_gist} gists")
+    return tuple((tensors[f"k.{i:02d}"][None], tensors[f"v.{i:02d}"][None]) for i in range(count))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write all or nothing: temporary file in the same directory, fsync, rename, fsync."""
+    directory = path.parent
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(
+            dir=directory, prefix=f".{path.name[:60]}.", suffix=".tmp"
+        )
+        with os.fdopen(handle, "wb") as file:  # mkstemp creates it with mode 0600
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+        _sync_directory(directory)
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write {path}: {error.strerror}; choose another place with -o"
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename itself durable, where the system can open directories."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _damaged(path: Path, why: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"{path} is not an intact gist file: {why}; compress the document again"
+    )

@@ -1,0 +1,1 @@
+"""A HuggingFace causal LM that can hold gists."""

@@ -1,0 +1,108 @@
+"""Which base models can hold gists, and why the others cannot.
+
+Gists work where a token's whole influence on later tokens goes through keys and values (so that
+hiding the document hides it) and where positions are relative (so that the document may stand at
+negative positions). Both are read from the model's own config; names are never sniffed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from transformers import DynamicCache, PreTrainedConfig
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from dnsity.errors import UnsupportedModelError
+
+STATIC_ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
+"""Rotations that depend on the position alone. `dynamic` and `longrope` look at the length too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a base model is fit for gists, and the reason in one sentence."""
+
+    level: Literal["supported", "warned", "refused"]
+    reason: str
+
+
+def layer_types(config: PreTrainedConfig) -> frozenset[str]:
+    """Name the kinds of attention layers the text decoder has."""
+    text = config.get_text_config()
+    named = getattr(text, "layer_types", None)
+    if named:
+        return frozenset(named)
+    return frozenset({"full_attention" if sliding_window(config) is None else "sliding_attention"})
+
+
+def sliding_window(config: PreTrainedConfig) -> int | None:
+    """Return the window of the sliding-attention layers in tokens, or None if there are none."""
+    text = config.get_text_config()
+    named = getattr(text, "layer_types", None)
+    if named and "sliding_attention" not in named:
+        return None
+    window = getattr(text, "sliding_window", None)
+    return int(window) if window else None
+
+
+def rope_types(config: PreTrainedConfig) -> frozenset[str]:
+    """Name the rotary embeddings in use; empty when the model has none."""
+    parameters: Any = getattr(config.get_text_config(), "rope_parameters", None)
+    if not parameters:
+        return frozenset()
+    if "rope_type" in parameters:
+        return frozenset({parameters["rope_type"]})
+    return frozenset(each["rope_type"] for each in parameters.values())
+
+
+def judge(config: PreTrainedConfig) -> Verdict:
+    """Decide from the config alone whether this base model can hold gists."""
+    text = config.get_text_config()
+    name = text.model_type
+    try:
+        cache_layers = {type(layer) for layer in DynamicCache(config=config).layers}
+    except Exception as error:  # a config the library itself cannot build a cache for
+        return Verdict("refused", f"{name}: transformers cannot build its cache ({error!r})")
+    foreign = cache_layers - {DynamicLayer, DynamicSlidingWindowLayer}
+    if foreign:
+        kinds = ", ".join(sorted(kind.__name__ for kind in foreign))
+        return Verdict(
+            "refused",
+            f"{name}: layers of kind {kinds} carry the document past the gists "
+            "(linear, state-space, convolution, indexed or shared layers)",
+        )
+    if getattr(text, "kv_lora_rank", None):
+        return Verdict("refused", f"{name}: latent attention (MLA) has not been proven equal")
+    if not rope_types(config):
+        return Verdict("refused", f"{name}: no rotary positions, so the document cannot be moved")
+    moving = rope_types(config) - STATIC_ROPE_TYPES
+    if moving:
+        return Verdict(
+            "refused",
+            f"{name}: rope type {', '.join(sorted(moving))} is not shift-invariant, "
+            "negative document positions would change its answers",
+        )
+    window = sliding_window(config)
+    if window is not None:
+        return Verdict(
+            "warned",
+            f"{name}: sliding attention, gists see only the last {window} document tokens there "
+            f"and fade from those layers {window - 1} tokens into the answer",
+        )
+    return Verdict("supported", f"{name}: full attention, static rotary positions")
+
+
+def require_supported(config: PreTrainedConfig) -> Verdict:
+    """Return the verdict, or refuse.
+
+    Raises:
+        UnsupportedModelError: With the reason, if gists would leak or positions not hold.
+    """
+    verdict = judge(config)
+    if verdict.level == "refused":
+        raise UnsupportedModelError(
+            f"base model not supported: {verdict.reason}. Use a full-attention RoPE model "
+            "such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
+        )
+    return verdict

@@ -1,0 +1,243 @@
+"""The one file that knows transformers' caches, masks and gradient checkpointing.
+
+Everything the gist model does is one operation: run a *segment* of tokens through the base model
+behind a fixed *prefix* of keys and values, and take the keys and values of the new tokens.
+
+    document:  segment = document,          prefix = nothing, or earlier gists
+    gists:     segment = gist rows,         prefix = that + the document's keys and values
+    answer:    segment = question [answer], prefix = gists
+
+No [T, T] mask and no logits over the document ever exist, and nothing is copied from the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers.cache_utils import CacheLayerMixin
+
+from dnsity.model.architectures import layer_types, sliding_window
+from dnsity.shapes import KeyOrValue, KeyValues, Logits, PaddingMask, PositionIds, Visible
+
+Masks: TypeAlias = Tensor | dict[str, Tensor]
+"""4D attention masks: one for all layers, or one per layer type."""
+
+
+class _SegmentEnd(Exception):
+    """Raised inside the last layer once its keys and values are known; the rest is not needed."""
+
+
+class SegmentLayer(CacheLayerMixin):
+    """A cache layer that reads a fixed prefix and remembers the newest segment.
+
+    `update` overwrites instead of appending, so gradient checkpointing may run it twice.
+    """
+
+    is_sliding = False
+
+    def __init__(
+        self, prefix: tuple[KeyOrValue, KeyOrValue] | None = None, stop_here: bool = False
+    ) -> None:
+        """Set the fixed prefix; `stop_here` ends the forward pass inside this layer's update."""
+        super().__init__()
+        self.prefix = prefix
+        self.stop_here = stop_here
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Nothing to allocate."""
+
+    def update(
+        self, key_states: KeyOrValue, value_states: KeyOrValue, *_: Any, **__: Any
+    ) -> tuple[KeyOrValue, KeyOrValue]:
+        """Remember the segment's keys and values; return them behind the prefix."""
+        self.keys, self.values = key_states, value_states
+        if self.stop_here:
+            raise _SegmentEnd
+        if self.prefix is None:
+            return key_states, value_states
+        keys, values = self.prefix
+        return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
+
+    def get_seq_length(self) -> int:
+        """Return the tokens that stand before the segment."""
+        return 0 if self.prefix is None else self.prefix[0].shape[-2]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return key length and offset, as transformers' mask functions ask."""
+        return self.get_seq_length() + query_length, 0
+
+    def get_max_length(self) -> int:
+        """Return -1: no maximum."""
+        return -1
+
+
+def num_layers(base: PreTrainedModel) -> int:
+    """Count the decoder layers that keep keys and values."""
+    return int(base.config.get_text_config().num_hidden_layers)
+
+
+def body(base: PreTrainedModel) -> nn.Module:
+    """Return the decoder without its vocabulary head."""
+    return cast(nn.Module, base.get_decoder())
+
+
+def segment_cache(
+    base: PreTrainedModel, prefix: KeyValues | None, *, keys_only: bool = False
+) -> Cache:
+    """Build the cache for one segment; `keys_only` ends the pass inside the last layer."""
+    last = num_layers(base) - 1
+    return Cache(
+        layers=[
+            SegmentLayer(None if prefix is None else prefix[i], stop_here=keys_only and i == last)
+            for i in range(last + 1)
+        ]
+    )
+
+
+def segment_keys(
+    base: PreTrainedModel,
+    inputs_embeds: Float[Tensor, "B T hidden"],
+    position_ids: PositionIds,
+    attention_mask: PaddingMask | Masks | None,
+    prefix: KeyValues | None = None,
+) -> KeyValues:
+    """Run a segment and return its keys and values per layer, each `[B, K, T, D]`.
+
+    Without gradients the pass ends inside the last layer, whose output nobody reads: that saves
+    the attention and MLP of one layer and, always, every logit.
+
+    Args:
+        base: The causal LM.
+        inputs_embeds: Embeddings of the segment's tokens.
+        position_ids: Positions; may be negative.
+        attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
+        prefix: Keys and values that stand before the segment.
+    """
+    cache = segment_cache(base, prefix, keys_only=not torch.is_grad_enabled())
+    with suppress(_SegmentEnd):
+        body(base)(
+            inputs_embeds=inputs_embeds,
+            position_ids=position_ids,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            use_cache=False,
+        )
+    return tuple((layer.keys, layer.values) for layer in cast(Any, cache.layers))
+
+
+def segment_logits(
+    base: PreTrainedModel,
+    input_ids: Tensor,
+    position_ids: PositionIds,
+    attention_mask: PaddingMask,
+    prefix: KeyValues | None,
+    logits_to_keep: int = 0,
+) -> Logits:
+    """Run a segment behind a prefix and return logits of its last tokens (0: of all)."""
+    output = base(
+        input_ids=input_ids,
+        position_ids=position_ids,
+        attention_mask=attention_mask,
+        past_key_values=segment_cache(base, prefix),
+        use_cache=False,
+        logits_to_keep=logits_to_keep,
+    )
+    return cast(Tensor, output.logits)
+
+
+def masked_logits(
+    base: PreTrainedModel,
+    inputs_embeds: Float[Tensor, "B T hidden"],
+    position_ids: PositionIds,
+    attention_mask: Masks,
+) -> Logits:
+    """Run one whole sequence under explicit masks: the definition the segments must equal."""
+    output = base(
+        inputs_embeds=inputs_embeds,
+        position_ids=position_ids,
+        attention_mask=attention_mask,
+        use_cache=False,
+    )
+    return cast(Tensor, output.logits)
+
+
+def masks(
+    base: PreTrainedModel, visible: Visible, query_positions: PositionIds, key_positions: Tensor
+) -> Masks:
+    """Turn visibility into the 4D masks this base model's layers take.
+
+    A 4D mask is used as it is, so a sliding-attention layer would lose its window: those layers
+    get their own mask, cut to the window *in positions* (which is what cache slots count in the
+    stored prefix). The form depends on the kernel: bool for sdpa; for eager, which *adds* masks,
+    the dtype's lowest finite number where hidden (-inf would give NaN on rows that see nothing,
+    and a bool would be added as 0 and 1 without an error).
+
+    Args:
+        base: The causal LM.
+        visible: Who sees whom, `[B, T, S]`.
+        query_positions: Positions of the T queries, `[B, T]`.
+        key_positions: Positions of the S keys, `[B, S]`.
+    """
+
+    def to_kernel(seen: Visible) -> Tensor:
+        mask = seen[:, None]
+        if base.config._attn_implementation != "eager":
+            return mask
+        lowest = torch.finfo(base.dtype).min
+        return torch.zeros(mask.shape, dtype=base.dtype, device=mask.device).masked_fill(
+            ~mask, lowest
+        )
+
+    window = sliding_window(base.config)
+    if window is None:
+        return to_kernel(visible)
+    near = query_positions[:, :, None] - key_positions[:, None, :] < window
+    if "full_attention" not in layer_types(base.config):
+        return to_kernel(visible & near)
+    return {
+        "full_attention": to_kernel(visible),
+        "sliding_attention": to_kernel(visible & near),
+    }
+
+
+def growing_cache(base: PreTrainedModel, prefix: KeyValues) -> Cache:
+    """Build the cache `generate` may append to; the given tensors are never written to."""
+    return DynamicCache([(k, v) for k, v in prefix], config=base.config)
+
+
+def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) -> None:
+    """Switch gradient checkpointing on, keeping the segment caches alive inside it.
+
+    The library drops caches under checkpointing because appending twice would be wrong;
+    `SegmentLayer` overwrites, so its layers may declare themselves safe.
+
+    Raises:
+        ValueError: For reentrant checkpointing, which gives the right loss and wrong gradients.
+    """
+    if use_reentrant:
+        raise ValueError(
+            "reentrant gradient checkpointing gives wrong gradients through cached keys and "
+            "values; use use_reentrant=False"
+        )
+    base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for module in base.modules():
+        if hasattr(module, "gradient_checkpointing") and hasattr(
+            module, "_can_checkpoint_with_cache"
+        ):
+            module._can_checkpoint_with_cache = True
+
+
+@contextmanager
+def adapter_off(peft_model: Any) -> Iterator[None]:
+    """Run with the base model's own weights; `peft_model` may be None (nothing to switch off)."""
+    if peft_model is None:
+        yield
+    else:
+        with peft_model.disable_adapter():
+            yield

@@ -1,0 +1,296 @@
+"""A gist model on disk: load and save, and what identifies it.
+
+DIR/gist_config.json     GistSpec, base model id, format version
+DIR/gist.safetensors     gist rows [G, hidden]
+DIR/adapter/             the LoRA adapter (PEFT), for every scope but `full`
+DIR/base/                base model and tokenizer, if this model carries its own (scope `full`)
+DIR/README.md            the model card
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from dnsity.config import Config, write_json
+from dnsity.errors import BadInputError, UnsupportedModelError
+from dnsity.gist.spec import GistSpec
+from dnsity.model.architectures import require_supported
+from dnsity.model.gist_lm import GistLM
+
+logger = logging.getLogger(__name__)
+
+CONFIG_FILE = "gist_config.json"
+ROWS_FILE = "gist.safetensors"
+BUNDLED = "mini"
+ATTENTION = frozenset({None, "eager", "sdpa", "flash_attention_2", "flash_attention_3"})
+"""Attention implementations a config may name; others could name code on a hub."""
+
+
+class CheckpointConfig(Config):
+    """Contents of `gist_config.json`.
+
+    Attributes:
+        format_version: Of this directory's layout.
+        spec: How the model compresses.
+        base_model: Directory or hub id of the base; `base` means the directory beside it.
+    """
+
+    format_version: int = 1
+    spec: GistSpec
+    base_model: str = "base"
+
+
+def find(name: str) -> Path:
+    """Turn `mini`, a directory or a hub id into a local directory.
+
+    Raises:
+        BadInputError: If there is no such model.
+    """
+    if name == BUNDLED:
+        path = Path(str(resources.files("dnsity.model") / "assets" / BUNDLED))
+        if not (path / CONFIG_FILE).exists():
+            raise BadInputError(
+                "the bundled model is missing from this installation; reinstall dnsity"
+            )
+        return path
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / CONFIG_FILE).exists():
+            raise BadInputError(
+                f"{name} holds no {CONFIG_FILE}, so it is not a dnsity model; give a directory "
+                "written by `dnsity train`, or 'mini' for the bundled model"
+            )
+        return path
+    if path.is_absolute() or name.count("/") != 1 or name.startswith("."):
+        raise BadInputError(
+            f"no model {name!r}: not a directory, and not of the form owner/name of a hub; "
+            "'mini' is the bundled model"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.md"]))
+    except Exception as error:  # the hub client raises many kinds; all mean "not available"
+        raise BadInputError(
+            f"model {name!r} is not on disk and could not be downloaded ({type(error).__name__}); "
+            "check the name and the network, or use 'mini', the bundled model"
+        ) from error
+
+
+def load(
+    name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[GistLM, PreTrainedTokenizerBase, str]:
+    """Load a gist model.
+
+    Args:
+        name: `mini`, a directory, or a hub id.
+        device: Where to put it.
+        dtype: Compute type of the base.
+
+    Returns:
+        The model in evaluation mode, its tokenizer and the name of its base.
+
+    Raises:
+        BadInputError: If it is missing or incomplete.
+        UnsupportedModelError: If its base cannot hold gists.
+    """
+    directory = find(name)
+    config = read_config(directory)
+    carried = config.base_model == "base"
+    base_name = str(directory / "base") if carried else config.base_model
+    base, tokenizer = load_base(base_name, dtype=dtype)
+    lora = None
+    adapter = directory / "adapter"
+    if config.spec.scope != "full":
+        from peft import LoraConfig
+
+        lora = LoraConfig.from_pretrained(str(adapter))
+    model = GistLM(base, config.spec, lora=lora)
+    if lora is not None:
+        from peft import set_peft_model_state_dict
+
+        set_peft_model_state_dict(
+            model.peft_model, load_file(adapter / "adapter_model.safetensors")
+        )
+    rows = load_file(directory / ROWS_FILE)["gist_rows"]
+    if rows.shape != model.gist_rows.shape:
+        raise BadInputError(
+            f"{directory / ROWS_FILE} has gist rows {list(rows.shape)}, the configuration asks for "
+            f"{list(model.gist_rows.shape)}; the checkpoint is incomplete or mixed up"
+        )
+    with torch.no_grad():
+        model.gist_rows.copy_(rows)
+    return model.to(device).eval(), tokenizer, base_name
+
+
+def load_base(
+    name: str, *, dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a causal LM and its tokenizer; no remote code, no pickles, no foreign kernels.
+
+    Raises:
+        BadInputError: If it is missing.
+        UnsupportedModelError: If it cannot hold gists.
+    """
+    try:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
+    for key in ("_attn_implementation_internal", "_attn_implementation", "attn_implementation"):
+        if (
+            config.to_dict().get(key) not in ATTENTION
+            or getattr(config, key, None) not in ATTENTION
+        ):
+            raise UnsupportedModelError(
+                f"the config of {name!r} asks for attention code {getattr(config, key, None)!r}; "
+                f"allowed are {sorted(a for a in ATTENTION if a)}"
+            )
+    verdict = require_supported(config)
+    if verdict.level == "warned":
+        logger.warning("%s", verdict.reason)
+    try:
+        base = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
+    return base, tokenizer
+
+
+def read_config(directory: Path) -> CheckpointConfig:
+    """Read `gist_config.json`.
+
+    Raises:
+        BadInputError: If it does not fit this version.
+    """
+    try:
+        text = (directory / CONFIG_FILE).read_text(encoding="utf-8")
+        return CheckpointConfig.model_validate_json(text)
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        raise BadInputError(
+            f"{directory / CONFIG_FILE} is not a gist model configuration of this version "
+            f"({first_line(error)}); upgrade dnsity or retrain"
+        ) from error
+
+
+def save(
+    model: GistLM,
+    tokenizer: PreTrainedTokenizerBase,
+    directory: Path,
+    *,
+    base_name: str,
+    card: str,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write a gist model; `load` reads it back.
+
+    Args:
+        model: What to write.
+        tokenizer: Its tokenizer; written when the model carries its base.
+        directory: Target; created.
+        base_name: Directory or hub id of the base; not used for scope `full`.
+        card: The model card.
+        dtype: Cast the carried base to this type on disk (None: as it is).
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    own_base = model.spec.scope == "full"
+    if own_base:
+        base = model.base if dtype is None else copy.deepcopy(model.base).to(dtype)
+        base.save_pretrained(directory / "base")
+        tokenizer.save_pretrained(directory / "base")
+    else:
+        assert model.peft_model is not None
+        model.peft_model.save_pretrained(str(directory / "adapter"))
+    save_file({"gist_rows": model.gist_rows.detach().contiguous()}, directory / ROWS_FILE)
+    (directory / "README.md").write_text(card, encoding="utf-8")
+    config = CheckpointConfig(spec=model.spec, base_model="base" if own_base else base_name)
+    write_json(directory / CONFIG_FILE, config.model_dump(mode="json"))
+
+
+def read_card(name: str) -> str:
+    """Read the model card of a model on disk (empty if it has none)."""
+    path = find(name) / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """Identify everything that must be equal for a gist to mean what it meant.
+
+    Weights are hashed by name, shape and up to 1,024 evenly spaced values per tensor, in bfloat16
+    so that the compute type does not matter: milliseconds for a small model, under a second for a
+    large one, and any fine-tuning shows.
+
+    Returns:
+        SHA-256 digests of `weights`, `adapter` (with the gist rows), `config` and `tokenizer`.
+    """
+    base, adapter = hashlib.sha256(), hashlib.sha256()
+    for name, tensor in sorted(model.named_parameters()):
+        digest = adapter if name == "gist_rows" or "lora_" in name else base
+        digest.update(f"{name.replace('.base_layer', '')}{list(tensor.shape)}".encode())
+        digest.update(_sample(tensor))
+    text = model.base.config.get_text_config()
+    identity = {
+        key: value
+        for key, value in text.to_dict().items()
+        if key not in ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "use_cache")
+    }
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab())
+    return {
+        "weights": base.hexdigest(),
+        "adapter": adapter.hexdigest(),
+        "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
+        "tokenizer": _digest(vocabulary),
+        "spec": _digest(model.spec.model_dump_json()),
+    }
+
+
+def _sample(tensor: Tensor) -> bytes:
+    flat = tensor.detach().flatten()
+    picked = flat[:: max(1, flat.numel() // 1024)].to(torch.bfloat16).cpu().contiguous()
+    return picked.view(torch.uint8).numpy().tobytes()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten a library's error to its first line."""
+    lines: list[str] = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def any_config(model: GistLM) -> dict[str, Any]:
+    """Describe the base for metadata: type, dtype and rotary embedding."""
+    text = model.base.config.get_text_config()
+    quantization = getattr(model.base.config, "quantization_config", None)
+    return {
+        "model_type": text.model_type,
+        "dtype": str(model.base.dtype).removeprefix("torch."),
+        "quantization": None if quantization is None else str(quantization.quant_method),
+        "rope": json.loads(json.dumps(text.rope_parameters, default=str)),
+    }

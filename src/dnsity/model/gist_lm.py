@@ -1,0 +1,286 @@
+"""The gist language model: tensors in, tensors out.
+
+    GistLM = base causal LM + gist rows [G, hidden] + (optional) LoRA adapter
+
+    compress:  [document] ──▶ keys, values ──┐
+                              [gist rows] ───┴──▶ keys and values of the gists
+    answer:    [question][answer] behind those keys and values ──▶ logits
+
+Training, inference, evaluation and benchmarks all call these two functions.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from dnsity.errors import BadInputError
+from dnsity.gist.layout import Layout
+from dnsity.gist.mask import gist_sees_document, visible
+from dnsity.gist.spec import GistSpec
+from dnsity.model import backbone
+from dnsity.model.architectures import require_supported, sliding_window
+from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
+
+
+class GistLM(nn.Module):
+    """A base model with gist rows; see the module's picture.
+
+    Attributes:
+        base: The causal LM; with an adapter, its layers hold the LoRA weights.
+        peft_model: The PEFT wrapper around `base`, or None.
+        gist_rows: Trainable input embeddings of the gists, `[G, hidden]`, outside the vocabulary.
+        spec: How this model compresses.
+    """
+
+    def __init__(self, base: PreTrainedModel, spec: GistSpec, *, lora: Any | None = None) -> None:
+        """Wrap a base model.
+
+        Args:
+            base: A supported causal LM. Its embedding matrix is not touched.
+            spec: Gist count, placement, chunking and scope.
+            lora: A `peft.LoraConfig`; needed by every scope but `full`.
+
+        Raises:
+            UnsupportedModelError: If gists would not be safe on this architecture.
+            BadInputError: If scope and adapter do not fit together.
+        """
+        super().__init__()
+        require_supported(base.config)
+        if spec.chunking == "carry" and sliding_window(base.config) is not None:
+            raise BadInputError("chunking 'carry' needs full attention; use 'independent'")
+        if (spec.scope == "full") != (lora is None):
+            raise BadInputError(
+                f"scope {spec.scope!r} {'takes no' if lora else 'needs a'} LoRA configuration"
+            )
+        self.spec = spec
+        self.base = base
+        self.peft_model: Any | None = None
+        if lora is not None:
+            from peft import get_peft_model
+
+            base.requires_grad_(False)
+            self.peft_model = get_peft_model(base, lora)
+        self.gist_rows = nn.Parameter(self._distinct_rows(spec.gists))
+
+    @torch.no_grad()
+    def _distinct_rows(self, count: int) -> Tensor:
+        """Start gist rows from different real tokens: equal rows would stay equal for long."""
+        embed = self.base.get_input_embeddings()
+        vocab = int(self.base.config.get_text_config().vocab_size)
+        ids = torch.linspace(vocab // 10, vocab - 1, count, device=self.device).long()
+        rows = embed(ids).detach().float().clone()
+        return rows + 0.1 * rows.std() * torch.randn(
+            rows.shape, generator=torch.Generator().manual_seed(0)
+        ).to(rows.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights live."""
+        return self.base.device
+
+    def answering(self) -> Any:
+        """Run the base as it is when it answers: adapter off, unless the scope is `both`."""
+        return self._adapter("answer")
+
+    def _adapter(self, part: str) -> Any:
+        """Let the adapter act on `part` (document, gist or answer) as the scope says."""
+        active = {"gist": ("gist",), "document": ("document", "gist")}.get(self.spec.scope)
+        if active is None or part in active:
+            return nullcontext()
+        return backbone.adapter_off(self.peft_model)
+
+    def _document_gradients(self) -> Any:
+        """With scope `gist` nothing in the document pass is trained: keep no graph for it."""
+        return torch.no_grad() if self.spec.scope == "gist" else nullcontext()
+
+    def compress(
+        self,
+        document_ids: TokenIds,
+        document_mask: PaddingMask | None = None,
+        *,
+        gists: int | None = None,
+        offset: int | Tensor = 0,
+        prefix: KeyValues | None = None,
+    ) -> KeyValues:
+        """Compress one chunk of each document in a batch into gists.
+
+        Args:
+            document_ids: Token ids `[B, N]`, left-padded if lengths differ.
+            document_mask: True at real tokens; None if there is no padding.
+            gists: Use only the first rows (default: all of the spec's).
+            offset: Position of the first gist (gists of earlier chunks stand before it): one
+                number, or one per row `[B]`.
+            prefix: Keys and values of those earlier gists, if this chunk may see them (`carry`).
+
+        Returns:
+            Per layer the gists' keys and values, `[B, K, G, D]`.
+        """
+        count = self.spec.gists if gists is None else gists
+        batch = document_ids.shape[0]
+        device = document_ids.device
+        mask = real_tokens(document_ids, document_mask)
+        seen_before = 0 if prefix is None else prefix[0][0].shape[-2]
+        before = torch.ones(batch, seen_before, dtype=torch.bool, device=device)
+        origin = torch.as_tensor(offset, device=device).reshape(-1, 1)
+        document_positions = (
+            origin + torch.arange(-document_ids.shape[1], 0, device=device)
+        ).expand(batch, -1)
+        with self._adapter("document"), self._document_gradients():
+            document = backbone.segment_keys(
+                self.base,
+                self.base.get_input_embeddings()(document_ids),
+                document_positions,
+                None if document_mask is None else torch.cat([before, mask], dim=1),
+                prefix,
+            )
+        gist_positions = (origin + torch.arange(count, device=device)).expand(batch, -1)
+        before_positions = torch.arange(seen_before, device=device).expand(batch, -1)
+        seen = torch.cat(
+            [
+                before[:, None].expand(-1, count, -1),
+                self._gist_sees_document(mask, count),
+                torch.ones(count, count, dtype=torch.bool, device=device)
+                .tril()
+                .expand(batch, -1, -1),
+            ],
+            dim=2,
+        )
+        rows = self.gist_rows[:count].to(self.base.dtype).expand(batch, -1, -1)
+        with self._adapter("gist"):
+            return backbone.segment_keys(
+                self.base,
+                rows,
+                gist_positions,
+                backbone.masks(
+                    self.base,
+                    seen,
+                    gist_positions,
+                    torch.cat([before_positions, document_positions, gist_positions], dim=1),
+                ),
+                document if prefix is None else concatenate(prefix, document),
+            )
+
+    def _gist_sees_document(self, mask: PaddingMask, count: int) -> Tensor:
+        """Who reads which document token, `[B, G, N]`; spans are counted in real tokens."""
+        batch, tokens = mask.shape
+        seen = torch.zeros(batch, count, tokens, dtype=torch.bool)
+        for row, length in enumerate(mask.sum(dim=1).tolist()):
+            seen[row, :, tokens - length :] = gist_sees_document(count, length, self.spec.placement)
+        return seen.to(mask.device)
+
+    def read(self, document_ids: TokenIds, document_mask: PaddingMask | None = None) -> KeyValues:
+        """Read documents uncompressed: the full-context control, in the form `answer` takes.
+
+        The document stands at positions 0..N-1 (left padding before it), the question after it.
+
+        Args:
+            document_ids: Token ids `[B, N]`, left-padded if lengths differ.
+            document_mask: True at real tokens; None if there is no padding.
+
+        Returns:
+            Per layer the document's keys and values, `[B, K, N, D]`.
+        """
+        positions = torch.arange(document_ids.shape[1], device=document_ids.device)
+        with self.answering():
+            return backbone.segment_keys(
+                self.base,
+                self.base.get_input_embeddings()(document_ids),
+                positions.expand(document_ids.shape[0], -1),
+                document_mask,
+            )
+
+    def answer(
+        self,
+        prefix: KeyValues | None,
+        input_ids: TokenIds,
+        attention_mask: PaddingMask | None = None,
+        *,
+        prefix_mask: PaddingMask | None = None,
+        logits_to_keep: int = 0,
+    ) -> Logits:
+        """Run questions (and answers, in training) behind gists, or behind a document read in full.
+
+        Args:
+            prefix: Keys and values of each row's gists, `[B, K, G, D]`; None for no document.
+            input_ids: Token ids `[B, Q]`, left-padded if lengths differ.
+            attention_mask: True at real tokens of `input_ids`.
+            prefix_mask: True at real slots of the prefix; None: all are.
+            logits_to_keep: Logits of only the last so many tokens; 0 for all.
+
+        Returns:
+            Logits `[B, Q or logits_to_keep, vocab]`.
+        """
+        mask = real_tokens(input_ids, attention_mask)
+        slots = 0 if prefix is None else prefix[0][0].shape[-2]
+        positions = slots + (mask.cumsum(dim=1) - 1).clamp(min=0)
+        before = (
+            torch.ones(mask.shape[0], slots, dtype=torch.bool, device=mask.device)
+            if prefix_mask is None
+            else prefix_mask
+        )
+        with self.answering():
+            return backbone.segment_logits(
+                self.base,
+                input_ids,
+                positions,
+                torch.cat([before, mask], dim=1),
+                prefix,
+                logits_to_keep,
+            )
+
+    def masked(self, input_ids: TokenIds, layout: Layout) -> Logits:
+        """Run document, gists and questions as one masked sequence: the reference for both passes.
+
+        Args:
+            input_ids: Ids `[B, T]` in the layout's token order; ids at gist slots are ignored.
+            layout: Where everything stands; the same for all rows.
+
+        Returns:
+            Logits of all tokens, `[B, T, vocab]`.
+
+        Raises:
+            BadInputError: For scopes whose adapter acts on part of the tokens only, which a single
+                sequence cannot express.
+        """
+        if self.spec.scope not in ("full", "both"):
+            raise BadInputError(f"scope {self.spec.scope!r} needs the two-pass path")
+        embeds = self.base.get_input_embeddings()(input_ids)
+        rows = self.gist_rows[: layout.gists].to(embeds.dtype)
+        pieces = [
+            rows.expand(embeds.shape[0], -1, -1)
+            if segment.kind == "gist"
+            else embeds[:, segment.start : segment.stop]
+            for segment in layout.segments()
+        ]
+        positions = torch.tensor([layout.positions()], device=embeds.device)
+        return backbone.masked_logits(
+            self.base,
+            torch.cat(pieces, dim=1),
+            positions,
+            backbone.masks(
+                self.base, visible(layout)[None].to(embeds.device), positions, positions
+            ),
+        )
+
+
+def real_tokens(ids: TokenIds, mask: PaddingMask | None) -> PaddingMask:
+    """Return the padding mask, or an all-True one."""
+    return torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+
+
+def concatenate(*parts: KeyValues) -> KeyValues:
+    """Join segments along time: the gists of several chunks are one prefix."""
+    return tuple(
+        (torch.cat([k for k, _ in layers], dim=-2), torch.cat([v for _, v in layers], dim=-2))
+        for layers in zip(*parts, strict=True)
+    )
+
+
+def select(gists: KeyValues, rows: Tensor) -> KeyValues:
+    """Take batch rows (with repetition): one compressed document serves many questions."""
+    return tuple((k.index_select(0, rows), v.index_select(0, rows)) for k, v in gists)

@@ -1,0 +1,1 @@
+"""Training: the same compress and the same answer, with gradients."""

@@ -1,0 +1,78 @@
+"""Endless training batches; batch n is a function of the seed, n and the curriculum's stage."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import IterableDataset
+
+from dnsity.data.collate import IGNORE, collate
+from dnsity.data.encode import TextEncoder
+from dnsity.data.mixture import Mixture
+from dnsity.training.curriculum import Curriculum
+
+QUESTION_TOKENS = 32
+"""What a question costs beside its document, roughly; keeps steps on short documents short."""
+
+
+class Batches(IterableDataset[dict[str, Any]]):
+    """Draws batches of about `tokens` document tokens each.
+
+    Args:
+        mixture: Where documents come from.
+        encoder: Text to ids.
+        curriculum: What to draw now.
+        template: The model's question frame.
+        tokens: Tokens per batch.
+        seed: Seed of the run.
+    """
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        encoder: TextEncoder,
+        curriculum: Curriculum,
+        template: str,
+        tokens: int,
+        seed: int,
+    ) -> None:
+        """Nothing is drawn yet."""
+        self.mixture, self.encoder, self.curriculum = mixture, encoder, curriculum
+        self.template, self.tokens, self.seed = template, tokens, seed
+        self.first = 0
+        """Number of the first batch; a resumed run sets it."""
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield batches forever."""
+        number = self.first
+        while True:
+            yield self.batch(number)
+            number += 1
+
+    def batch(self, number: int) -> dict[str, Any]:
+        """Build one batch: documents of one length, as many as fit the token budget."""
+        rng = random.Random(f"{self.seed}/{number}")
+        path, length = self.curriculum.draw(rng)
+        count = max(1, self.tokens // (length + QUESTION_TOKENS))
+        if path == "text":
+            return {"path": path, **self._text(rng, length, count)}
+        passkeys = self.curriculum.stage.passkey_share
+        examples = [self.mixture.draw(rng, length, passkeys) for _ in range(count)]
+        return {"path": path, **collate(examples, self.encoder, self.template)}
+
+    def _text(self, rng: random.Random, length: int, count: int) -> dict[str, Any]:
+        """Plain prose, cut to equal rows."""
+        rows = []
+        while len(rows) < count:
+            ids = self.encoder.encode(
+                self.mixture.text(rng, self.mixture.language(rng), 2 * length)[0]
+            )
+            if len(ids) >= length:
+                rows.append(self.encoder.start_ids + ids[:length])
+        input_ids = torch.tensor(rows)
+        labels = input_ids.clone()
+        labels[:, 0] = IGNORE
+        return {"input_ids": input_ids, "labels": labels}

@@ -1,0 +1,75 @@
+"""The curriculum: short documents first, longer ones once the short ones are answered."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dnsity.config import Config
+
+Path = Literal["text", "full", "gist"]
+"""What a step trains: plain next-token prediction, answers from full context, or from gists."""
+
+
+class Stage(Config):
+    """One step of the curriculum.
+
+    Attributes:
+        tokens: Document lengths to draw from.
+        share: Relative weight of each path.
+        passkey_share: Share of documents that hide a single passkey (None: as the mixture says).
+        advance_at: Running accuracy on the stage's hardest path that ends it; None: never.
+    """
+
+    tokens: list[int] = Field(min_length=1)
+    share: dict[Path, float] = Field(default={"gist": 1.0}, min_length=1)
+    passkey_share: float | None = Field(default=None, ge=0, le=1)
+    advance_at: float | None = Field(default=None, gt=0, le=1)
+
+
+class Curriculum:
+    """Which stage a run is in; advances on observed accuracy, and survives a restart."""
+
+    SMOOTHING = 0.97
+    """Running accuracies are means over about 1 / (1 - this) steps."""
+
+    def __init__(self, stages: list[Stage]) -> None:
+        """Start at the first stage."""
+        self.stages = stages
+        self.index = 0
+        self.accuracy: dict[str, float] = {}
+
+    @property
+    def stage(self) -> Stage:
+        """The current stage."""
+        return self.stages[self.index]
+
+    def draw(self, rng: random.Random) -> tuple[Path, int]:
+        """Draw what the next step trains and how long its documents are."""
+        paths = sorted(self.stage.share)
+        path = rng.choices(paths, [self.stage.share[p] for p in paths])[0]
+        return path, rng.choice(self.stage.tokens)
+
+    def observe(self, path: Path, accuracy: float) -> None:
+        """Take in one step's accuracy; go to the next stage when this one is mastered."""
+        before = self.accuracy.get(path, 0.0)
+        self.accuracy[path] = self.SMOOTHING * before + (1 - self.SMOOTHING) * accuracy
+        wanted = self.stage.advance_at
+        hardest = "gist" if "gist" in self.stage.share else "full"
+        if (
+            wanted is not None
+            and self.accuracy.get(hardest, 0.0) >= wanted
+            and self.index + 1 < len(self.stages)
+        ):
+            self.index += 1
+            self.accuracy = {}
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs."""
+        return {"index": self.index, "accuracy": dict(self.accuracy)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue where `state` was taken."""
+        self.index, self.accuracy = int(state["index"]), dict(state["accuracy"])

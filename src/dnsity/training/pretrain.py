@@ -1,0 +1,137 @@
+"""Pretraining of a small base from scratch: tokenizer, prose, and retrieval with full context."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from dnsity.config import Config, manifest, write_json
+from dnsity.data.corpus import read_articles
+from dnsity.data.encode import TextEncoder
+from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.gist.spec import GistSpec
+from dnsity.model.gist_lm import GistLM
+from dnsity.training.batches import Batches
+from dnsity.training.curriculum import Curriculum, Stage
+from dnsity.training.settings import Settings, training_arguments
+from dnsity.training.trainer import GistTrainer
+
+END = "<|end|>"
+
+
+class Architecture(Config):
+    """Shape of the base: a plain Llama, tied embeddings."""
+
+    vocabulary: int = Field(default=8192, ge=300)
+    hidden: int = Field(default=256, ge=8)
+    layers: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1)
+    kv_heads: int = Field(default=4, ge=1)
+    intermediate: int = Field(default=768, ge=8)
+    rope_base: float = Field(default=100_000.0, gt=0)
+    positions: int = Field(default=8192, ge=64)
+
+
+class PretrainConfig(Config):
+    """One pretraining run."""
+
+    architecture: Architecture
+    tokenizer_characters: int = Field(default=10_000_000, ge=1000)
+    data: MixtureConfig
+    stages: list[Stage] = Field(min_length=1)
+    training: Settings
+    question_template: str = "\n\nQ: {question}\nA:"
+
+
+def train_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE on the corpus; every digit is a token of its own."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\d"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+
+    def texts() -> Iterator[str]:
+        for paths in config.data.corpus.values():
+            left = config.tokenizer_characters // len(config.data.corpus)
+            for record in itertools.chain.from_iterable(map(read_articles, paths)):
+                if left <= 0:
+                    break
+                left -= len(record["text"])
+                yield record["text"]
+
+    tokenizer.train_from_iterator(
+        texts(),
+        trainers.BpeTrainer(
+            vocab_size=config.architecture.vocabulary,
+            special_tokens=[END],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
+
+
+def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
+    """Build the untrained base."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.hidden,
+            intermediate_size=shape.intermediate,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=shape.positions,
+            rope_parameters={"rope_type": "default", "rope_theta": shape.rope_base},
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=end_id,
+            pad_token_id=end_id,
+        )
+    )
+
+
+def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) -> Path:
+    """Train tokenizer and base; write both, with the resolved config, to `output_dir`.
+
+    Args:
+        config: The run.
+        output_dir: Where checkpoints and the result go.
+        resume: Continue from the newest checkpoint in `output_dir`.
+
+    Returns:
+        `output_dir`, which `from_pretrained` of transformers can load.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    write_json(output_dir / "run.json", manifest(config, config.training.seed))
+    torch.manual_seed(config.training.seed)
+    if resume and (output_dir / "tokenizer.json").exists():
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(output_dir)
+    else:
+        tokenizer = train_tokenizer(config)
+        tokenizer.save_pretrained(output_dir)
+    base = new_base(config.architecture, tokenizer.eos_token_id)
+    model = GistLM(base, GistSpec(scope="full", question_template=config.question_template))
+    encoder = TextEncoder(tokenizer)
+    batches = Batches(
+        Mixture(config.data, encoder),
+        encoder,
+        Curriculum(config.stages),
+        config.question_template,
+        config.training.tokens_per_batch,
+        config.training.seed,
+    )
+    trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
+    trainer.train(resume_from_checkpoint=resume)
+    base.save_pretrained(output_dir)
+    return output_dir

@@ -1,0 +1,75 @@
+"""Optimiser settings, and the one function that maps them to HuggingFace's TrainingArguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from transformers import TrainingArguments
+
+from dnsity.config import Config
+
+
+class Settings(Config):
+    """How a run is optimised.
+
+    Attributes:
+        steps: Optimiser steps.
+        tokens_per_batch: Document tokens per batch.
+        accumulation: Batches per step.
+        learning_rate: Peak rate: linear warm-up, constant, then linear decay.
+        warmup_steps: Length of the warm-up.
+        decay_share: Share of all steps spent decaying to `final_rate_share` of the peak.
+        final_rate_share: Where the decay ends, as a share of the peak.
+        weight_decay: AdamW's.
+        beta2: AdamW's second moment decay.
+        bf16: bfloat16 autocast (weights stay float32).
+        seed: Seed of everything.
+        save_steps: Steps between resumable checkpoints; two are kept.
+        log_steps: Steps between log lines.
+    """
+
+    steps: int = Field(ge=1)
+    tokens_per_batch: int = Field(default=2048, ge=1)
+    accumulation: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=100, ge=0)
+    decay_share: float = Field(default=0.4, ge=0, le=1)
+    final_rate_share: float = Field(default=0.03, ge=0, le=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    beta2: float = Field(default=0.95, gt=0, lt=1)
+    bf16: bool = True
+    seed: int = 0
+    save_steps: int = Field(default=500, ge=1)
+    log_steps: int = Field(default=50, ge=1)
+
+
+def training_arguments(settings: Settings, output_dir: Path, **more: Any) -> TrainingArguments:
+    """Translate; `more` goes to TrainingArguments as it is."""
+    return TrainingArguments(
+        output_dir=str(output_dir),
+        max_steps=settings.steps,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={
+            "num_decay_steps": int(settings.steps * settings.decay_share),
+            "min_lr_ratio": settings.final_rate_share,
+            "decay_type": "linear",
+        },
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        adam_beta2=settings.beta2,
+        bf16=settings.bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=settings.seed,
+        save_steps=settings.save_steps,
+        save_total_limit=2,
+        logging_steps=settings.log_steps,
+        ignore_data_skip=True,  # batches are functions of their number; nothing to replay
+        remove_unused_columns=False,
+        accelerator_config={"dispatch_batches": False},
+        **more,
+    )

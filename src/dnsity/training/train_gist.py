@@ -1,0 +1,100 @@
+"""Train gists: `python -m dnsity.training.train_gist --config FILE --output-dir DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pydantic import Field
+
+from dnsity.config import Config, manifest, write_json
+from dnsity.data.encode import TextEncoder
+from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.gist.spec import GistSpec
+from dnsity.model import checkpoint
+from dnsity.model.card import model_card
+from dnsity.model.gist_lm import GistLM
+from dnsity.training.batches import Batches
+from dnsity.training.curriculum import Curriculum, Stage
+from dnsity.training.settings import Settings, training_arguments
+from dnsity.training.trainer import GistTrainer
+
+
+class LoraSettings(Config):
+    """The adapter, for every scope but `full`."""
+
+    rank: int = Field(default=32, ge=1)
+    alpha: int = Field(default=64, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: str | list[str] = "all-linear"
+
+
+class TrainConfig(Config):
+    """One gist training run.
+
+    Attributes:
+        base: Directory or hub id of the base model.
+        gist: What to train.
+        lora: The adapter; leave out for scope `full`.
+        data: Training documents.
+        stages: The curriculum.
+        training: The optimiser.
+    """
+
+    base: str
+    gist: GistSpec
+    lora: LoraSettings | None = None
+    data: MixtureConfig
+    stages: list[Stage] = Field(min_length=1)
+    training: Settings
+
+
+def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Path:
+    """Train gists on a base model; write the gist model to `output_dir / "model"`.
+
+    Args:
+        config: The run.
+        output_dir: Where checkpoints, history and the result go.
+        resume: Continue from the newest checkpoint in `output_dir`.
+
+    Returns:
+        The directory of the gist model.
+    """
+    output_dir.mkdir(parents=True, exist_ok=True)
+    described = manifest(config, config.training.seed)
+    write_json(output_dir / "run.json", described)
+    torch.manual_seed(config.training.seed)
+    base, tokenizer = checkpoint.load_base(config.base)
+    encoder = TextEncoder(tokenizer)
+    lora = None
+    if config.lora is not None:
+        from peft import LoraConfig
+
+        lora = LoraConfig(
+            r=config.lora.rank,
+            lora_alpha=config.lora.alpha,
+            lora_dropout=config.lora.dropout,
+            target_modules=config.lora.target_modules,
+            task_type="CAUSAL_LM",
+        )
+    model = GistLM(base, config.gist, lora=lora)
+    batches = Batches(
+        Mixture(config.data, encoder),
+        encoder,
+        Curriculum(config.stages),
+        config.gist.question_template,
+        config.training.tokens_per_batch,
+        config.training.seed,
+    )
+    trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
+    trainer.train(resume_from_checkpoint=resume)
+    target = output_dir / "model"
+    checkpoint.save(
+        model,
+        tokenizer,
+        target,
+        base_name=config.base,
+        card=model_card(config.gist, config.base, described),
+        dtype=torch.bfloat16,
+    )
+    return target

@@ -1,0 +1,65 @@
+"""What holds for every test: no network, one thread, no progress bars, no leftover state."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+# Before the first import of huggingface_hub, which reads them once: fail at once, never retry.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from hypothesis import settings
+
+# A busy machine is slow now and then; that is no finding.
+settings.register_profile("dnsity", deadline=None)
+settings.load_profile("dnsity")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pass the one deprecation that is not ours: PEFT 0.21.2 asks transformers 5.23 by the old
+    name (peft/peft_model.py, `getattr(model, "is_gradient_checkpointing", True)`)."""
+    config.addinivalue_line(
+        "filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    """Tiny matrices: a second thread costs more than it brings, and makes sums less repeatable."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection but local Unix sockets, except in tests marked `network`."""
+    if request.node.get_closest_marker("network"):
+        return
+
+    def guarded(name: str) -> Any:
+        original = getattr(socket.socket, name)
+
+        def connect(self: socket.socket, address: Any) -> Any:
+            if self.family != getattr(socket, "AF_UNIX", None):
+                raise RuntimeError(f"tests run offline, but something connects to {address!r}")
+            return original(self, address)
+
+        return connect
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(name))
+
+
+@pytest.fixture
+def no_grad() -> Iterator[None]:
+    """Run a test without gradients, as inference does."""
+    with torch.no_grad():
+        yield

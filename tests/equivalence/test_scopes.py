@@ -1,0 +1,200 @@
+"""D4: where the adapter acts. Outside `both` the base answers untouched, to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dnsity.errors import BadInputError
+from dnsity.gist.layout import Layout
+from dnsity.model import backbone
+from dnsity.model.gist_lm import GistLM
+from dnsity.shapes import KeyValues
+from support import (
+    LAYERS,
+    PLACEMENTS,
+    assert_same,
+    assert_same_keys,
+    compress_chunks,
+    flat,
+    gap,
+    layout_ids,
+    parts,
+    random_ids,
+    tiny_base,
+    tiny_gist_lm,
+    tiny_lora_lm,
+)
+
+FAMILIES = ("llama", "qwen2", "qwen3-tied", "gemma3")
+UNTOUCHED = ("gist", "document")
+DOCUMENT, PROMPT = random_ids(2, 20), random_ids(2, 7, seed=1)
+
+
+@pytest.fixture
+def segment_keys_seen(monkeypatch: pytest.MonkeyPatch) -> list[KeyValues]:
+    """Collect what every pass of `compress` leaves behind: the document's, then the gists'."""
+    found: list[KeyValues] = []
+    original = backbone.segment_keys
+
+    def spy(*arguments: Any, **named: Any) -> KeyValues:
+        found.append(original(*arguments, **named))
+        return found[-1]
+
+    monkeypatch.setattr(backbone, "segment_keys", spy)
+    return found
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("scope", UNTOUCHED)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_ordinary_prompt_gets_the_bits_of_the_base_model(family: str, scope: str) -> None:
+    model, base = tiny_lora_lm(family, scope), tiny_base(family)
+    expected = base(input_ids=PROMPT).logits
+    assert torch.equal(model.answer(None, PROMPT), expected)
+    model.compress(DOCUMENT)  # and still after the adapter was on
+    assert torch.equal(model.answer(None, PROMPT), expected)
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("scope", UNTOUCHED)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_document_read_in_full_is_read_by_the_base_model(family: str, scope: str) -> None:
+    adapted, plain = tiny_lora_lm(family, scope), tiny_gist_lm(family)
+    for ours, theirs in zip(flat(adapted.read(DOCUMENT)), flat(plain.read(DOCUMENT)), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("scope", UNTOUCHED)
+def test_behind_the_same_gists_the_base_model_answers(scope: str) -> None:
+    adapted, plain = tiny_lora_lm("llama", scope), tiny_gist_lm("llama")
+    gists = adapted.compress(DOCUMENT)
+    assert torch.equal(adapted.answer(gists, PROMPT), plain.answer(gists, PROMPT))
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_with_scope_both_the_adapter_answers_too(family: str) -> None:
+    adapted = tiny_lora_lm(family, "both").answer(None, PROMPT)
+    assert gap(adapted, tiny_base(family)(input_ids=PROMPT).logits) > 1e-2
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("scope", ["gist", "document", "both"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_document_keys_are_the_base_models_in_scope_gist_only(
+    family: str, scope: str, segment_keys_seen: list[KeyValues]
+) -> None:
+    tiny_lora_lm(family, scope).compress(DOCUMENT)
+    tiny_gist_lm(family).compress(DOCUMENT)
+    document, gists, plain_document, plain_gists = segment_keys_seen
+    for ours, theirs in zip(flat(document), flat(plain_document), strict=True):
+        if scope == "gist":
+            assert torch.equal(ours, theirs)
+        else:
+            assert gap(ours, theirs) > 1e-2
+    assert all(gap(a, b) > 1e-2 for a, b in zip(flat(gists), flat(plain_gists), strict=True))
+
+
+def compress_by_hand(model: GistLM, document: Tensor) -> KeyValues:
+    """Compress with PEFT's own switches: document without the adapter, gists with it."""
+    tokens, count, peft_model = document.shape[1], model.spec.gists, model.peft_model
+    assert peft_model is not None
+    seen = torch.ones(tokens + count, tokens + count, dtype=torch.bool).tril()
+    positions = torch.arange(-tokens, count).expand(document.shape[0], -1)
+    with peft_model.disable_adapter():
+        read = backbone.segment_keys(
+            model.base, model.base.get_input_embeddings()(document), positions[:, :tokens], None
+        )
+    return backbone.segment_keys(
+        model.base,
+        model.gist_rows.expand(document.shape[0], -1, -1),
+        positions[:, tokens:],
+        backbone.masks(
+            model.base,
+            seen[tokens:].expand(document.shape[0], -1, -1),
+            positions[:, tokens:],
+            positions,
+        ),
+        read,
+    )
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scope_gist_equals_the_switches_worked_by_hand(family: str) -> None:
+    model = tiny_lora_lm(family, "gist")
+    assert_same_keys(model.compress(DOCUMENT), compress_by_hand(model, DOCUMENT))
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("placement", PLACEMENTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scope_both_equals_the_masked_sequence(family: str, placement: str) -> None:
+    model = tiny_lora_lm(family, "both", placement=placement)
+    layout = Layout((7, 12, 9), 4, (5, 3), model.spec.placement)
+    ids = layout_ids(layout, rows=2)
+    expected = parts(model.masked(ids, layout), layout, "question")
+    gists = compress_chunks(model, parts(ids, layout, "document"))
+    for number, question in enumerate(parts(ids, layout, "question")):
+        assert_same(model.answer(gists, question), expected[number])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["plain", "checkpointing"])
+@pytest.mark.parametrize("scope", ["gist", "document", "both"])
+def test_every_trained_weight_that_can_matter_gets_a_gradient(
+    scope: str, checkpointing: bool
+) -> None:
+    """Of the last layer only keys and values are kept from a compress pass.
+
+    So outside scope `both` the other adapters of that layer never act; every other one must.
+    """
+    model = tiny_lora_lm("llama", scope).train()
+    if checkpointing:
+        backbone.enable_checkpointing(model.base)
+    model.answer(model.compress(DOCUMENT), PROMPT).log_softmax(-1)[..., 5].sum().backward()
+    for name, parameter in model.named_parameters():
+        idle = (
+            scope in UNTOUCHED
+            and f"layers.{LAYERS - 1}." in name
+            and not any(part in name for part in ("k_proj", "v_proj"))
+        )
+        if not parameter.requires_grad:
+            assert "lora_" not in name, name
+            assert parameter.grad is None, f"frozen {name} has a gradient"
+        elif idle:
+            assert parameter.grad is None, name
+        else:
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() > 0, name
+
+
+def test_only_adapter_and_gist_rows_are_trained() -> None:
+    model = tiny_lora_lm("llama", "document")
+    model.answer(model.compress(DOCUMENT), PROMPT)  # switches the adapter off and on again
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {n for n, _ in model.named_parameters() if "lora_" in n or n == "gist_rows"}
+
+
+@pytest.mark.parametrize("scope", UNTOUCHED)
+def test_a_single_sequence_refuses_to_pretend(scope: str) -> None:
+    layout = Layout((5,), 4, (3,))
+    with pytest.raises(BadInputError, match=f"scope '{scope}' needs the two-pass path"):
+        tiny_lora_lm("llama", scope).masked(layout_ids(layout), layout)
+
+
+@pytest.mark.parametrize("scope", ["gist", "document", "both"])
+def test_a_scope_with_adapter_needs_one(scope: str) -> None:
+    with pytest.raises(BadInputError, match=f"scope '{scope}' needs a LoRA"):
+        tiny_gist_lm("llama", scope=scope)
+
+
+def test_scope_full_takes_no_adapter() -> None:
+    from peft import LoraConfig
+
+    with pytest.raises(BadInputError, match="scope 'full' takes no LoRA"):
+        tiny_gist_lm("llama", scope="full", lora=LoraConfig(target_modules="all-linear"))

@@ -1,0 +1,99 @@
+"""Segments must tile the tokens, positions must be those of the stored cache, cuts lose nothing."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsity.errors import BadInputError
+from dnsity.gist.layout import Layout, split_evenly, split_to_window
+from gist_strategies import layouts
+
+
+def test_the_example_of_the_module_holds() -> None:
+    layout = Layout(chunks=(3, 3), gists=2, questions=(2,))
+    assert layout.positions() == [-3, -2, -1, 0, 1, -1, 0, 1, 2, 3, 4, 5]
+
+
+@given(layouts())
+def test_segments_tile_the_tokens_in_order(layout: Layout) -> None:
+    segments = layout.segments()
+    assert segments[0].start == 0
+    assert all(left.stop == right.start for left, right in pairwise(segments))
+    kinds = [(s.kind, s.index) for s in segments]
+    chunks = range(len(layout.chunks))
+    assert kinds == [
+        *((kind, j) for j in chunks for kind in ("document", "gist")),
+        *(("question", j) for j in range(len(layout.questions))),
+    ]
+    lengths = {kind: [s.length for s in segments if s.kind == kind] for kind, _ in kinds}
+    assert lengths["document"] == list(layout.chunks)
+    assert lengths["gist"] == [layout.gists] * len(layout.chunks)
+    assert lengths.get("question", []) == list(layout.questions)
+
+
+@given(layouts())
+def test_gists_are_an_ordinary_prefix_at_zero(layout: Layout) -> None:
+    positions = layout.positions()
+    gists = [p for s in layout.segments() if s.kind == "gist" for p in positions[s.start : s.stop]]
+    assert gists == list(range(layout.total_gists))
+
+
+@given(layouts())
+def test_every_question_starts_right_after_the_last_gist(layout: Layout) -> None:
+    positions = layout.positions()
+    for segment in layout.segments():
+        if segment.kind == "question":
+            first = layout.total_gists
+            assert positions[segment.start : segment.stop] == list(
+                range(first, first + segment.length)
+            )
+
+
+@given(layouts())
+def test_every_chunk_ends_right_before_its_gists(layout: Layout) -> None:
+    positions = layout.positions()
+    segments = layout.segments()
+    for document, gists in zip(segments[::2], segments[1::2], strict=False):
+        if document.kind != "document":
+            break
+        own = positions[document.start : document.stop]
+        assert own == list(range(own[0], own[0] + document.length))
+        assert own[-1] + 1 == positions[gists.start]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"chunks": (), "gists": 2},
+        {"chunks": (3, 0), "gists": 2},
+        {"chunks": (-1,), "gists": 2},
+        {"chunks": (3,), "gists": 0},
+        {"chunks": (3,), "gists": 2, "questions": (4, 0)},
+    ],
+)
+def test_empty_parts_are_refused_with_the_layout_shown(counts: dict[str, object]) -> None:
+    with pytest.raises(BadInputError, match=r"at least one token .*Layout\(chunks="):
+        Layout(**counts)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 300))
+def test_even_spans_lose_nothing_and_differ_by_one_at_most(tokens: int, number: int) -> None:
+    spans = split_evenly(tokens, number)
+    assert len(spans) == number
+    assert spans[0][0] == 0
+    assert spans[-1][1] == tokens
+    assert all(left[1] == right[0] for left, right in pairwise(spans))
+    lengths = [stop - start for start, stop in spans]
+    assert max(lengths) - min(lengths) <= 1
+
+
+@given(st.integers(1, 10_000), st.integers(1, 3000))
+def test_window_cuts_fit_lose_nothing_and_are_as_few_as_can_be(tokens: int, window: int) -> None:
+    spans = split_to_window(tokens, window)
+    assert [t for start, stop in spans for t in range(start, stop)] == list(range(tokens))
+    assert all(0 < stop - start <= window for start, stop in spans)
+    assert (len(spans) - 1) * window < tokens
