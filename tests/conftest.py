@@ -49,6 +49,7 @@ def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
         def connect(self: socket.socket, address: Any) -> Any:
             if self.family != getattr(socket, "AF_UNIX", None):
+                self.close()
                 raise RuntimeError(f"tests run offline, but something connects to {address!r}")
             return original(self, address)
 

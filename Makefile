@@ -1,0 +1,50 @@
+# `make help` lists what can be made. Needs Python >= 3.10, make and a C compiler; no model hub.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TESTABLE := $(VENV)/.testable
+export TOKENIZERS_PARALLELISM := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt unit results clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup: $(INSTALLED) ## Create .venv and install the package
+
+# torch comes first: later installs then find it present and fetch no GPU build.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+$(TESTABLE): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@
+
+demo: $(INSTALLED) ## Compress an English and a Korean document, answer from the gists
+	$(BIN)/dnsity demo
+
+test: check unit ## Lint, types, layering and all CPU tests
+
+check: $(TESTABLE) ## Lint, types, layering
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(TESTABLE) ## The CPU tests, with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=85
+
+fmt: $(TESTABLE) ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+results: $(INSTALLED) ## Regenerate the README's tables from results/
+	$(BIN)/python scripts/readme_tables.py
+
+clean: ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

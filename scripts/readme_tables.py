@@ -1,0 +1,99 @@
+"""Fill the README's generated parts from results/: `make results`, or `--check` to find them stale."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+METHODS = {
+    "gist": "gist",
+    "gist_wrong_document": "gist of the wrong document",
+    "full": "full context",
+    "rag": "RAG top-3",
+    "none": "no context",
+}
+
+
+def niah(summary: dict[str, Any]) -> str:
+    """Passkeys in held-out prose: one row per language and method."""
+    manifest = summary["manifest"]
+    config = manifest["config"]
+    lines = [
+        f"{config['samples']} passkey documents per language in held-out Wikipedia prose, "
+        f"{min(config['tokens'])}-{max(config['tokens']):,} tokens, every depth, 25 gists, exact "
+        f"match (95% bootstrap interval). {manifest['hardware']['cpu'] or 'CPU'}, "
+        f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}`.",
+        "",
+        "| language | method | right | 95% | median TTFT | KV kept |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in summary["rows"]:
+        language = {"niah_en": "English", "niah_ko": "Korean"}[row["task"]]
+        lines.append(
+            f"| {language} | {METHODS[row['method']]} | {row['score']:.0%} "
+            f"| {row['low']:.0%}-{row['high']:.0%} | {1000 * row['median_ttft_s']:.0f} ms "
+            f"| {row['median_kv_bytes'] / 1000:,.0f} kB |"
+        )
+    return "\n".join(lines)
+
+
+def demo(report: dict[str, Any]) -> str:
+    """What `make demo` prints, as a table."""
+    lines: list[str] = []
+    for document in report["documents"]:
+        lines += [
+            f"**{document['document']}**: {document['context_tokens']:,} tokens -> "
+            f"{document['gist_tokens']} gists ({document['compression_ratio']:.0f}x), keys and values "
+            f"{document['full_kv_bytes'] / 1e6:.1f} MB -> {document['gist_kv_bytes'] / 1e3:.0f} kB, "
+            f"compressed in {document['compress_s']:.2f} s",
+            "",
+            "| question | gist | full context | RAG top-3 | no context |",
+            "|---|---|---|---|---|",
+        ]
+        for question in document["questions"]:
+            cells = []
+            for name in ("gist", "full", "rag", "none"):
+                answer = question["methods"][name]
+                shown = answer["answer"].replace("\n", " ").replace("|", "/")[:24] or "(nothing)"
+                mark = "right" if answer["right"] else "wrong"
+                cells.append(f"{mark}: {shown} ({1000 * answer['ttft_s']:.0f} ms)")
+            lines.append(f"| {question['question']} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def render(readme: str) -> str:
+    """Return the README with every generated part made anew."""
+    parts = {
+        "demo": demo(_result("demo")),
+        "niah": niah(_result("niah_mini")),
+    }
+    for name, text in parts.items():
+        marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
+        pattern = re.compile(f"{re.escape(marks[0])}.*?{re.escape(marks[1])}", re.DOTALL)
+        readme = pattern.sub(lambda _, m=marks, t=text: f"{m[0]}\n{t}\n{m[1]}", readme)
+    return readme
+
+
+def _result(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((ROOT / "results" / f"{name}.json").read_text("utf-8"))
+    return loaded
+
+
+def main() -> int:
+    """Write, or with --check only compare."""
+    path = ROOT / "README.md"
+    old = path.read_text(encoding="utf-8")
+    new = render(old)
+    if "--check" in sys.argv[1:]:
+        return 0 if new == old else 1
+    path.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
