@@ -1,4 +1,4 @@
-"""Fill the README's generated parts from results/: `make results`, or `--check` to find them stale."""
+"""Fill the README's generated parts from results/ (`make results`); `--check` finds them stale."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def demo(report: dict[str, Any]) -> str:
     for document in report["documents"]:
         lines += [
             f"**{document['document']}**: {document['context_tokens']:,} tokens -> "
-            f"{document['gist_tokens']} gists ({document['compression_ratio']:.0f}x), keys and values "
-            f"{document['full_kv_bytes'] / 1e6:.1f} MB -> {document['gist_kv_bytes'] / 1e3:.0f} kB, "
+            f"{document['gist_tokens']} gists ({document['compression_ratio']:.0f}x), keys and "
+            f"values {document['full_kv_bytes'] / 1e6:.1f} MB -> "
+            f"{document['gist_kv_bytes'] / 1e3:.0f} kB, "
             f"compressed in {document['compress_s']:.2f} s",
             "",
             "| question | gist | full context | RAG top-3 | no context |",

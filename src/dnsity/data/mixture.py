@@ -22,6 +22,7 @@ class MixtureConfig(Config):
         corpus: JSONL files of prose per language.
         corpus_characters: How much of each language to read.
         passkey_share: Share of documents that hide one passkey and nothing else.
+        digits: Lengths of passkeys, drawn evenly.
         max_facts: Facts hidden in the other documents, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one fact per so many tokens.
     """
@@ -29,6 +30,7 @@ class MixtureConfig(Config):
     corpus: dict[Language, list[Path]]
     corpus_characters: int = Field(default=30_000_000, ge=1)
     passkey_share: float = Field(default=0.5, ge=0, le=1)
+    digits: list[int] = Field(default=[5], min_length=1)
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
 
@@ -81,8 +83,8 @@ class Mixture:
     def _needles(
         self, rng: random.Random, language: Language, single: bool, count: int
     ) -> list[Needle]:
-        """One passkey of mostly five digits, or facts with now and then a passkey among them."""
-        key = passkey(rng, language, digits=rng.choice((4, 5, 5, 5, 6, 7)))
+        """One passkey, or facts with now and then a passkey among them."""
+        key = passkey(rng, language, digits=rng.choice(self.config.digits))
         if single:
             return [key]
         if count > 1 and rng.random() < 0.5:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Thread
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
@@ -112,7 +112,7 @@ def answer(
     if sampling.seed is not None:
         torch.manual_seed(sampling.seed)
     with loaded.lm.answering():
-        output = loaded.lm.base.generate(
+        output = cast(Any, loaded.lm.base).generate(
             **arguments, stopping_criteria=StoppingCriteriaList([first])
         )
     seconds = time.perf_counter() - started
@@ -147,7 +147,7 @@ def stream(
             with torch.inference_mode(), loaded.lm.answering():
                 if sampling.seed is not None:
                     torch.manual_seed(sampling.seed)
-                loaded.lm.base.generate(**arguments, streamer=pieces)
+                cast(Any, loaded.lm.base).generate(**arguments, streamer=pieces)
         except BaseException as error:  # handed to the consumer, who else would wait forever
             failed.append(error)
             pieces.end()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import overload
 
@@ -77,11 +77,11 @@ class GistModel:
     ) -> GistCache: ...
     @overload
     def compress(
-        self, text: Sequence[str], *, gists: int | None = None, progress: Progress | None = None
+        self, text: list[str], *, gists: int | None = None, progress: Progress | None = None
     ) -> list[GistCache]: ...
     def compress(
         self,
-        text: str | Sequence[str],
+        text: str | list[str],
         *,
         gists: int | None = None,
         progress: Progress | None = None,
@@ -98,7 +98,7 @@ class GistModel:
         Raises:
             BadInputError: If a document is empty, too short, too long or not valid Unicode.
         """
-        texts = [text] if isinstance(text, str) else list(text)
+        texts = [text] if isinstance(text, str) else text
         caches = _compress.compress(self.loaded, texts, gists=gists, progress=progress)
         return caches[0] if isinstance(text, str) else caches
 
@@ -106,10 +106,10 @@ class GistModel:
     def ask(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Answer: ...
     @overload
     def ask(
-        self, gist: GistCache, question: Sequence[str], sampling: Sampling = GREEDY
+        self, gist: GistCache, question: list[str], sampling: Sampling = GREEDY
     ) -> list[Answer]: ...
     def ask(
-        self, gist: GistCache, question: str | Sequence[str], sampling: Sampling = GREEDY
+        self, gist: GistCache, question: str | list[str], sampling: Sampling = GREEDY
     ) -> Answer | list[Answer]:
         """Answer one question, or a list of them in one batch, from the gist alone.
 
@@ -117,7 +117,7 @@ class GistModel:
             BadInputError: If a question is empty or too long.
             GistMismatchError: If another model made the gist.
         """
-        questions = [question] if isinstance(question, str) else list(question)
+        questions = [question] if isinstance(question, str) else question
         answers = _generate.answer(self.loaded, self._prefix(gist).layers, questions, sampling)
         return answers[0] if isinstance(question, str) else answers
 

@@ -230,7 +230,7 @@ def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) 
         if hasattr(module, "gradient_checkpointing") and hasattr(
             module, "_can_checkpoint_with_cache"
         ):
-            module._can_checkpoint_with_cache = True
+            cast(Any, module)._can_checkpoint_with_cache = True
 
 
 @contextmanager

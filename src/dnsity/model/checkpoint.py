@@ -218,7 +218,7 @@ def save(
     directory.mkdir(parents=True, exist_ok=True)
     own_base = model.spec.scope == "full"
     if own_base:
-        base = model.base if dtype is None else copy.deepcopy(model.base).to(dtype)
+        base: Any = model.base if dtype is None else copy.deepcopy(model.base).to(dtype=dtype)
         base.save_pretrained(directory / "base")
         tokenizer.save_pretrained(directory / "base")
     else:

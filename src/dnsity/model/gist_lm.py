@@ -73,7 +73,7 @@ class GistLM(nn.Module):
         embed = self.base.get_input_embeddings()
         vocab = int(self.base.config.get_text_config().vocab_size)
         ids = torch.linspace(vocab // 10, vocab - 1, count, device=self.device).long()
-        rows = embed(ids).detach().float().clone()
+        rows: Tensor = embed(ids).detach().float().clone()
         return rows + 0.1 * rows.std() * torch.randn(
             rows.shape, generator=torch.Generator().manual_seed(0)
         ).to(rows.device)

@@ -65,7 +65,7 @@ class Batches(IterableDataset[dict[str, Any]]):
 
     def _text(self, rng: random.Random, length: int, count: int) -> dict[str, Any]:
         """Plain prose, cut to equal rows."""
-        rows = []
+        rows: list[list[int]] = []
         while len(rows) < count:
             ids = self.encoder.encode(
                 self.mixture.text(rng, self.mixture.language(rng), 2 * length)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -60,17 +60,18 @@ class GistTrainer(HuggingFaceTrainer):
 
     def compute_loss(
         self,
-        model: GistLM,
+        model: torch.nn.Module,
         inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Return the mean cross-entropy per answer token over the whole optimiser step."""
+        lm = cast(GistLM, model)
         path, labels = inputs["path"], inputs["labels"]
         if path == "text":
-            logits = model.answer(None, inputs["input_ids"])
+            logits = lm.answer(None, inputs["input_ids"])
         else:
-            logits = self._answer(model, inputs, compressed=path == "gist")
+            logits = self._answer(lm, inputs, compressed=path == "gist")
             right = exactly_right(logits.detach(), labels).float().mean().item()
             self.curriculum.observe(path, right)
         loss = answer_cross_entropy(logits, labels)
@@ -102,7 +103,7 @@ class GistTrainer(HuggingFaceTrainer):
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        directory = FilePath(output_dir or self.args.output_dir)
+        directory = FilePath(output_dir or self.args.output_dir or ".")
         directory.mkdir(parents=True, exist_ok=True)
         save_file(trainable(self.model), directory / WEIGHTS)
 
@@ -138,7 +139,7 @@ class CurriculumCallback(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         """Continue at the batch and the stage where the checkpoint was taken."""
-        saved = state.stateful_callbacks.get("CurriculumCallback")
+        saved = cast(dict[str, Any], state.stateful_callbacks).get("CurriculumCallback")
         if state.global_step and isinstance(saved, dict):
             self.batches.curriculum.restore(saved["attributes"]["curriculum"])
             self.batches.first = state.global_step * args.gradient_accumulation_steps

@@ -1,0 +1,57 @@
+"""The curriculum advances on accuracy and continues where it stopped."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from dnsity.training.curriculum import Curriculum, Path, Stage
+
+
+def _stages() -> list[Stage]:
+    return [
+        Stage(tokens=[16], share={"gist": 1.0, "full": 1.0}, advance_at=0.8),
+        Stage(tokens=[32, 64], advance_at=0.8),
+        Stage(tokens=[128]),
+    ]
+
+
+@pytest.mark.parametrize(("path", "accuracy"), [("gist", 0.79), ("full", 1.0)])
+def test_stays_while_the_hardest_path_is_not_mastered(path: Path, accuracy: float) -> None:
+    curriculum = Curriculum(_stages())
+    for _ in range(500):
+        curriculum.observe(path, accuracy)
+    assert curriculum.index == 0
+
+
+def test_advances_to_the_last_stage_and_no_further() -> None:
+    curriculum = Curriculum(_stages())
+    seen = []
+    for _ in range(1000):
+        curriculum.observe("gist", 1.0)
+        seen.append(curriculum.index)
+    assert seen[0] == 0, "one lucky step is not mastery"
+    assert sorted(set(seen)) == [0, 1, 2]
+    assert seen == sorted(seen)
+
+
+def test_a_new_stage_starts_without_the_old_accuracy() -> None:
+    curriculum = Curriculum(_stages())
+    while curriculum.index == 0:
+        curriculum.observe("gist", 1.0)
+    assert curriculum.accuracy == {}
+
+
+def test_draws_only_what_the_stage_holds() -> None:
+    curriculum = Curriculum(_stages())
+    rng = random.Random(0)
+    assert {curriculum.draw(rng) for _ in range(100)} == {("gist", 16), ("full", 16)}
+
+
+def test_restore_continues() -> None:
+    one, other = Curriculum(_stages()), Curriculum(_stages())
+    for _ in range(70):
+        one.observe("gist", 0.9)
+    other.restore(one.state())
+    assert (other.index, other.accuracy) == (one.index, one.accuracy)

@@ -1,0 +1,154 @@
+"""Short real runs: what is trained, what is left alone, and that a resumed run is the same run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from dnsity.data.collate import collate
+from dnsity.errors import BadInputError
+from dnsity.inference.gist_model import GistModel
+from dnsity.training.batches import Batches
+from dnsity.training.train_gist import TrainConfig, train
+from dnsity.training.trainer import WEIGHTS
+from support import assert_same
+
+
+def _config(
+    base: Path, corpus: dict[str, list[str]], settings: dict[str, Any], **more: Any
+) -> TrainConfig:
+    values = {
+        "base": str(base),
+        "gist": {"gists": 4, "window_tokens": 96, "scope": "full"},
+        "data": {"corpus": corpus, "corpus_characters": 20_000},
+        "stages": [
+            {"tokens": [40], "share": {"gist": 1.0, "full": 0.5, "text": 0.5}, "advance_at": 0.9},
+            {"tokens": [80]},
+        ],
+        "training": settings,
+        **more,
+    }
+    return TrainConfig.model_validate(values)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, base_directory: Path, corpus: dict[str, list[str]]
+) -> Path:
+    """One uninterrupted run of six steps."""
+    folder = tmp_path_factory.mktemp("run")
+    settings = {
+        "steps": 6, "tokens_per_batch": 256, "learning_rate": 3e-3, "warmup_steps": 1,
+        "bf16": False, "save_steps": 3, "log_steps": 1,
+    }  # fmt: skip
+    train(_config(base_directory, corpus, settings), folder)
+    return folder
+
+
+def test_the_result_compresses_and_answers(finished: Path) -> None:
+    model = GistModel.from_pretrained(finished / "model")
+    gist = model.compress("The harbour is quiet. " * 6)
+    assert gist.info.n_gist == 4
+    assert model.ask(gist, "What is quiet?").new_tokens >= 0
+    assert json.loads((finished / "run.json").read_text("utf-8"))["config"]["gist"]["gists"] == 4
+
+
+def test_a_resumed_run_is_the_same_run(
+    finished: Path, tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
+    run_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    interrupted = tmp_path / "run"
+    interrupted.mkdir()
+    shutil.copytree(finished / "checkpoint-3", interrupted / "checkpoint-3")
+    train(_config(base_directory, corpus, run_settings), interrupted, resume=True)
+    whole = load_file(finished / "checkpoint-6" / WEIGHTS)
+    resumed = load_file(interrupted / "checkpoint-6" / WEIGHTS)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_lora_leaves_the_base_as_it_was(
+    tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    config = _config(
+        base_directory,
+        corpus,
+        run_settings,
+        gist={"gists": 4, "window_tokens": 96, "scope": "document"},
+        lora={"rank": 4, "alpha": 8},
+        stages=[{"tokens": [40]}],
+    )
+    train(config, tmp_path)
+    saved = load_file(tmp_path / "checkpoint-6" / WEIGHTS)
+    assert all("lora_" in name or name == "gist_rows" for name in saved)
+    model = GistModel.from_pretrained(tmp_path / "model")
+    base = AutoModelForCausalLM.from_pretrained(base_directory, dtype=torch.float32)
+    ids = torch.tensor([model.loaded.encoder.encode("The harbour is quiet.")])
+    with torch.no_grad():
+        assert_same(model.loaded.lm.answer(None, ids), base(ids).logits)
+        compressed = model.loaded.lm.compress(ids)
+        untrained = GistModel.from_pretrained(tmp_path / "model").loaded.lm
+        for name, weight in untrained.named_parameters():
+            if "lora_B" in name:
+                weight.zero_()
+        assert not torch.equal(compressed[0][0], untrained.compress(ids)[0][0])
+
+
+def test_batches_are_functions_of_their_number(
+    finished: Path, corpus: dict[str, list[str]]
+) -> None:
+    from dnsity.data.mixture import Mixture, MixtureConfig
+    from dnsity.training.curriculum import Curriculum, Stage
+
+    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
+    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
+    stages = [Stage(tokens=[48], share={"gist": 1.0, "text": 1.0})]
+
+    def batches(seed: int) -> Batches:
+        return Batches(mixture, encoder, Curriculum(stages), "Q {question} A", 256, seed)
+
+    one, again, other = batches(1), batches(1), batches(2)
+    kinds = set()
+    for number in (5, 0, 3, 1, 2, 4):
+        first, second = one.batch(number), again.batch(number)
+        kinds.add(first.pop("path"))
+        assert all(torch.equal(first[k], second[k]) for k in first)
+    assert kinds == {"gist", "text"}
+    assert any(
+        one.batch(n)["input_ids"].tolist() != other.batch(n)["input_ids"].tolist() for n in range(3)
+    )
+
+
+def test_every_hidden_needle_is_in_its_document(
+    finished: Path, corpus: dict[str, list[str]]
+) -> None:
+    import random
+
+    from dnsity.data.mixture import Mixture, MixtureConfig
+
+    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
+    config = MixtureConfig.model_validate({"corpus": corpus, "max_facts": 3, "tokens_per_fact": 30})
+    mixture = Mixture(config, encoder)
+    rng = random.Random(0)
+    examples = [mixture.draw(rng, 200) for _ in range(40)]
+    for example in examples:
+        for question in example.questions:
+            assert example.document.count(question.answer) >= 1
+    assert {len(example.questions) for example in examples} == {1, 2, 3}
+    assert {example.language for example in examples} == {"en", "ko"}
+    batch = collate(examples[:4], encoder, "Q {question} A")
+    assert batch["document_index"].max() == 3
+
+
+def test_missing_corpus_is_a_clear_error(
+    tmp_path: Path, base_directory: Path, run_settings: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInputError, match=r"nowhere\.jsonl"):
+        train(_config(base_directory, {"en": ["nowhere.jsonl"]}, run_settings), tmp_path)
