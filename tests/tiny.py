@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support import tiny_base, tiny_gist_lm
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
@@ -18,21 +17,25 @@ from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import checkpoint
 from dnsity.model.gist_lm import GistLM
+from support import tiny_base
 
 END = "<|end|>"
 CHAT = ("<|im_start|>", "<|im_end|>")
 TOOL = "<tool>"
-WINDOW, GISTS, POSITIONS = 64, 4, 512
-LONGEST_DOCUMENT = POSITIONS // 2 // GISTS * WINDOW
-"""Tokens after which the gists alone would fill half of the tiny model's positions."""
+CONTROL_TEXTS = ("<GIST_0>", *CHAT, END, TOOL)
+"""What user text must never become, in any form."""
+
+GISTS, WINDOW, POSITIONS = 4, 64, 512
+MOST_TOKENS = POSITIONS // 2 // GISTS * WINDOW
+"""The longest document: its gists fill half of the tiny model's positions."""
 
 CARD = "# A tiny random model, for tests\n"
-DOCUMENT = (
-    "The harbour office opens at nine. The passkey for the visitors' network is 60479. "
-    "나루터 안내소는 열 시에 문을 엽니다. "
-)
-"""Fits one window (see `test_ask`)."""
-QUESTIONS = ("What is the passkey?", "When does the harbour office open, please?", "몇 시에 엽니까?")
+DOCUMENT = "The harbour office opens at nine. The passkey for the network is 60479. "
+"""Fits one window."""
+LONG_DOCUMENT = "".join(f"Line {number}: the passkey is {number * 7919}. " for number in range(30))
+"""Takes several windows."""
+QUESTIONS = ["What is the passkey?", "When does the harbour office open, please?", "몇 시에 엽니까?"]
+"""Of different lengths in tokens."""
 
 _LINES = [
     "The harbour office opens at nine in the morning.",
@@ -62,8 +65,36 @@ def tiny_tokenizer(more: str = "") -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def added_ids(tokenizer: PreTrainedTokenizerFast) -> set[int]:
+def tiny_gist_model(seed: int = 0, *, more: str = "", **spec: Any) -> GistModel:
+    """Build a gist model in memory, of scope full; same seed, same weights.
+
+    Args:
+        seed: Of the weights.
+        more: See `tiny_tokenizer`.
+        spec: Fields of `GistSpec` to change.
+    """
+    tokenizer = tiny_tokenizer(more)
+    base = tiny_base(
+        "llama",
+        seed=seed,
+        vocab_size=400 + len(CHAT) + 1,  # the same for every tokenizer
+        max_position_embeddings=POSITIONS,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.eos_token_id,
+    )
+    fields = {"gists": GISTS, "window_tokens": WINDOW, "scope": "full", **spec}
+    lm = GistLM(base, GistSpec(**fields)).eval()
+    return GistModel(LoadedModel(lm, tokenizer, "tiny", "tiny-base"))
+
+
+def save(model: GistModel, directory: Path) -> Path:
+    """Write a model to a directory that `--model` takes."""
+    loaded = model.loaded
+    checkpoint.save(loaded.lm, loaded.tokenizer, directory, base_name="tiny-base", card=CARD)
+    return directory
+
+
+def added_ids(model: GistModel) -> set[int]:
     """Return the ids that no text may ever become."""
-    return set(tokenizer.get_added_vocab().values())
-
-
+    return set(model.loaded.tokenizer.get_added_vocab().values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -32,6 +33,8 @@ app.add_typer(data.app, name="data")
 
 def main() -> None:
     """Run the command line; every failure is one line on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # better an escape than no answer at all
+        sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Loading bars and advice of the libraries would bury our own one line.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

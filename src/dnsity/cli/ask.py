@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import out, show_json
+from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.errors import BadInputError
 
@@ -40,5 +40,5 @@ def command(
         return
     for answer in answers:
         if len(answers) > 1:
-            out.print(f"[bold]{answer.question}[/bold]", markup=True, highlight=False)
-        out.print(answer.text, markup=False, highlight=False)
+            say(answer.question, style="bold")
+        say(answer.text)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import human_bytes, out, progress_bar, read_text, show_json
+from dnsity.cli.console import human_bytes, progress_bar, read_text, say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.errors import BadInputError
 
@@ -29,7 +29,7 @@ def command(
     """Compress a document into gist tokens and save them."""
     text = read_text(document)
     target = output if output is not None else _beside(document)
-    _require_writable(target)
+    _require_writable(target, document)
     loaded = load_model(model, device)
     started = time.perf_counter()
     with progress_bar("compressing") as progress:
@@ -52,16 +52,14 @@ def command(
             }
         )
         return
-    out.print(
+    say(
         f"{info.n_context:,} tokens -> {info.n_gist} gists ({gist.compression_ratio:.0f}x), "
         f"KV {human_bytes(info.full_kv_bytes)} -> {human_bytes(gist.kv_bytes)}, {seconds:.2f} s"
     )
     if info.n_chunks > 1:
         window = loaded.loaded.lm.spec.window_tokens
-        out.print(
-            f"longer than the window of {window:,} tokens: compressed in {info.n_chunks} chunks"
-        )
-    out.print(f"saved {target}")
+        say(f"longer than the window of {window:,} tokens: compressed in {info.n_chunks} chunks")
+    say(f"saved {target}")
 
 
 def _beside(document: str) -> Path:
@@ -70,11 +68,13 @@ def _beside(document: str) -> Path:
     return Path(document).with_suffix(".gist.safetensors")
 
 
-def _require_writable(target: Path) -> None:
-    """Fail before the work, not after it."""
-    if target.is_dir():
+def _require_writable(target: Path, document: str) -> None:
+    """Fail before the work, not after it; and never write over the document."""
+    if os.path.isdir(target):
         raise BadInputError(f"{target} is a directory; give a file name with -o")
-    if not target.parent.is_dir():
+    if document != "-" and os.path.exists(target) and os.path.samefile(target, document):
+        raise BadInputError(f"{target} is the document itself; choose another name with -o")
+    if not os.path.isdir(target.parent):
         raise BadInputError(f"directory {target.parent} does not exist; create it first")
     if not os.access(target.parent, os.W_OK):
         raise BadInputError(f"no permission to write in {target.parent}; choose another with -o")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dnsity.errors import BadInputError, DnsityError
 
-out = Console()
-err = Console(stderr=True)
+out = Console(emoji=False)
+err = Console(stderr=True, emoji=False)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """Print text as it is: brackets are no markup, and long lines stay whole."""
+    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def read_text(source: str) -> str:
@@ -28,7 +34,7 @@ def read_text(source: str) -> str:
         data, name = sys.stdin.buffer.read(), "standard input"
     else:
         path, name = Path(source), source
-        if path.is_dir():
+        if os.path.isdir(path):
             raise BadInputError(f"{name} is a directory; give a text file")
         try:
             data = path.read_bytes()
@@ -42,6 +48,20 @@ def read_text(source: str) -> str:
         raise BadInputError(
             f"{name} is not UTF-8 (byte {error.start}); convert it, for example with "
             f"iconv -f <its encoding> -t UTF-8"
+        ) from error
+
+
+def make_directory(path: Path) -> None:
+    """Make sure that a directory for results is there.
+
+    Raises:
+        BadInputError: If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(
+            f"cannot create directory {path}: {error.strerror}; choose another with --output-dir"
         ) from error
 
 

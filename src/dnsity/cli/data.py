@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from dnsity.cli.console import out
+from dnsity.cli.console import say
 from dnsity.errors import BadInputError
 
 app = typer.Typer(help="Make training and evaluation data.", no_args_is_help=True)
@@ -53,4 +53,4 @@ def niah(
         output.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise BadInputError(f"cannot write {output}: {error.strerror}") from error
-    out.print(f"{samples} documents in {output}")
+    say(f"{samples} documents in {output}")

@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from dnsity.cli.console import human_bytes, out, show_json
+from dnsity.cli.console import human_bytes, say, show_json
 from dnsity.cli.options import Json
 
 PACKAGES = ("dnsity", "torch", "transformers", "peft", "tokenizers", "safetensors", "bitsandbytes")
@@ -25,20 +25,19 @@ def command(json: Json = False) -> None:
     if json:
         show_json(report)
         return
-    out.print(f"python {report['python']}, {report['cores']} cores", highlight=False)
+    say(f"python {report['python']}, {report['cores']} cores")
     for name, version in report["packages"].items():
-        out.print(f"  {name:14} {version}", highlight=False)
+        say(f"  {name:14} {version}")
     for device in report["devices"]:
-        out.print(f"{device['name']}: {human_bytes(device['memory_bytes'])}", highlight=False)
-    out.print(f"bundled model: {report['bundled_model']}", highlight=False)
-    out.print(f"\nKeys and values in bf16, {CONTEXT_TOKENS:,} tokens against {GISTS} gists:")
+        say(f"{device['name']}: {human_bytes(device['memory_bytes'])}")
+    say(f"bundled model: {report['bundled_model']}")
+    say(f"\nKeys and values in bf16, {CONTEXT_TOKENS:,} tokens against {GISTS} gists:")
     for fit in report["fits"]:
         sizes = [human_bytes(fit[f"{what}_bytes"]) for what in ("document_kv", "gist_kv", "weight")]
         verdict = "fits" if fit["fits"] else "too large for"
-        out.print(
+        say(
             f"  {fit['model']:14} {sizes[0]:>8} -> {sizes[1]:>8}   weights {sizes[2]:>8}   "
-            f"{verdict} {fit['device']}",
-            highlight=False,
+            f"{verdict} {fit['device']}"
         )
 
 

@@ -9,7 +9,7 @@ import typer
 from pydantic import Field
 from rich.table import Table
 
-from dnsity.cli.console import human_bytes, out, progress_bar, show_json
+from dnsity.cli.console import human_bytes, make_directory, out, progress_bar, show_json
 from dnsity.cli.options import ConfigFile, Device, Json, Overrides, load_model
 from dnsity.config import Config, load, manifest, write_json
 from dnsity.data.example import Language
@@ -49,7 +49,7 @@ def command(
     from dnsity.evaluation import methods, runner
     from dnsity.evaluation.tasks import niah
 
-    output_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(output_dir)
     described = manifest(settings, settings.seed)
     write_json(output_dir / "manifest.json", described)
     loaded = load_model(settings.model, device).loaded

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import human_bytes, out, show_json
+from dnsity.cli.console import human_bytes, say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 
 File = Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")]
@@ -44,7 +44,7 @@ def inspect(file: File, json: Json = False) -> None:
         f"{str(keys.dtype).removeprefix('torch.')}",
     }
     for name, value in rows.items():
-        out.print(f"{name:12} {value}", markup=False, highlight=False)
+        say(f"{name:12} {value}")
 
 
 def verify(file: File, model: Model = "mini", device: Device = "cpu", json: Json = False) -> None:
@@ -56,4 +56,4 @@ def verify(file: File, model: Model = "mini", device: Device = "cpu", json: Json
     if json:
         show_json({"path": str(file), "intact": True, "model": model})
     else:
-        out.print(f"{file}: intact, made by {model}", markup=False, highlight=False)
+        say(f"{file}: intact, made by {model}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import err
+from dnsity.cli.console import err, make_directory
 from dnsity.cli.options import ConfigFile, OutputDir, Overrides
 from dnsity.config import load
 
@@ -20,8 +20,10 @@ def pretrain(
     from dnsity.training.pretrain import PretrainConfig
     from dnsity.training.pretrain import pretrain as run
 
-    path = run(load(config, PretrainConfig, overrides or []), output_dir, resume=resume)
-    err.print(f"base model in {path}", highlight=False)
+    settings = load(config, PretrainConfig, overrides or [])
+    make_directory(output_dir)
+    path = run(settings, output_dir, resume=resume)
+    err.print(f"base model in {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def train(
@@ -31,5 +33,7 @@ def train(
     from dnsity.training.train_gist import TrainConfig
     from dnsity.training.train_gist import train as run
 
-    path = run(load(config, TrainConfig, overrides or []), output_dir, resume=resume)
-    err.print(f"gist model in {path}", highlight=False)
+    settings = load(config, TrainConfig, overrides or [])
+    make_directory(output_dir)
+    path = run(settings, output_dir, resume=resume)
+    err.print(f"gist model in {path}", markup=False, highlight=False, soft_wrap=True)

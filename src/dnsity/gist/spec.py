@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from dnsity.config import Config
 
 Placement = Literal["append", "spread"]
 Scope = Literal["gist", "document", "both", "full"]
 Chunking = Literal["independent", "carry"]
 
 
-class GistSpec(BaseModel):
+class GistSpec(Config):
     """The shape of compression; it travels with the checkpoint and into every gist file.
 
     Attributes:
@@ -24,8 +26,6 @@ class GistSpec(BaseModel):
             also when answering (`both`), or no LoRA and all weights trained (`full`).
         question_template: The text put between gists and answer; `{question}` is replaced.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gists: int = Field(default=25, ge=1, le=4096)
     window_tokens: int = Field(default=2048, ge=1)

@@ -99,12 +99,14 @@ def _encode(loaded: LoadedModel, text: str, gists: int) -> list[int]:
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
     ids = loaded.encoder.start_ids + loaded.encoder.encode(text)
-    if len(ids) <= gists:
-        raise BadInputError(
-            f"the document has {len(ids)} tokens, {gists} gists would not make it smaller; "
-            f"put it into the question, or use fewer gists (--gists {max(1, len(ids) // 10)})"
-        )
     slots = gists * len(split_to_window(len(ids), loaded.lm.spec.window_tokens))
+    if len(ids) <= slots:
+        fewer = max(1, len(ids) // 10)
+        raise BadInputError(
+            f"the document has {len(ids)} tokens, {slots} gists would not make it smaller; "
+            + "put it into the question"
+            + (f", or use fewer gists (--gists {fewer})" if fewer < gists else "")
+        )
     if slots > loaded.max_positions // 2:
         raise BadInputError(
             f"the document has {len(ids)} tokens and needs {slots} gist slots, this model can hold "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,20 +54,28 @@ class Sampling:
         Raises:
             BadInputError: If a value is out of range.
         """
-        if self.max_new_tokens < 1 or self.temperature < 0 or not 0 < self.top_p <= 1:
+        warm = 0 <= self.temperature < math.inf
+        if self.max_new_tokens < 1 or not warm or not 0 < self.top_p <= 1:
             raise BadInputError(
                 f"needs max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1, got {self}"
             )
 
     def arguments(self) -> dict[str, Any]:
-        """Return `generate`'s arguments."""
+        """Return `generate`'s arguments, overruling what the base's generation_config.json says."""
+        fixed = {
+            "max_new_tokens": self.max_new_tokens,
+            "num_beams": 1,
+            "repetition_penalty": 1.0,
+            "no_repeat_ngram_size": 0,
+        }
         if self.temperature == 0:
-            return {"do_sample": False, "max_new_tokens": self.max_new_tokens}
+            return {**fixed, "do_sample": False}
         return {
+            **fixed,
             "do_sample": True,
             "temperature": self.temperature,
             "top_p": self.top_p,
-            "max_new_tokens": self.max_new_tokens,
+            "top_k": 0,  # generate's own default would cut to 50
         }
 
 
@@ -154,12 +163,14 @@ def stream(
 
     worker = Thread(target=run, daemon=True)
     worker.start()
-    started = False
-    for piece in pieces:
-        text = piece if started else piece.lstrip()
-        started = started or bool(text)
-        if text:
-            yield text
+    started, held = False, ""
+    for piece in pieces:  # white space around the answer is no part of it: wait what follows
+        text = held + piece if started else piece.lstrip()
+        shown = text.rstrip()
+        held = text[len(shown) :]
+        if shown:
+            started = True
+            yield shown
     worker.join()
     if failed:
         raise failed[0]
@@ -182,7 +193,8 @@ def _arguments(
         raise BadInputError(
             f"{slots} slots, a question of {input_ids.shape[1]} tokens and up to "
             f"{sampling.max_new_tokens} new ones make {longest}, this model takes "
-            f"{loaded.max_positions}; shorten the question or the document"
+            f"{loaded.max_positions}; shorten the question or the document, or allow fewer new "
+            "tokens"
         )
     arguments: dict[str, Any] = {
         "input_ids": input_ids.to(loaded.device),

@@ -60,7 +60,7 @@ class GistCache:
         return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> GistCache:
-        """Copy to a device and type; the same object if nothing changes."""
+        """Move to a device and type; tensors that are there already are shared, not copied."""
         moved = tuple((k.to(device, dtype), v.to(device, dtype)) for k, v in self.layers)
         return GistCache(moved, self.info)
 

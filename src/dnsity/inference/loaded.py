@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from dnsity.data.encode import TextEncoder
 from dnsity.errors import GistMismatchError
 from dnsity.inference.gist_cache import GistCache
-from dnsity.model import checkpoint
+from dnsity.model import backbone, checkpoint
 from dnsity.model.gist_lm import GistLM
 
 
@@ -59,6 +59,8 @@ class LoadedModel:
         """
         theirs, ours = gist.info.fingerprints, self.fingerprints
         different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+        if len(gist.layers) != backbone.num_layers(self.lm.base):
+            different.append("layers")
         if different:
             raise GistMismatchError(
                 f"this gist was made by model {gist.info.model!r}, which differs from "

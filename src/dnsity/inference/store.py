@@ -1,7 +1,7 @@
 """The gist file: one safetensors file that is refused unless it is exactly what was written.
 
     k.00 v.00 k.01 v.01 ...   [K, G, D], one pair per layer (k and v may differ in D)
-    metadata "gist"           canonical JSON: format version, GistInfo, SHA-256 of the tensors
+    metadata "gist"           canonical JSON: format version, GistInfo, SHA-256 of all of it
 
 Exactly one metadata entry: with several, the library writes them in varying order and equal
 contents get different bytes. The library itself has no checksum, so this file carries its own.
@@ -52,16 +52,15 @@ def save(gist: GistCache, path: Path) -> Path:
     for index, (keys, values) in enumerate(gist.layers):
         tensors[f"k.{index:02d}"] = keys[0].detach().cpu().contiguous()
         tensors[f"v.{index:02d}"] = values[0].detach().cpu().contiguous()
-    description = {
+    description: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
-        "tensor_sha256": tensor_digest(tensors),
         **gist.info.model_dump(mode="json"),
     }
-    canonical = json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    _write_whole(path, serialise(tensors, metadata={"gist": canonical}))
+    description["sha256"] = checksum(description, tensors)
+    _write_whole(path, serialise(tensors, metadata={"gist": canonical(description)}))
     return path
 
 
@@ -79,24 +78,28 @@ def load(path: Path) -> GistCache:
         tensors = parse(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise _damaged(path, str(error)) from error
-    expected = description.pop("tensor_sha256", None)
-    for key in ("format_version", "kind", "position_scheme", "truncated"):
-        description.pop(key, None)
+    expected = description.pop("sha256", None)
+    own = ("format_version", "kind", "position_scheme", "truncated")
     try:
-        info = GistInfo.model_validate(description)
+        info = GistInfo.model_validate({k: v for k, v in description.items() if k not in own})
     except ValidationError as error:
         raise _damaged(path, "its description is incomplete") from error
     layers = _layers(path, tensors, info)
-    if tensor_digest(tensors) != expected:
-        raise _damaged(path, "the checksum of its tensors does not match")
+    if checksum(description, tensors) != expected:
+        raise _damaged(path, "its checksum does not match")
     if not all(bool(torch.isfinite(t).all()) for layer in layers for t in layer):
         raise _damaged(path, "it holds NaN or infinite values")
     return GistCache(layers, info)
 
 
-def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
-    """Hash names, types, shapes and bytes in fixed order."""
-    digest = hashlib.sha256()
+def canonical(description: Mapping[str, Any]) -> str:
+    """Write a description as JSON in the one form that a gist file may hold."""
+    return json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def checksum(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Hash the description, and the tensors' names, types, shapes and bytes in fixed order."""
+    digest = hashlib.sha256(canonical(description).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name}|{tensor.dtype}|{list(tensor.shape)}|".encode())
@@ -105,7 +108,7 @@ def tensor_digest(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise BadInputError(f"{path} is a directory; give a *{SUFFIX} file")
     try:
         size = path.stat().st_size
@@ -123,9 +126,9 @@ def _description(path: Path, data: bytes) -> dict[str, Any]:
     (length,) = struct.unpack("<Q", data[:8])
     if length > MAX_HEADER_BYTES or 8 + length > len(data):
         raise _damaged(path, "its header is truncated or too long")
+    text = data[8 : 8 + length].rstrip(b" ")
     try:
-        header = json.loads(data[8 : 8 + length])
-        metadata = header["__metadata__"]
+        metadata = json.loads(text)["__metadata__"]
         description = json.loads(metadata["gist"])
         version = description["format_version"]
         whole = list(metadata) == ["gist"] and description["kind"] == "gist"
@@ -138,6 +141,8 @@ def _description(path: Path, data: bytes) -> dict[str, Any]:
             f"{path} has format version {version}, this dnsity reads up to {FORMAT_VERSION}; "
             "upgrade dnsity"
         )
+    if not text.endswith(b"}") or metadata["gist"] != canonical(description):
+        raise _damaged(path, "its description was altered")
     return dict(description)
 
 
@@ -158,6 +163,8 @@ def _layers(
 
 def _write_whole(path: Path, data: bytes) -> None:
     """Write all or nothing: temporary file in the same directory, fsync, rename, fsync."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise BadInputError(f"{path} is not a file; choose another place with -o")
     directory = path.parent
     temporary: str | None = None
     try:

@@ -45,7 +45,7 @@ class SegmentLayer(CacheLayerMixin):
         self, prefix: tuple[KeyOrValue, KeyOrValue] | None = None, stop_here: bool = False
     ) -> None:
         """Set the fixed prefix; `stop_here` ends the forward pass inside this layer's update."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.prefix = prefix
         self.stop_here = stop_here
 

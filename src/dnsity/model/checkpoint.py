@@ -13,18 +13,23 @@ import copy
 import hashlib
 import json
 import logging
+import os
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -40,8 +45,9 @@ logger = logging.getLogger(__name__)
 CONFIG_FILE = "gist_config.json"
 ROWS_FILE = "gist.safetensors"
 BUNDLED = "mini"
-ATTENTION = frozenset({None, "eager", "sdpa", "flash_attention_2", "flash_attention_3"})
+ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3")
 """Attention implementations a config may name; others could name code on a hub."""
+ATTENTION_KEYS = ("_attn_implementation_internal", "_attn_implementation", "attn_implementation")
 
 
 class CheckpointConfig(Config):
@@ -53,7 +59,7 @@ class CheckpointConfig(Config):
         base_model: Directory or hub id of the base; `base` means the directory beside it.
     """
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     spec: GistSpec
     base_model: str = "base"
 
@@ -71,8 +77,8 @@ def find(name: str) -> Path:
                 "the bundled model is missing from this installation; reinstall dnsity"
             )
         return path
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):
         if not (path / CONFIG_FILE).exists():
             raise BadInputError(
                 f"{name} holds no {CONFIG_FILE}, so it is not a dnsity model; give a directory "
@@ -117,28 +123,65 @@ def load(
     carried = config.base_model == "base"
     base_name = str(directory / "base") if carried else config.base_model
     base, tokenizer = load_base(base_name, dtype=dtype)
-    lora = None
     adapter = directory / "adapter"
-    if config.spec.scope != "full":
-        from peft import LoraConfig
-
-        lora = LoraConfig.from_pretrained(str(adapter))
+    lora = None if config.spec.scope == "full" else _lora_config(adapter)
     model = GistLM(base, config.spec, lora=lora)
     if lora is not None:
-        from peft import set_peft_model_state_dict
-
-        set_peft_model_state_dict(
-            model.peft_model, load_file(adapter / "adapter_model.safetensors")
-        )
-    rows = load_file(directory / ROWS_FILE)["gist_rows"]
-    if rows.shape != model.gist_rows.shape:
+        _load_adapter(model, adapter)
+    rows = _tensors(directory / ROWS_FILE).get("gist_rows")
+    if rows is None or rows.shape != model.gist_rows.shape:
         raise BadInputError(
-            f"{directory / ROWS_FILE} has gist rows {list(rows.shape)}, the configuration asks for "
-            f"{list(model.gist_rows.shape)}; the checkpoint is incomplete or mixed up"
+            f"{directory / ROWS_FILE} has gist rows {None if rows is None else list(rows.shape)}, "
+            f"the configuration asks for {list(model.gist_rows.shape)}; the checkpoint is "
+            "incomplete or mixed up"
         )
     with torch.no_grad():
         model.gist_rows.copy_(rows)
     return model.to(device).eval(), tokenizer, base_name
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file of the checkpoint."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadInputError(
+            f"{path} is missing or damaged ({first_line(error)}); the checkpoint is incomplete, "
+            "copy or train it again"
+        ) from error
+
+
+def _lora_config(adapter: Path) -> Any:
+    from peft import LoraConfig
+
+    path = adapter / "adapter_config.json"
+    try:
+        # Without the file PEFT would look for one on a hub.
+        path.read_bytes()
+        return LoraConfig.from_pretrained(str(adapter))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInputError(
+            f"{path} is missing or damaged ({first_line(error)}); the checkpoint is incomplete, "
+            "copy or train it again"
+        ) from error
+
+
+def _load_adapter(model: GistLM, adapter: Path) -> None:
+    """Restore the LoRA weights, all of them and no others."""
+    from peft import set_peft_model_state_dict
+
+    path = adapter / "adapter_model.safetensors"
+    tensors = _tensors(path)
+    try:
+        result = set_peft_model_state_dict(model.peft_model, tensors)
+    except (RuntimeError, KeyError) as error:
+        raise BadInputError(f"{path} does not fit its base model: {first_line(error)}") from error
+    missing = [key for key in result.missing_keys if "lora_" in key]
+    if missing or result.unexpected_keys:
+        raise BadInputError(
+            f"{path} does not fit its base model: {len(missing)} tensors are missing and "
+            f"{len(result.unexpected_keys)} unknown; the checkpoint is incomplete or mixed up"
+        )
 
 
 def load_base(
@@ -151,33 +194,54 @@ def load_base(
         UnsupportedModelError: If it cannot hold gists.
     """
     try:
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
-    for key in ("_attn_implementation_internal", "_attn_implementation", "attn_implementation"):
-        if (
-            config.to_dict().get(key) not in ATTENTION
-            or getattr(config, key, None) not in ATTENTION
-        ):
+        raw, _ = PreTrainedConfig.get_config_dict(name)
+        foreign = [named for named in _named_attention(raw) if named not in ATTENTION]
+        if foreign:
             raise UnsupportedModelError(
-                f"the config of {name!r} asks for attention code {getattr(config, key, None)!r}; "
-                f"allowed are {sorted(a for a in ATTENTION if a)}"
+                f"the config of {name!r} asks for attention code {foreign[0]!r}; "
+                f"allowed are {', '.join(a for a in ATTENTION if a)}"
             )
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except UnsupportedModelError:
+        raise
+    except (OSError, ValueError, StrictDataclassError) as error:
+        raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
     verdict = require_supported(config)
     if verdict.level == "warned":
         logger.warning("%s", verdict.reason)
     try:
-        base = AutoModelForCausalLM.from_pretrained(
+        base, found = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=dtype,
             attn_implementation="sdpa",
             trust_remote_code=False,
             use_safetensors=True,
+            output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
+    if found["missing_keys"]:  # the library would go on with random numbers in their place
+        raise BadInputError(
+            f"base model {name!r} is incomplete: {len(found['missing_keys'])} tensors are missing, "
+            f"for example {min(found['missing_keys'])}; copy or download it again"
+        )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
+        raise BadInputError(
+            f"cannot load the tokenizer of base model {name!r}: {first_line(error)}"
+        ) from error
     return base, tokenizer
+
+
+def _named_attention(config: Any) -> Iterator[Any]:
+    """Yield every attention implementation that a config names, in its parts as well."""
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if key in ATTENTION_KEYS:
+                yield value
+            else:
+                yield from _named_attention(value)
 
 
 def read_config(directory: Path) -> CheckpointConfig:
@@ -190,9 +254,13 @@ def read_config(directory: Path) -> CheckpointConfig:
         text = (directory / CONFIG_FILE).read_text(encoding="utf-8")
         return CheckpointConfig.model_validate_json(text)
     except (OSError, ValidationError, UnicodeDecodeError) as error:
+        why = first_line(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            why = ": ".join([*map(str, first["loc"]), first["msg"]])
         raise BadInputError(
             f"{directory / CONFIG_FILE} is not a gist model configuration of this version "
-            f"({first_line(error)}); upgrade dnsity or retrain"
+            f"({why}); upgrade dnsity or retrain"
         ) from error
 
 
@@ -218,7 +286,9 @@ def save(
     directory.mkdir(parents=True, exist_ok=True)
     own_base = model.spec.scope == "full"
     if own_base:
-        base: Any = model.base if dtype is None else copy.deepcopy(model.base).to(dtype=dtype)
+        base: Any = model.base
+        if dtype is not None:
+            base = copy.deepcopy(base).to(dtype)
         base.save_pretrained(directory / "base")
         tokenizer.save_pretrained(directory / "base")
     else:
@@ -231,9 +301,24 @@ def save(
 
 
 def read_card(name: str) -> str:
-    """Read the model card of a model on disk (empty if it has none)."""
-    path = find(name) / "README.md"
+    """Read the model card of a model on disk (empty if it has none, or is in memory only)."""
+    try:
+        path = find(name) / "README.md"
+    except BadInputError:
+        return ""
     return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+NO_IDENTITY = frozenset(
+    {
+        "architectures",  # only there once the model was saved
+        "dtype",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+        "_name_or_path",
+    }
+)
 
 
 def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
@@ -251,19 +336,19 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
         digest = adapter if name == "gist_rows" or "lora_" in name else base
         digest.update(f"{name.replace('.base_layer', '')}{list(tensor.shape)}".encode())
         digest.update(_sample(tensor))
+    # Only what differs from the library's defaults: every version brings new keys of no effect.
     text = model.base.config.get_text_config()
-    identity = {
-        key: value
-        for key, value in text.to_dict().items()
-        if key not in ("dtype", "torch_dtype", "_name_or_path", "transformers_version", "use_cache")
-    }
+    identity = {key: value for key, value in text.to_diff_dict().items() if key not in NO_IDENTITY}
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab())
+    if backend is not None:  # padding and truncation are left over from whoever called it last
+        state = {**json.loads(backend.to_str()), "padding": None, "truncation": None}
+    else:
+        state = tokenizer.get_vocab()
     return {
         "weights": base.hexdigest(),
         "adapter": adapter.hexdigest(),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
-        "tokenizer": _digest(vocabulary),
+        "tokenizer": _digest(json.dumps(state, sort_keys=True)),
         "spec": _digest(model.spec.model_dump_json()),
     }
 

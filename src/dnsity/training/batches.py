@@ -55,13 +55,13 @@ class Batches(IterableDataset[dict[str, Any]]):
     def batch(self, number: int) -> dict[str, Any]:
         """Build one batch: documents of one length, as many as fit the token budget."""
         rng = random.Random(f"{self.seed}/{number}")
-        path, length = self.curriculum.draw(rng)
+        mode, length = self.curriculum.draw(rng)
         count = max(1, self.tokens // (length + QUESTION_TOKENS))
-        if path == "text":
-            return {"path": path, **self._text(rng, length, count)}
+        if mode == "text":
+            return {"mode": mode, **self._text(rng, length, count)}
         passkeys = self.curriculum.stage.passkey_share
         examples = [self.mixture.draw(rng, length, passkeys) for _ in range(count)]
-        return {"path": path, **collate(examples, self.encoder, self.template)}
+        return {"mode": mode, **collate(examples, self.encoder, self.template)}
 
     def _text(self, rng: random.Random, length: int, count: int) -> dict[str, Any]:
         """Plain prose, cut to equal rows."""

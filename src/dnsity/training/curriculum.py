@@ -9,7 +9,7 @@ from pydantic import Field
 
 from dnsity.config import Config
 
-Path = Literal["text", "full", "gist"]
+Mode = Literal["text", "full", "gist"]
 """What a step trains: plain next-token prediction, answers from full context, or from gists."""
 
 
@@ -18,13 +18,13 @@ class Stage(Config):
 
     Attributes:
         tokens: Document lengths to draw from.
-        share: Relative weight of each path.
+        share: Relative weight of each mode.
         passkey_share: Share of documents that hide a single passkey (None: as the mixture says).
-        advance_at: Running accuracy on the stage's hardest path that ends it; None: never.
+        advance_at: Running accuracy on the stage's hardest mode that ends it; None: never.
     """
 
     tokens: list[int] = Field(min_length=1)
-    share: dict[Path, float] = Field(default={"gist": 1.0}, min_length=1)
+    share: dict[Mode, float] = Field(default={"gist": 1.0}, min_length=1)
     passkey_share: float | None = Field(default=None, ge=0, le=1)
     advance_at: float | None = Field(default=None, gt=0, le=1)
 
@@ -46,16 +46,16 @@ class Curriculum:
         """The current stage."""
         return self.stages[self.index]
 
-    def draw(self, rng: random.Random) -> tuple[Path, int]:
+    def draw(self, rng: random.Random) -> tuple[Mode, int]:
         """Draw what the next step trains and how long its documents are."""
-        paths = sorted(self.stage.share)
-        path = rng.choices(paths, [self.stage.share[p] for p in paths])[0]
-        return path, rng.choice(self.stage.tokens)
+        modes = sorted(self.stage.share)
+        mode = rng.choices(modes, [self.stage.share[m] for m in modes])[0]
+        return mode, rng.choice(self.stage.tokens)
 
-    def observe(self, path: Path, accuracy: float) -> None:
+    def observe(self, mode: Mode, accuracy: float) -> None:
         """Take in one step's accuracy; go to the next stage when this one is mastered."""
-        before = self.accuracy.get(path, 0.0)
-        self.accuracy[path] = self.SMOOTHING * before + (1 - self.SMOOTHING) * accuracy
+        before = self.accuracy.get(mode, 0.0)
+        self.accuracy[mode] = self.SMOOTHING * before + (1 - self.SMOOTHING) * accuracy
         wanted = self.stage.advance_at
         hardest = "gist" if "gist" in self.stage.share else "full"
         if (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -30,7 +30,7 @@ WEIGHTS = "trainable.safetensors"
 
 
 class GistTrainer(HuggingFaceTrainer):
-    """Trains a `GistLM` on batches that say which path they take.
+    """Trains a `GistLM` on batches that say which mode they train.
 
     Only trainable tensors are saved: a frozen base is never copied into a checkpoint, and tied
     weights are written once.
@@ -67,13 +67,13 @@ class GistTrainer(HuggingFaceTrainer):
     ) -> Any:
         """Return the mean cross-entropy per answer token over the whole optimiser step."""
         lm = cast(GistLM, model)
-        path, labels = inputs["path"], inputs["labels"]
-        if path == "text":
+        mode, labels = inputs["mode"], inputs["labels"]
+        if mode == "text":
             logits = lm.answer(None, inputs["input_ids"])
         else:
-            logits = self._answer(lm, inputs, compressed=path == "gist")
+            logits = self._answer(lm, inputs, compressed=mode == "gist")
             right = exactly_right(logits.detach(), labels).float().mean().item()
-            self.curriculum.observe(path, right)
+            self.curriculum.observe(mode, right)
         loss = answer_cross_entropy(logits, labels)
         loss = loss / (num_items_in_batch or (labels[:, 1:] != IGNORE).sum())
         return (loss, logits) if return_outputs else loss
@@ -103,12 +103,12 @@ class GistTrainer(HuggingFaceTrainer):
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        directory = FilePath(output_dir or self.args.output_dir or ".")
+        directory = Path(output_dir or self.args.output_dir or ".")
         directory.mkdir(parents=True, exist_ok=True)
         save_file(trainable(self.model), directory / WEIGHTS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        restore_trainable(self.model, FilePath(resume_from_checkpoint) / WEIGHTS)
+        restore_trainable(self.model, Path(resume_from_checkpoint) / WEIGHTS)
 
 
 def trainable(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -117,7 +117,7 @@ def trainable(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def restore_trainable(model: torch.nn.Module, path: FilePath) -> None:
+def restore_trainable(model: torch.nn.Module, path: Path) -> None:
     """Copy saved tensors back into the model's parameters."""
     parameters = dict(model.named_parameters())
     for name, tensor in load_file(path).items():
@@ -157,7 +157,7 @@ class HistoryCallback(TrainerCallback):
         **_: Any,
     ) -> None:
         """Write one line."""
-        path = FilePath(args.output_dir or ".") / "history.jsonl"
+        path = Path(args.output_dir or ".") / "history.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")

@@ -76,7 +76,9 @@ def test_every_chunk_ends_right_before_its_gists(layout: Layout) -> None:
     ],
 )
 def test_empty_parts_are_refused_with_the_layout_shown(counts: dict[str, object]) -> None:
-    with pytest.raises(BadInputError, match=r"at least one token .*Layout\(chunks="):
+    with pytest.raises(
+        BadInputError, match=r"every chunk, gist group and question.*Layout\(chunks="
+    ):
         Layout(**counts)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dnsity.training.curriculum import Curriculum, Path, Stage
+from dnsity.training.curriculum import Curriculum, Mode, Stage
 
 
 def _stages() -> list[Stage]:
@@ -17,11 +17,11 @@ def _stages() -> list[Stage]:
     ]
 
 
-@pytest.mark.parametrize(("path", "accuracy"), [("gist", 0.79), ("full", 1.0)])
-def test_stays_while_the_hardest_path_is_not_mastered(path: Path, accuracy: float) -> None:
+@pytest.mark.parametrize(("mode", "accuracy"), [("gist", 0.79), ("full", 1.0)])
+def test_stays_while_the_hardest_path_is_not_mastered(mode: Mode, accuracy: float) -> None:
     curriculum = Curriculum(_stages())
     for _ in range(500):
-        curriculum.observe(path, accuracy)
+        curriculum.observe(mode, accuracy)
     assert curriculum.index == 0
 
 

@@ -118,7 +118,7 @@ def test_batches_are_functions_of_their_number(
     kinds = set()
     for number in (5, 0, 3, 1, 2, 4):
         first, second = one.batch(number), again.batch(number)
-        kinds.add(first.pop("path"))
+        kinds.add(first.pop("mode"))
         assert all(torch.equal(first[k], second[k]) for k in first)
     assert kinds == {"gist", "text"}
     assert any(

@@ -1,0 +1,47 @@
+"""The README's generated parts are what results/ says, and its demonstration is not training data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dnsity.config import load
+from dnsity.data import wording_en, wording_ko
+from dnsity.training.pretrain import PretrainConfig
+from dnsity.training.train_gist import TrainConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "experiments" / "configs"
+
+
+def test_generated_tables_are_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "readme_tables.py"), "--check"], check=False
+    )
+    assert done.returncode == 0, "run `make results`"
+
+
+@pytest.mark.parametrize(
+    ("name", "model"), [("mini_pretrain", PretrainConfig), ("mini_gist", TrainConfig)]
+)
+def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
+    assert load(CONFIGS / f"{name}.yaml", model).training.steps > 0
+
+
+def test_nothing_of_the_demonstration_is_in_the_training_generators() -> None:
+    folder = ROOT / "src" / "dnsity" / "cli" / "demo_documents"
+    documents = yaml.safe_load((folder / "questions.yaml").read_text("utf-8"))["documents"]
+    vocabulary = repr(wording_en.WORDING) + repr(wording_ko.WORDING)
+    for module in (wording_en, wording_ko):
+        assert module.__file__ is not None
+        vocabulary += Path(module.__file__).read_text(encoding="utf-8")
+    for document in documents:
+        text = (folder / document["document"]).read_text(encoding="utf-8")
+        for question in document["questions"]:
+            assert text.count(question["answer"]) == 1
+            assert question["answer"] not in vocabulary
+            assert not any(word in vocabulary for word in ("Gullstead", "버들나루", "Vellacott"))
