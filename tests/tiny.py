@@ -32,9 +32,13 @@ MOST_TOKENS = POSITIONS // 2 // GISTS * WINDOW
 CARD = "# A tiny random model, for tests\n"
 DOCUMENT = "The harbour office opens at nine. The passkey for the network is 60479. "
 """Fits one window."""
-LONG_DOCUMENT = "".join(f"Line {number}: the passkey is {number * 7919}. " for number in range(30))
+LONG_DOCUMENT = "".join(f"Line {number}: the passkey is {number * 7919}. " for number in range(10))
 """Takes several windows."""
-QUESTIONS = ["What is the passkey?", "When does the harbour office open, please?", "몇 시에 엽니까?"]
+QUESTIONS = [
+    "What is the passkey?",
+    "When does the harbour office open, please?",
+    "몇 시에 엽니까?",
+]
 """Of different lengths in tokens."""
 
 _LINES = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -198,3 +199,24 @@ def test_scope_full_takes_no_adapter() -> None:
 
     with pytest.raises(BadInputError, match="scope 'full' takes no LoRA"):
         tiny_gist_lm("llama", scope="full", lora=LoraConfig(target_modules="all-linear"))
+
+
+@pytest.mark.usefixtures("no_grad")
+def test_compress_waits_for_an_answer_in_progress() -> None:
+    """The adapter switch is one for the whole model: nobody may read a document with it off."""
+    model = tiny_lora_lm("llama", "document")
+    ids = random_ids(1, 12)
+    expected = model.compress(ids)
+    found: list[KeyValues] = []
+
+    def compress() -> None:
+        with torch.no_grad():
+            found.append(model.compress(ids))
+
+    worker = Thread(target=compress)
+    with model.answering():
+        worker.start()
+        worker.join(timeout=0.2)
+        assert not found
+    worker.join(timeout=30)
+    assert torch.equal(found[0][0][0], expected[0][0])

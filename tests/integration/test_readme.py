@@ -1,4 +1,4 @@
-"""The README's generated parts are what results/ says, and its demonstration is not training data."""
+"""The README's tables are what results/ says; the demonstration is not in the training data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def test_generated_tables_are_fresh() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "model"), [("mini_pretrain", PretrainConfig), ("mini_gist", TrainConfig)]
+    ("name", "model"),
+    [("mini_pretrain", PretrainConfig), ("mini_gist", TrainConfig), ("mini_long", TrainConfig)],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
     assert load(CONFIGS / f"{name}.yaml", model).training.steps > 0

@@ -16,6 +16,7 @@ from dnsity.data.collate import left_pad, question_ids
 from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
+from dnsity.model.architectures import sliding_window
 from dnsity.model.gist_lm import select
 from dnsity.shapes import KeyValues
 
@@ -118,6 +119,9 @@ def answer(
     started = time.perf_counter()
     first = _FirstToken()
     arguments = _arguments(loaded, prefix, questions, sampling)
+    if sliding_window(loaded.lm.base.config) and not bool(arguments["attention_mask"].all()):
+        # `generate` counts a sliding window in cache slots: padding would use it up.
+        return [answer(loaded, prefix, [question], sampling)[0] for question in questions]
     if sampling.seed is not None:
         torch.manual_seed(sampling.seed)
     with loaded.lm.answering():

@@ -13,7 +13,7 @@ No [T, T] mask and no logits over the document ever exist, and nothing is copied
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -135,7 +135,7 @@ def segment_logits(
     base: PreTrainedModel,
     input_ids: Tensor,
     position_ids: PositionIds,
-    attention_mask: PaddingMask,
+    attention_mask: PaddingMask | Masks,
     prefix: KeyValues | None,
     logits_to_keep: int = 0,
 ) -> Logits:
@@ -225,7 +225,8 @@ def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) 
             "reentrant gradient checkpointing gives wrong gradients through cached keys and "
             "values; use use_reentrant=False"
         )
-    base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    switch_on = getattr(base, "activation_checkpointing_enable", base.gradient_checkpointing_enable)
+    switch_on({"use_reentrant": False, "context_fn": _AdapterReplay(base)})
     for module in base.modules():
         if hasattr(module, "gradient_checkpointing") and hasattr(
             module, "_can_checkpoint_with_cache"
@@ -233,11 +234,35 @@ def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) 
             cast(Any, module)._can_checkpoint_with_cache = True
 
 
+class _AdapterReplay:
+    """Makes checkpointing recompute a layer with the adapter on or off as in the forward pass.
+
+    The replay runs inside `backward`, long after `adapter_off` was left; without this it would run
+    with the adapter on.
+    """
+
+    def __init__(self, base: PreTrainedModel) -> None:
+        self.base = base
+
+    def __call__(self) -> tuple[Any, Any]:
+        """Return the contexts of the forward pass and of its replay."""
+        layers = [m for m in self.base.modules() if hasattr(m, "_disable_adapters")]
+        off = any(layer._disable_adapters for layer in layers)
+        return nullcontext(), self._switched_off(layers) if off else nullcontext()
+
+    @contextmanager
+    def _switched_off(self, layers: list[Any]) -> Iterator[None]:
+        for layer in layers:
+            layer._disable_adapters = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer._disable_adapters = False
+
+
 @contextmanager
 def adapter_off(peft_model: Any) -> Iterator[None]:
-    """Run with the base model's own weights; `peft_model` may be None (nothing to switch off)."""
-    if peft_model is None:
+    """Run with the base model's own weights."""
+    with peft_model.disable_adapter():
         yield
-    else:
-        with peft_model.disable_adapter():
-            yield

@@ -11,8 +11,10 @@ Training, inference, evaluation and benchmarks all call these two functions.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import RLock
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +67,7 @@ class GistLM(nn.Module):
 
             base.requires_grad_(False)
             self.peft_model = get_peft_model(base, lora)
+        self._switch = RLock()
         self.gist_rows = nn.Parameter(self._distinct_rows(spec.gists))
 
     @torch.no_grad()
@@ -83,16 +86,27 @@ class GistLM(nn.Module):
         """Where the weights live."""
         return self.base.device
 
-    def answering(self) -> Any:
+    def answering(self) -> AbstractContextManager[None]:
         """Run the base as it is when it answers: adapter off, unless the scope is `both`."""
         return self._adapter("answer")
 
-    def _adapter(self, part: str) -> Any:
-        """Let the adapter act on `part` (document, gist or answer) as the scope says."""
-        active = {"gist": ("gist",), "document": ("document", "gist")}.get(self.spec.scope)
-        if active is None or part in active:
-            return nullcontext()
-        return backbone.adapter_off(self.peft_model)
+    @contextmanager
+    def _adapter(self, part: Literal["document", "gist", "answer"]) -> Iterator[None]:
+        """Let the adapter act on `part` as the scope says.
+
+        The switch is one for the whole model, so it is locked: a document compressed while an
+        answer is streamed waits for the answer's end instead of being read without the adapter.
+        """
+        acts_on = {"gist": ("gist",), "document": ("document", "gist")}.get(self.spec.scope)
+        if self.peft_model is None:
+            yield
+            return
+        with self._switch:
+            if acts_on is None or part in acts_on:
+                yield
+            else:
+                with backbone.adapter_off(self.peft_model):
+                    yield
 
     def _document_gradients(self) -> Any:
         """With scope `gist` nothing in the document pass is trained: keep no graph for it."""
@@ -223,12 +237,24 @@ class GistLM(nn.Module):
             if prefix_mask is None
             else prefix_mask
         )
+        seen: backbone.Masks = torch.cat([before, mask], dim=1)
+        if attention_mask is not None and sliding_window(self.base.config) is not None:
+            # Padding between prefix and question must not use up the window, as it would if the
+            # library counted it in slots.
+            slot = torch.arange(slots, device=mask.device).expand(mask.shape[0], -1)
+            own = mask[:, None].expand(-1, mask.shape[1], -1).tril()
+            seen = backbone.masks(
+                self.base,
+                torch.cat([before[:, None].expand(-1, mask.shape[1], -1), own], dim=2),
+                positions,
+                torch.cat([slot, positions], dim=1),
+            )
         with self.answering():
             return backbone.segment_logits(
                 self.base,
                 input_ids,
                 positions,
-                torch.cat([before, mask], dim=1),
+                seen,
                 prefix,
                 logits_to_keep,
             )

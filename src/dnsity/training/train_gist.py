@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 from pydantic import Field
+from transformers import PreTrainedTokenizerBase
 
 from dnsity.config import Config, manifest, write_json
 from dnsity.data.encode import TextEncoder
 from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.model import checkpoint
 from dnsity.model.card import model_card
@@ -33,7 +35,7 @@ class TrainConfig(Config):
     """One gist training run.
 
     Attributes:
-        base: Directory or hub id of the base model.
+        base: Directory or hub id of the base model; or a gist model, whose training goes on.
         gist: What to train.
         lora: The adapter; leave out for scope `full`.
         data: Training documents.
@@ -47,6 +49,38 @@ class TrainConfig(Config):
     data: MixtureConfig
     stages: list[Stage] = Field(min_length=1)
     training: Settings
+
+
+def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase, str]:
+    """Build a new gist model on a base, or load the gist model that is to be trained further.
+
+    Returns:
+        The model, its tokenizer and the name of its base.
+
+    Raises:
+        BadInputError: If the gist model to go on with compresses in another way.
+    """
+    if (Path(config.base) / checkpoint.CONFIG_FILE).exists():
+        model, tokenizer, base_name = checkpoint.load(config.base)
+        if model.spec != config.gist:
+            raise BadInputError(
+                f"{config.base} was trained with {model.spec}, the configuration asks for "
+                f"{config.gist}; make the `gist` section equal or start from its base"
+            )
+        return model.train(), tokenizer, base_name
+    base, tokenizer = checkpoint.load_base(config.base)
+    lora = None
+    if config.lora is not None:
+        from peft import LoraConfig
+
+        lora = LoraConfig(
+            r=config.lora.rank,
+            lora_alpha=config.lora.alpha,
+            lora_dropout=config.lora.dropout,
+            target_modules=config.lora.target_modules,
+            task_type="CAUSAL_LM",
+        )
+    return GistLM(base, config.gist, lora=lora), tokenizer, config.base
 
 
 def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Path:
@@ -64,20 +98,8 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
     described = manifest(config, config.training.seed)
     write_json(output_dir / "run.json", described)
     torch.manual_seed(config.training.seed)
-    base, tokenizer = checkpoint.load_base(config.base)
+    model, tokenizer, base_name = starting_point(config)
     encoder = TextEncoder(tokenizer)
-    lora = None
-    if config.lora is not None:
-        from peft import LoraConfig
-
-        lora = LoraConfig(
-            r=config.lora.rank,
-            lora_alpha=config.lora.alpha,
-            lora_dropout=config.lora.dropout,
-            target_modules=config.lora.target_modules,
-            task_type="CAUSAL_LM",
-        )
-    model = GistLM(base, config.gist, lora=lora)
     batches = Batches(
         Mixture(config.data, encoder),
         encoder,
@@ -93,8 +115,8 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         model,
         tokenizer,
         target,
-        base_name=config.base,
-        card=model_card(config.gist, config.base, described),
+        base_name=base_name,
+        card=model_card(config.gist, base_name, described),
         dtype=torch.bfloat16,
     )
     return target

@@ -1,0 +1,119 @@
+"""Batches: what stands where, and that padding changes no row."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dnsity.data.collate import IGNORE, answer_ids, collate, left_pad, question_ids
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Example, Question
+from tiny import tiny_tokenizer
+
+ENCODER = TextEncoder(tiny_tokenizer())
+TEMPLATE = "\n\nQ: {question}\nA:"
+EXAMPLES = [
+    Example(
+        "The passkey is 60479. The office opens at nine.",
+        (
+            Question("What is the passkey?", "60479", "passkey"),
+            Question("When does the office open?", "nine", "fact:opening_time"),
+        ),
+        "en",
+        "a",
+    ),
+    Example("나루터는 열 시에.", (Question("몇 시에?", "열 시", "fact:opening_time"),), "ko", "b"),
+]
+QUESTIONS = [(number, q) for number, e in enumerate(EXAMPLES) for q in e.questions]
+
+
+@given(st.lists(st.lists(st.integers(1, 99), min_size=1, max_size=9), min_size=1, max_size=5))
+def test_left_pad_keeps_every_row_at_the_right_edge(rows: list[list[int]]) -> None:
+    ids, mask = left_pad(rows, value=0)
+    assert ids.shape == mask.shape == (len(rows), max(map(len, rows)))
+    assert mask.dtype == torch.bool
+    for row, padded, real in zip(rows, ids, mask, strict=True):
+        assert padded[real].tolist() == row
+        assert real.tolist() == sorted(real.tolist())  # False, then True
+        assert (padded[~real] == 0).all()
+
+
+def test_left_pad_uses_the_given_value() -> None:
+    ids, mask = left_pad([[1, 2, 3], [4]], value=-100)
+    assert ids.tolist() == [[1, 2, 3], [-100, -100, 4]]
+    assert mask.tolist() == [[True, True, True], [False, False, True]]
+
+
+@pytest.fixture(scope="module")
+def batch() -> dict[str, torch.Tensor]:
+    return collate(EXAMPLES, ENCODER, TEMPLATE)
+
+
+def test_every_document_stands_once(batch: dict[str, torch.Tensor]) -> None:
+    rows = [
+        ids[mask].tolist()
+        for ids, mask in zip(batch["document_ids"], batch["document_mask"], strict=True)
+    ]
+    assert rows == [ENCODER.encode(example.document) for example in EXAMPLES]
+
+
+def test_every_question_knows_its_document(batch: dict[str, torch.Tensor]) -> None:
+    assert batch["document_index"].tolist() == [number for number, _ in QUESTIONS]
+
+
+def test_rows_are_the_single_encodings_of_question_and_answer(
+    batch: dict[str, torch.Tensor],
+) -> None:
+    for (_, question), ids, mask in zip(
+        QUESTIONS, batch["input_ids"], batch["attention_mask"], strict=True
+    ):
+        asked = question_ids(ENCODER, TEMPLATE, question.text)
+        answer = answer_ids(ENCODER, question.answer)
+        assert ids[mask].tolist() == asked + answer
+        assert ENCODER.decode(asked) == f"\n\nQ: {question.text}\nA:"
+        assert ENCODER.decode(answer) == f" {question.answer}"
+        assert answer[-1] == ENCODER.eos_id
+
+
+def test_labels_are_the_last_tokens_and_cover_the_answer_only(
+    batch: dict[str, torch.Tensor],
+) -> None:
+    """`answer(..., logits_to_keep=labels.shape[1])` gives the logits these labels belong to:
+    position i predicts label i + 1, so the first column is never a target."""
+    labels = batch["labels"]
+    kept = batch["input_ids"][:, -labels.shape[1] :]
+    assert (labels[:, 0] == IGNORE).all()
+    assert (labels[:, -1] == ENCODER.eos_id).all()
+    taken = labels != IGNORE
+    assert torch.equal(labels[taken], kept[taken])
+    for (_, question), row in zip(QUESTIONS, labels, strict=True):
+        assert row[row != IGNORE].tolist() == answer_ids(ENCODER, question.answer)
+    assert labels.shape[1] == 1 + max(len(answer_ids(ENCODER, q.answer)) for _, q in QUESTIONS)
+
+
+def test_a_row_is_the_same_in_any_company(batch: dict[str, torch.Tensor]) -> None:
+    alone = collate(EXAMPLES[1:], ENCODER, TEMPLATE)
+    for key, mask in (("document_ids", "document_mask"), ("input_ids", "attention_mask")):
+        assert batch[key][-1][batch[mask][-1]].tolist() == alone[key][0][alone[mask][0]].tolist()
+    width = alone["labels"].shape[1]
+    assert batch["labels"][-1, -width + 1 :].tolist() == alone["labels"][0, 1:].tolist()
+
+
+def test_documents_already_encoded_are_used_as_they_are() -> None:
+    given_ids = [[5, 6, 7], [8]]
+    batch = collate(EXAMPLES, ENCODER, TEMPLATE, documents=given_ids)
+    assert [
+        ids[mask].tolist()
+        for ids, mask in zip(batch["document_ids"], batch["document_mask"], strict=True)
+    ] == given_ids
+
+
+def test_text_in_a_frame_is_encoded_apart_from_it() -> None:
+    """So that no question can change how the frame is read, and the other way round."""
+    before, after = TEMPLATE.split("{question}")
+    question = "What is the passkey?"
+    assert question_ids(ENCODER, TEMPLATE, question) == (
+        ENCODER.encode(before) + ENCODER.encode(question) + ENCODER.encode(after)
+    )

@@ -1,0 +1,19 @@
+"""A tiny model in memory and one gist of it; tests must not change them."""
+
+from __future__ import annotations
+
+import pytest
+
+from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.gist_model import GistModel
+from tiny import DOCUMENT, tiny_gist_model
+
+
+@pytest.fixture(scope="session")
+def model() -> GistModel:
+    return tiny_gist_model()
+
+
+@pytest.fixture(scope="session")
+def gist(model: GistModel) -> GistCache:
+    return model.compress(DOCUMENT)
