@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from threading import Thread
 from typing import Any
 
@@ -220,3 +221,20 @@ def test_compress_waits_for_an_answer_in_progress() -> None:
         assert not found
     worker.join(timeout=30)
     assert torch.equal(found[0][0][0], expected[0][0])
+
+
+def test_scope_gist_with_carry_trains_through_the_documents_that_read_gists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A later chunk reads earlier gists, so its document segment does carry gradients."""
+
+    def gradient() -> Tensor:
+        model = tiny_lora_lm("llama", "gist", chunking="carry")
+        gists = compress_chunks(model, [DOCUMENT[:, :10], DOCUMENT[:, 10:]])
+        model.answer(gists, PROMPT).square().mean().backward()
+        assert model.gist_rows.grad is not None
+        return model.gist_rows.grad
+
+    found = gradient()
+    monkeypatch.setattr(GistLM, "_document_graph", lambda self, prefix: nullcontext())
+    assert_same(found, gradient())

@@ -27,7 +27,7 @@ def test_generated_tables_are_fresh() -> None:
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("mini_pretrain", PretrainConfig), ("mini_gist", TrainConfig), ("mini_long", TrainConfig)],
+    [("mini_pretrain", PretrainConfig), ("mini_gist", TrainConfig)],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
     assert load(CONFIGS / f"{name}.yaml", model).training.steps > 0

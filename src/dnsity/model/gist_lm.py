@@ -108,9 +108,10 @@ class GistLM(nn.Module):
                 with backbone.adapter_off(self.peft_model):
                     yield
 
-    def _document_gradients(self) -> Any:
-        """With scope `gist` nothing in the document pass is trained: keep no graph for it."""
-        return torch.no_grad() if self.spec.scope == "gist" else nullcontext()
+    def _document_graph(self, prefix: KeyValues | None) -> AbstractContextManager[Any]:
+        """Keep no graph where nothing is trained: scope `gist`, and no earlier gists are read."""
+        unneeded = self.spec.scope == "gist" and prefix is None
+        return torch.no_grad() if unneeded else nullcontext()
 
     def compress(
         self,
@@ -144,7 +145,7 @@ class GistLM(nn.Module):
         document_positions = (
             origin + torch.arange(-document_ids.shape[1], 0, device=device)
         ).expand(batch, -1)
-        with self._adapter("document"), self._document_gradients():
+        with self._adapter("document"), self._document_graph(prefix):
             document = backbone.segment_keys(
                 self.base,
                 self.base.get_input_embeddings()(document_ids),

@@ -143,7 +143,6 @@ def test_every_answer_of_a_batch_ends_at_its_own_end_token(
     batch = other.ask(gist, QUESTIONS, SHORT)
     assert batch[0].new_tokens < max(answer.new_tokens for answer in batch)
     assert [(a.text, a.new_tokens) for a in batch] == [(a.text, a.new_tokens) for a in single]
-    assert "".join(other.stream(gist, QUESTIONS[0], SHORT)) == single[0].text
 
 
 def test_times_are_measured(model: GistModel, gist: GistCache) -> None:
@@ -244,22 +243,12 @@ def test_the_base_models_own_generation_settings_do_not_interfere(gist: GistCach
     )
 
 
-def test_sampling_is_not_cut_to_the_likeliest_fifty(gist: GistCache) -> None:
+def test_sampling_is_not_cut_to_the_likeliest_fifty(
+    model: GistModel, gist: GistCache, generated: list[Tensor]
+) -> None:
     """At a very high temperature every token of the vocabulary is about equally likely."""
-    model = tiny_gist_model()
-    seen: set[int] = set()
-    real = model.loaded.lm.base.generate
-
-    def spy(**arguments: Any) -> Any:
-        output = real(**arguments)
-        seen.update(output[0, arguments["input_ids"].shape[1] :].tolist()[:1])
-        return output
-
-    model.loaded.lm.base.generate = spy
-    questions = ["What?"]
-    for seed in range(90):
-        model.ask(gist, questions, Sampling(max_new_tokens=1, temperature=1e6, seed=seed))
-    assert len(seen) > 60
+    model.ask(gist, ["What?"] * 90, Sampling(max_new_tokens=1, temperature=1e6, seed=0))
+    assert len(set(generated[0][:, 0].tolist())) > 60
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def test_what_is_no_file_is_bad_input_not_damage(tmp_path: Path, name: str) -> N
 # Damage
 
 
-def _refused(path: Path, match: str = "") -> str:
+def _refused(path: Path, match: str = ".") -> str:
     with pytest.raises(DamagedFileError, match=match) as caught:
         store.load(path)
     assert str(path) in str(caught.value)

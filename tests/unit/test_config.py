@@ -1,0 +1,186 @@
+"""YAML to typed models: what is wrong is said, and where."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Field, ValidationError
+
+from dnsity.config import Config, load, manifest, write_json
+from dnsity.errors import BadInputError
+
+
+class Inner(Config):
+    seed: int = 0
+    rate: float = Field(default=1e-3, gt=0)
+
+
+class Outer(Config):
+    name: str
+    training: Inner = Inner()
+    sizes: list[int] = Field(default=[1])
+
+
+def _load(tmp_path: Path, text: str, *overrides: str) -> Outer:
+    path = tmp_path / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load(path, Outer, overrides)
+
+
+def test_a_file_becomes_a_typed_model(tmp_path: Path) -> None:
+    text = "name: 나루터\ntraining: {seed: 3}\nsizes: [1, 2]\n"
+    expected = Outer(name="나루터", training=Inner(seed=3), sizes=[1, 2])
+    assert _load(tmp_path, text) == expected
+
+
+def test_values_never_change_after_loading(tmp_path: Path) -> None:
+    settings = _load(tmp_path, "name: a")
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.name = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("name=b", {"name": "b"}),
+        ("training.seed=7", {"training": {"seed": 7, "rate": 0.5}}),
+        ("training.rate=1.0e-4", {"training": {"seed": 3, "rate": 1e-4}}),
+        ("sizes=[4, 5]", {"sizes": [4, 5]}),
+        (" name = b=c ", {"name": "b=c"}),
+    ],
+)
+def test_overrides_win(tmp_path: Path, override: str, expected: dict[str, Any]) -> None:
+    text = "name: a\ntraining: {seed: 3, rate: 0.5}\n"
+    before = _load(tmp_path, text).model_dump()
+    assert _load(tmp_path, text, override).model_dump() == {**before, **expected}
+
+
+def test_an_override_can_make_a_part_that_the_file_lacks(tmp_path: Path) -> None:
+    assert _load(tmp_path, "name: a", "training.seed=7").training.seed == 7
+
+
+def test_the_last_override_wins(tmp_path: Path) -> None:
+    assert _load(tmp_path, "name: a", "name=b", "name=c").name == "c"
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "says"),
+    [
+        pytest.param("name: a\nname: b", [], ["'name' occurs twice", "line 1"], id="double key"),
+        pytest.param(
+            "name: a\ntraining:\n  seed: 1\n  seed: 2",
+            [],
+            ["'seed' occurs twice"],
+            id="double key inside",
+        ),
+        pytest.param("name: a\ncolour: red", [], ["run.yaml: colour:", "'red'"], id="unknown key"),
+        pytest.param(
+            "name: a\ntraining: {sed: 1}", [], ["training.sed:", "(found 1)"], id="unknown inside"
+        ),
+        pytest.param("sizes: [1]", [], ["name: Field required"], id="missing key"),
+        pytest.param("name: a\nsizes: [1, x]", [], ["sizes.1:", "'x'"], id="wrong type"),
+        pytest.param(
+            "name: a\ntraining: {rate: 0}", [], ["training.rate:", "greater than 0"], id="range"
+        ),
+        pytest.param("name: [a", [], ["is not valid YAML"], id="bad YAML"),
+        pytest.param(
+            "name: !!python/object:os.system a", [], ["not valid YAML"], id="a python tag"
+        ),
+        pytest.param("", [], ["must hold a mapping", "NoneType"], id="empty"),
+        pytest.param("- a\n- b", [], ["must hold a mapping", "list"], id="a list"),
+        pytest.param("hello", [], ["must hold a mapping", "str"], id="a word"),
+        pytest.param("name: a", ["name"], ["--set needs key=value", "'name'"], id="no value"),
+        pytest.param("name: a", ["=b"], ["--set needs key=value"], id="no key"),
+        pytest.param("name: a", ["training.=b"], ["--set needs key=value"], id="half a key"),
+        pytest.param("name: a", ["name.x=b"], ["'name' is a single value"], id="key of a value"),
+        pytest.param("name: a", ["training.seed=x"], ["training.seed:", "'x'"], id="set type"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    tmp_path: Path, text: str, overrides: list[str], says: list[str]
+) -> None:
+    with pytest.raises(BadInputError) as caught:
+        _load(tmp_path, text, *overrides)
+    for part in says:
+        assert part in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["none.yaml", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInputError, match="cannot read config"):
+        load(tmp_path / name, Outer)
+
+
+# Writing
+
+
+def test_json_comes_back_as_written(tmp_path: Path) -> None:
+    value = {"이름": ["a", 1, None, 1.5e-9], "b": {"c": True}}
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == value
+    assert "이름" in text
+    assert text.endswith("}\n")
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize("value", [{"new": 1}, {"not JSON": object()}])
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any
+) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises((OSError, TypeError)):
+        write_json(path, value)
+    assert json.loads(path.read_text(encoding="utf-8")) == {"old": 1}
+
+
+def test_a_manifest_says_what_made_the_numbers(tmp_path: Path) -> None:
+    settings = Outer(name="a")
+    described = manifest(settings, seed=7)
+    assert described["seed"] == 7
+    assert described["config"] == settings.model_dump(mode="json")
+    assert described["python"] == sys.version.split()[0]
+    assert {"torch", "transformers", "dnsity"} <= described["versions"].keys()
+    assert described["hardware"]["cores"] == os.cpu_count()
+    write_json(tmp_path / "run.json", described)
+
+
+def test_a_manifest_outside_a_repository_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert manifest(Outer(name="a"), seed=0)["commit"] == ""
+
+
+# Import
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import dnsity",
+        "import dnsity; dnsity.BadInputError, dnsity.GistSpec",
+        "import dnsity.cli.app",
+    ],
+)
+def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
+    code = (
+        f"import sys; {statement}; print(*{{'torch', 'transformers', 'peft'}} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == ""
