@@ -24,10 +24,10 @@ def card(summary: dict[str, object] | None) -> str:
         "`mini_gist.yaml`), all weights trained, 25 appended gists. It exists so that the first",
         "minute needs no download.",
         "",
-        "**It can** carry stated facts (passkeys, codes, times, extensions) from ordinary prose of",
-        "up to about 2,400 tokens through 25 gists. **It cannot** reason, summarise, translate or",
-        "chat, and it answers as surely when it is wrong; a question that the document does not",
-        "answer gets an invented reply. It was trained on short stated facts only.",
+        "**It can** carry one five-digit passkey from ordinary prose of up to about 2,400 tokens",
+        "through 25 gists, as often as the table says. **It cannot** answer questions about other",
+        "facts, reason, summarise, translate or chat, and it answers as surely when it is wrong: a",
+        "question that the document does not answer gets an invented five-digit reply.",
         "",
     ]
     if summary is not None:
@@ -53,7 +53,7 @@ def card(summary: dict[str, object] | None) -> str:
         lines.append("")
     lines += [
         "Training text: English Wikipedia (2015) and Korean Wikipedia (2020), CC BY-SA 3.0, with",
-        "synthetic passkeys and facts inserted. The demonstration documents and their answers are",
+        "synthetic passkeys inserted. The demonstration documents and their answers are",
         "not in the training data.",
         "",
         "A saved gist holds its document in compressed form: treat the file as the document.",

@@ -29,3 +29,9 @@ class DamagedFileError(DnsityError):
     """A gist file is truncated, altered or otherwise not what was written."""
 
     exit_code = 4
+
+
+def first_line(error: BaseException) -> str:
+    """Shorten a library's error to its first line."""
+    lines: list[str] = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

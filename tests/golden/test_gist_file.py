@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.store import FORMAT_VERSION
-from dnsity.model.checkpoint import any_config, fingerprints
+from dnsity.model.fingerprint import describe_base, fingerprints
 from dnsity.model.gist_lm import GistLM
 
 FOLDER = Path(__file__).parent / "gists"
@@ -151,7 +151,7 @@ def write(version: int) -> None:
         characters=77,
         full_kv_bytes=2560,
         model="golden",
-        base=any_config(model),
+        base=describe_base(model),
         fingerprints=_fingerprints(model),
     )
     logits = model.answer(layers, torch.tensor([QUESTION]), logits_to_keep=1)[0, -1]

@@ -79,7 +79,9 @@ def progress_bar(what: str) -> Iterator[Any]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bars:
+    # Without a terminal there is nothing to draw on: the bar would leave an empty line behind.
+    hidden = not err.is_terminal
+    with Progress(*columns, console=err, transient=True, disable=hidden) as bars:
         task = bars.add_task(what, total=None)
 
         def update(done: int, total: int) -> None:

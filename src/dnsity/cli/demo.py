@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel, Field
+from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
 from dnsity.cli.console import human_bytes, out, progress_bar, read_text, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
-from dnsity.config import Config, load
+from dnsity.config import Config, load, manifest
 
 if TYPE_CHECKING:
     from dnsity.evaluation.method import Method
@@ -38,7 +38,7 @@ class DemoDocument(Config):
     questions: list[DemoQuestion] = Field(min_length=1)
 
 
-class Demo(BaseModel):
+class Demo(Config):
     """`questions.yaml`."""
 
     documents: list[DemoDocument] = Field(min_length=1)
@@ -64,7 +64,7 @@ def command(
         if not json:
             _show(report)
     if json:
-        show_json({"documents": reports})
+        show_json({"manifest": manifest(demo, seed=0), "documents": reports})
         return
     right = {
         m: sum(q["methods"][m]["right"] for r in reports for q in r["questions"]) for m in METHODS

@@ -12,7 +12,7 @@ from dnsity.errors import BadInputError
 from dnsity.gist.layout import split_to_window
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.checkpoint import any_config
+from dnsity.model.fingerprint import describe_base
 from dnsity.model.gist_lm import concatenate, select
 from dnsity.shapes import KeyValues
 
@@ -126,7 +126,7 @@ def _cache(loaded: LoadedModel, text: str, tokens: int, parts: list[KeyValues]) 
         characters=len(text),
         full_kv_bytes=slot_bytes * tokens,
         model=loaded.name,
-        base=any_config(loaded.lm),
+        base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
     )
     return GistCache(layers, info)

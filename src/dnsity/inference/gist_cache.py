@@ -24,7 +24,7 @@ class GistInfo(Config):
         full_kv_bytes: What the document's own keys and values would take in the same type.
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
-        fingerprints: What must match when the gist is used (`checkpoint.fingerprints`).
+        fingerprints: What must match when the gist is used (`model/fingerprint.py`).
     """
 
     n_context: int = Field(ge=1)

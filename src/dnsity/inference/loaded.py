@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from dnsity.data.encode import TextEncoder
 from dnsity.errors import GistMismatchError
 from dnsity.inference.gist_cache import GistCache
-from dnsity.model import backbone, checkpoint
+from dnsity.model import backbone
+from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
 
 
@@ -49,7 +50,7 @@ class LoadedModel:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What a gist must have been made with to be usable here."""
-        return checkpoint.fingerprints(self.lm, self.tokenizer)
+        return fingerprints(self.lm, self.tokenizer)
 
     def require_own(self, gist: GistCache) -> None:
         """Refuse a gist that another model, adapter or tokenizer made.

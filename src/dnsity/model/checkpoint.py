@@ -1,4 +1,4 @@
-"""A gist model on disk: load and save, and what identifies it.
+"""A gist model on disk: load and save.
 
 DIR/gist_config.json     GistSpec, base model id, format version
 DIR/gist.safetensors     gist rows [G, hidden]
@@ -10,44 +10,27 @@ DIR/README.md            the model card
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
-import logging
 import os
-from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import PreTrainedTokenizerBase
 
 from dnsity.config import Config, write_json
-from dnsity.errors import BadInputError, UnsupportedModelError
+from dnsity.errors import BadInputError, first_line
 from dnsity.gist.spec import GistSpec
-from dnsity.model.architectures import require_supported
+from dnsity.model.base import load_base
 from dnsity.model.gist_lm import GistLM
-
-logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "gist_config.json"
 ROWS_FILE = "gist.safetensors"
 BUNDLED = "mini"
-ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3")
-"""Attention implementations a config may name; others could name code on a hub."""
-ATTENTION_KEYS = ("_attn_implementation_internal", "_attn_implementation", "attn_implementation")
 
 
 class CheckpointConfig(Config):
@@ -184,66 +167,6 @@ def _load_adapter(model: GistLM, adapter: Path) -> None:
         )
 
 
-def load_base(
-    name: str, *, dtype: torch.dtype = torch.float32
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal LM and its tokenizer; no remote code, no pickles, no foreign kernels.
-
-    Raises:
-        BadInputError: If it is missing.
-        UnsupportedModelError: If it cannot hold gists.
-    """
-    try:
-        raw, _ = PreTrainedConfig.get_config_dict(name)
-        foreign = [named for named in _named_attention(raw) if named not in ATTENTION]
-        if foreign:
-            raise UnsupportedModelError(
-                f"the config of {name!r} asks for attention code {foreign[0]!r}; "
-                f"allowed are {', '.join(a for a in ATTENTION if a)}"
-            )
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except UnsupportedModelError:
-        raise
-    except (OSError, ValueError, StrictDataclassError) as error:
-        raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
-    verdict = require_supported(config)
-    if verdict.level == "warned":
-        logger.warning("%s", verdict.reason)
-    try:
-        base, found = AutoModelForCausalLM.from_pretrained(
-            name,
-            dtype=dtype,
-            attn_implementation="sdpa",
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
-    if found["missing_keys"]:  # the library would go on with random numbers in their place
-        raise BadInputError(
-            f"base model {name!r} is incomplete: {len(found['missing_keys'])} tensors are missing, "
-            f"for example {min(found['missing_keys'])}; copy or download it again"
-        )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
-        raise BadInputError(
-            f"cannot load the tokenizer of base model {name!r}: {first_line(error)}"
-        ) from error
-    return base, tokenizer
-
-
-def _named_attention(config: Any) -> Iterator[Any]:
-    """Yield every attention implementation that a config names, in its parts as well."""
-    if isinstance(config, dict):
-        for key, value in config.items():
-            if key in ATTENTION_KEYS:
-                yield value
-            else:
-                yield from _named_attention(value)
-
-
 def read_config(directory: Path) -> CheckpointConfig:
     """Read `gist_config.json`.
 
@@ -307,75 +230,3 @@ def read_card(name: str) -> str:
     except BadInputError:
         return ""
     return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-NO_IDENTITY = frozenset(
-    {
-        "architectures",  # only there once the model was saved
-        "dtype",
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-        "_name_or_path",
-    }
-)
-
-
-def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
-    """Identify everything that must be equal for a gist to mean what it meant.
-
-    Weights are hashed by name, shape and up to 1,024 evenly spaced values per tensor, in bfloat16
-    so that the compute type does not matter: milliseconds for a small model, under a second for a
-    large one, and any fine-tuning shows.
-
-    Returns:
-        SHA-256 digests of `weights`, `adapter` (with the gist rows), `config` and `tokenizer`.
-    """
-    base, adapter = hashlib.sha256(), hashlib.sha256()
-    for name, tensor in sorted(model.named_parameters()):
-        digest = adapter if name == "gist_rows" or "lora_" in name else base
-        digest.update(f"{name.replace('.base_layer', '')}{list(tensor.shape)}".encode())
-        digest.update(_sample(tensor))
-    # Only what differs from the library's defaults: every version brings new keys of no effect.
-    text = model.base.config.get_text_config()
-    identity = {key: value for key, value in text.to_diff_dict().items() if key not in NO_IDENTITY}
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:  # padding and truncation are left over from whoever called it last
-        state = {**json.loads(backend.to_str()), "padding": None, "truncation": None}
-    else:
-        state = tokenizer.get_vocab()
-    return {
-        "weights": base.hexdigest(),
-        "adapter": adapter.hexdigest(),
-        "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
-        "tokenizer": _digest(json.dumps(state, sort_keys=True)),
-        "spec": _digest(model.spec.model_dump_json()),
-    }
-
-
-def _sample(tensor: Tensor) -> bytes:
-    flat = tensor.detach().flatten()
-    picked = flat[:: max(1, flat.numel() // 1024)].to(torch.bfloat16).cpu().contiguous()
-    return picked.view(torch.uint8).numpy().tobytes()
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def first_line(error: BaseException) -> str:
-    """Shorten a library's error to its first line."""
-    lines: list[str] = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
-
-
-def any_config(model: GistLM) -> dict[str, Any]:
-    """Describe the base for metadata: type, dtype and rotary embedding."""
-    text = model.base.config.get_text_config()
-    quantization = getattr(model.base.config, "quantization_config", None)
-    return {
-        "model_type": text.model_type,
-        "dtype": str(model.base.dtype).removeprefix("torch."),
-        "quantization": None if quantization is None else str(quantization.quant_method),
-        "rope": json.loads(json.dumps(text.rope_parameters, default=str)),
-    }

@@ -14,6 +14,7 @@ from dnsity.data.mixture import Mixture, MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.model import checkpoint
+from dnsity.model.base import load_base
 from dnsity.model.card import model_card
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import Batches
@@ -68,7 +69,7 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
                 f"{config.gist}; make the `gist` section equal or start from its base"
             )
         return model.train(), tokenizer, base_name
-    base, tokenizer = checkpoint.load_base(config.base)
+    base, tokenizer = load_base(config.base)
     lora = None
     if config.lora is not None:
         from peft import LoraConfig

@@ -115,12 +115,13 @@ def test_text_that_looks_like_control_tokens_is_text(
 
 
 @pytest.mark.parametrize(
-    "name", ["notes [draft].txt", "[/b] :key: 100%.txt", "한글 " * 30 + ".txt"]
+    "name", ["notes [draft].txt", "[b]x[/b] :key: 100%.txt", "한글 " * 30 + ".txt"]
 )
 def test_odd_names_are_shown_as_they_are(
     run: Run, model_directory: str, tmp_path: Path, name: str
 ) -> None:
     document = tmp_path / name
+    document.parent.mkdir(exist_ok=True)  # a slash in brackets looks like the end of markup
     document.write_text(DOCUMENT, encoding="utf-8")
     target = document.with_suffix(".gist.safetensors")
     done = run("compress", document, "-m", model_directory)
@@ -318,3 +319,12 @@ def test_a_whole_process_prints_one_json_object(tmp_path: Path, model_directory:
     assert done.stdout.count(b"\n") == 1
     assert report["gist_tokens"] == GistCache.load(target).info.n_gist
     assert done.stderr == b""
+
+
+def test_progress_is_drawn_on_standard_error_only(
+    run: Run, document: Path, model_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # as if standard error were a terminal
+    done = run("compress", document, "-m", model_directory, "--json")
+    assert "compressing" in done.err
+    assert done.json["gist_tokens"] == GISTS

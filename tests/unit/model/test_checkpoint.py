@@ -21,7 +21,9 @@ from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import checkpoint
+from dnsity.model.base import load_base
 from dnsity.model.card import model_card
+from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
 from dnsity.shapes import KeyValues
 from support import tiny_base
@@ -56,7 +58,7 @@ def _lora_model(base_directory: Path, scope: str) -> GistModel:
     """A model of which only adapter and gist rows are trained, on a base on disk."""
     from peft import LoraConfig
 
-    base, tokenizer = checkpoint.load_base(str(base_directory))
+    base, tokenizer = load_base(str(base_directory))
     lora = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     lm = GistLM(base, GistSpec(gists=4, window_tokens=64, scope=scope), lora=lora).eval()
     generator = torch.Generator().manual_seed(5)
@@ -154,7 +156,7 @@ def test_tied_weights_are_written_once(tmp_path: Path, dtype: torch.dtype | None
     ids = torch.arange(3, 40)[None]
     with torch.inference_mode():
         assert _same(loaded.compress(ids), lm.compress(ids)) == (dtype is None)
-    same = checkpoint.fingerprints(lm, tokenizer) == checkpoint.fingerprints(loaded, tokenizer)
+    same = fingerprints(lm, tokenizer) == fingerprints(loaded, tokenizer)
     assert same  # the compute type is no difference
 
 
