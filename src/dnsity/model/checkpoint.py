@@ -156,7 +156,7 @@ def _load_adapter(model: GistLM, adapter: Path) -> None:
     path = adapter / "adapter_model.safetensors"
     tensors = _tensors(path)
     try:
-        result = set_peft_model_state_dict(model.peft_model, tensors)
+        result: Any = set_peft_model_state_dict(model.peft_model, tensors)
     except (RuntimeError, KeyError) as error:
         raise BadInputError(f"{path} does not fit its base model: {first_line(error)}") from error
     missing = [key for key in result.missing_keys if "lora_" in key]
