@@ -83,6 +83,7 @@ def progress_bar(what: str) -> Iterator[Any]:
     hidden = not err.is_terminal
     with Progress(*columns, console=err, transient=True, disable=hidden) as bars:
         task = bars.add_task(what, total=None)
+        bars.refresh()  # at once, not with the next tick of the clock
 
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)

@@ -325,6 +325,7 @@ def test_progress_is_drawn_on_standard_error_only(
     run: Run, document: Path, model_directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", "1")  # as if standard error were a terminal
+    monkeypatch.setenv("TERM", "xterm-256color")  # and not a dumb one, on which nothing is drawn
     done = run("compress", document, "-m", model_directory, "--json")
     assert "compressing" in done.err
     assert done.json["gist_tokens"] == GISTS

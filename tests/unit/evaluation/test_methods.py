@@ -31,9 +31,11 @@ def _prompts(loaded: LoadedModel, name: str, monkeypatch: pytest.MonkeyPatch) ->
         seen.append(arguments["input_ids"][0].tolist())
         return real(**arguments)
 
-    monkeypatch.setattr(loaded.lm.base, "generate", spy)
     method = build(name, loaded)
-    method.answer(method.ingest(DOCUMENT), [QUESTION])
+    ingested = method.ingest(DOCUMENT)
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded.lm.base, "generate", spy)
+        method.answer(ingested, [QUESTION])
     return seen
 
 
