@@ -80,7 +80,7 @@ def progress_bar(what: str) -> Iterator[Any]:
         TimeRemainingColumn(),
     )
     # Without a terminal there is nothing to draw on: the bar would leave an empty line behind.
-    hidden = not err.is_terminal
+    hidden = not err.is_interactive
     with Progress(*columns, console=err, transient=True, disable=hidden) as bars:
         task = bars.add_task(what, total=None)
         bars.refresh()  # at once, not with the next tick of the clock

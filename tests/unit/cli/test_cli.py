@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import dnsity
+from dnsity.cli import console
 from dnsity.data.encode import TextEncoder
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
@@ -324,8 +326,9 @@ def test_a_whole_process_prints_one_json_object(tmp_path: Path, model_directory:
 def test_progress_is_drawn_on_standard_error_only(
     run: Run, document: Path, model_directory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # as if standard error were a terminal
-    monkeypatch.setenv("TERM", "xterm-256color")  # and not a dumb one, on which nothing is drawn
+    terminal = Console(stderr=True, force_terminal=True, force_interactive=True)
+    monkeypatch.setattr(console, "err", terminal)
+    monkeypatch.setenv("TERM", "xterm-256color")  # not a dumb one, on which nothing is drawn
     done = run("compress", document, "-m", model_directory, "--json")
     assert "compressing" in done.err
     assert done.json["gist_tokens"] == GISTS
