@@ -166,6 +166,7 @@ def test_stream_joined_is_the_answer(model: GistModel, gist: GistCache) -> None:
         "60479",
         " 60479 ",
         " two words\n",
+        "\t60479\t",
         "\n\n  three  short words \n and a line\t\n \n",
         " 몇 시에 엽니까 ",
         " 中文 字 ",

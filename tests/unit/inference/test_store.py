@@ -393,6 +393,12 @@ def test_what_is_no_gist_file_is_refused_at_once(tmp_path: Path, data: bytes) ->
     assert time.process_time() - started < 1
 
 
+def test_a_header_over_the_limit_is_refused_whatever_it_says(tmp_path: Path) -> None:
+    """The library would read up to 100 MB of it."""
+    huge = {"weights": "0" * store.MAX_HEADER_BYTES}
+    _refused(_forge(tmp_path / "x", _named(_cache()), fingerprints=huge), "header")
+
+
 def test_a_file_of_model_weights_is_no_gist(tmp_path: Path) -> None:
     save_file({"embed.weight": torch.ones(4, 4)}, tmp_path / "model.safetensors")
     _refused(tmp_path / "model.safetensors", "no gist description")
