@@ -53,8 +53,8 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - safe
     except OSError as error:
         raise BadInputError(f"cannot read config {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise BadInputError(f"{path} is not valid YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path} is not valid YAML in UTF-8: {error}") from error
     if not isinstance(values, dict):
         raise BadInputError(
             f"{path} must hold a mapping of settings, found {type(values).__name__}"
@@ -81,7 +81,10 @@ def _set(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise BadInputError(f"--set {override!r}: {parent!r} is a single value, it has no keys")
-    values[last] = yaml.safe_load(value)
+    try:
+        values[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise BadInputError(f"--set {override!r}: the value is not valid YAML") from error
 
 
 def manifest(config: BaseModel, seed: int) -> dict[str, Any]:

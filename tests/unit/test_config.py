@@ -13,6 +13,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from dnsity.config import Config, load, manifest, write_json
+from dnsity.data.corpus import read_articles
 from dnsity.errors import BadInputError
 
 
@@ -184,3 +185,20 @@ def test_nothing_heavy_is_imported_before_it_is_needed(statement: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == ""
+
+
+def test_what_is_no_yaml_is_a_typed_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes("seed: 나".encode("cp949"))
+    with pytest.raises(BadInputError, match="UTF-8"):
+        load(path, Config)
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(BadInputError, match="not valid YAML"):
+        load(path, Config, ["a=[1"])
+
+
+def test_a_broken_corpus_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n{"text"\n', encoding="utf-8")
+    with pytest.raises(BadInputError, match="line 2 is not JSON"):
+        list(read_articles(path))

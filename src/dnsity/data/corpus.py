@@ -24,7 +24,10 @@ def read_articles(path: Path) -> Iterator[dict[str, str]]:
     opener = lzma.open if path.suffix == ".xz" else open
     with opener(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
-            record = json.loads(line)
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BadInputError(f"{path} line {number} is not JSON: {error.msg}") from error
             if "text" not in record:
                 raise BadInputError(
                     f"{path} line {number}: no 'text' field, found {sorted(record)}"
