@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from pydantic import Field
@@ -20,6 +21,7 @@ class EvalConfig(Config):
 
     Attributes:
         model: The gist model.
+        tasks: What to ask for, see `evaluation.tasks.niah`.
         haystack: Held-out prose per language (JSONL).
         tokens: Document lengths.
         samples: Documents per language.
@@ -28,6 +30,7 @@ class EvalConfig(Config):
     """
 
     model: str = "mini"
+    tasks: list[Literal["niah", "facts"]] = Field(default=["niah"], min_length=1)
     haystack: dict[Language, Path]
     tokens: list[int] = Field(default=[512, 1024, 1536, 2048], min_length=1)
     samples: int = Field(default=100, ge=1)
@@ -44,7 +47,7 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Measure methods on passkeys hidden in held-out prose."""
+    """Measure methods on passkeys and facts hidden in held-out prose."""
     settings = load(config, EvalConfig, overrides or [])
     from dnsity.evaluation import methods, runner
     from dnsity.evaluation.tasks import niah
@@ -54,8 +57,9 @@ def command(
     write_json(output_dir / "manifest.json", described)
     loaded = load_model(settings.model, device).loaded
     records: list[runner.Record] = []
-    for language, haystack in settings.haystack.items():
+    for task, (language, haystack) in itertools.product(settings.tasks, settings.haystack.items()):
         examples = niah.examples(
+            task,
             haystack,
             language,
             loaded.encoder,
@@ -65,9 +69,9 @@ def command(
         )
         for name in settings.methods:
             method = methods.build(name, loaded)
-            with progress_bar(f"niah_{language} {name}") as progress:
+            with progress_bar(f"{task}_{language} {name}") as progress:
                 records += runner.run(
-                    f"niah_{language}",
+                    f"{task}_{language}",
                     method,
                     examples,
                     lambda text: len(loaded.encoder.encode(text)),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -15,21 +17,27 @@ from dnsity.data.needles import Needle, facts, passkey
 from dnsity.data.niah import fits, needle_example
 
 
+DocumentKind = Literal["passkey", "codes", "facts"]
+"""What a document hides: one unnamed passkey; codes of easily mistaken owners; facts of all kinds."""
+
+
 class MixtureConfig(Config):
     """What training documents are made of.
 
     Attributes:
         corpus: JSONL files of prose per language.
         corpus_characters: How much of each language to read.
-        passkey_share: Share of documents that hide one passkey and nothing else.
-        digits: Lengths of passkeys, drawn evenly.
-        max_facts: Facts hidden in the other documents, 1 to this many; each is asked.
-        tokens_per_fact: A document holds at most one fact per so many tokens.
+        documents: Relative weight of each kind of document.
+        digits: Lengths of unnamed passkeys, drawn evenly.
+        max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
+        tokens_per_fact: A document holds at most one code or fact per so many tokens.
     """
 
     corpus: dict[Language, list[Path]]
     corpus_characters: int = Field(default=30_000_000, ge=1)
-    passkey_share: float = Field(default=0.5, ge=0, le=1)
+    documents: dict[DocumentKind, float] = Field(
+        default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
+    )
     digits: list[int] = Field(default=[5], min_length=1)
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
@@ -60,38 +68,44 @@ class Mixture:
         """Draw a language."""
         return rng.choice(sorted(self.corpora))
 
-    def draw(self, rng: random.Random, tokens: int, passkey_share: float | None = None) -> Example:
+    def draw(
+        self,
+        rng: random.Random,
+        tokens: int,
+        documents: Mapping[DocumentKind, float] | None = None,
+    ) -> Example:
         """Draw a document of about so many tokens with everything hidden in it asked for.
 
         Args:
             rng: The only source of chance.
             tokens: Length of the document.
-            passkey_share: Instead of the configured share.
+            documents: Weights of the kinds, instead of the configured ones.
         """
         language = self.language(rng)
-        share = self.config.passkey_share if passkey_share is None else passkey_share
-        single = rng.random() < share
+        weights = documents or self.config.documents
+        kind = rng.choices(list(weights), list(weights.values()))[0]
         most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
-        count = 1 if single else rng.randint(1, most)
+        count = rng.randint(1, most)
         while True:
-            needles = self._needles(rng, language, single, count)
+            needles = self._needles(rng, language, kind, count)
             taken = sum(len(self.encoder.encode(needle.sentence)) for needle in needles)
             haystack, source = self.text(rng, language, max(4, tokens - taken))
             if all(fits(haystack, needle) for needle in needles):
                 return needle_example(rng, haystack, language, needles, source=source)
 
     def _needles(
-        self, rng: random.Random, language: Language, single: bool, count: int
+        self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
-        """One passkey, or facts with now and then a passkey among them."""
+        """What a document of this kind hides; now and then a passkey stands among the others."""
         key = passkey(rng, language, digits=rng.choice(self.config.digits))
-        if single:
+        if kind == "passkey":
             return [key]
+        attributes = ("access_code",) if kind == "codes" else None
         if count > 1 and rng.random() < 0.5:
-            others = facts(rng, language, count - 1)
+            others = facts(rng, language, count - 1, attributes)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
                 return [key, *others]
-        return facts(rng, language, count)
+        return facts(rng, language, count, attributes)
 
 
 def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:

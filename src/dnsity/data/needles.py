@@ -7,6 +7,7 @@ their attribute, their entity or half of the entity's name, and the question tel
 from __future__ import annotations
 
 import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dnsity.data import wording_en, wording_ko
@@ -78,13 +79,16 @@ def fact(rng: random.Random, language: Language) -> Needle:
     return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
 
 
-def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
+def facts(
+    rng: random.Random, language: Language, count: int, kinds: Collection[str] | None = None
+) -> list[Needle]:
     """Draws facts that are easily mistaken for one another, yet never contradict or coincide.
 
     Args:
         rng: The only source of chance.
         language: Language of sentences and questions.
         count: How many facts.
+        kinds: Names of the attributes to choose from; None for all.
 
     Returns:
         Needles in the order drawn. No two have the same entity and attribute, and no answer
@@ -94,12 +98,13 @@ def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
         ValueError: If so many distinct facts could not be found.
     """
     wording = _WORDINGS[language]
+    allowed = [kind for kind in wording.kinds if kinds is None or kind.name in kinds]
     found: list[Needle] = []
     drawn: list[tuple[Kind, _Entity]] = []
     for _ in range(_TRIES_PER_FACT * count):
         if len(found) == count:
             break
-        kind, entity = _related(rng, wording, drawn)
+        kind, entity = _related(rng, wording, allowed, drawn)
         needle = _state(rng, wording, kind, entity)
         if not any(_clash(needle, other) for other in found):
             found.append(needle)
@@ -116,17 +121,20 @@ def _clash(one: Needle, two: Needle) -> bool:
 
 
 def _related(
-    rng: random.Random, wording: Wording, drawn: list[tuple[Kind, _Entity]]
+    rng: random.Random,
+    wording: Wording,
+    kinds: Sequence[Kind],
+    drawn: Sequence[tuple[Kind, _Entity]],
 ) -> tuple[Kind, _Entity]:
     """Draws what the next fact is about, mostly close to a fact drawn before."""
     relation = rng.random()
     if drawn and relation < _SAME_ENTITY:
         entity = rng.choice(drawn)[1]
-        return rng.choice([kind for kind in wording.kinds if entity.group in kind.groups]), entity
+        return rng.choice([kind for kind in kinds if entity.group in kind.groups]), entity
     if drawn and relation < _SAME_ENTITY + _SAME_KIND:
         kind, entity = rng.choice(drawn)
         return kind, _namesake(rng, wording, kind, entity)
-    kind = rng.choice(wording.kinds)
+    kind = rng.choice(kinds)
     return kind, _entity(rng, wording, rng.choice(kind.groups))
 
 
@@ -148,8 +156,8 @@ def _namesake(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity)
 def _state(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> Needle:
     """Puts one attribute of one entity into words."""
     name = wording.groups[entity.group].pattern.format(stem=entity.stem, sort=entity.sort)
-    value = kind.value(rng)
-    sentence = wording.fill(rng.choice(kind.sentences), e=name, v=value.shown)
-    questions = tuple(wording.fill(question, e=name) for question in kind.questions)
+    value, noun = kind.value(rng), rng.choice(kind.nouns)
+    sentence = wording.fill(rng.choice(kind.sentences), e=name, n=noun, v=value.shown)
+    questions = tuple(wording.fill(question, e=name, n=noun) for question in kind.questions)
     bare_name = f"{entity.stem} {entity.sort}"
     return Needle(sentence, questions, value.answer, f"fact:{kind.name}", bare_name)

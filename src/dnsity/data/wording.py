@@ -32,13 +32,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One attribute an entity may have, with the ways to state it and to ask for it."""
+    """One attribute an entity may have, with the ways to state it and to ask for it.
+
+    Where the attribute has several names (`nouns`), sentence and question use the same one, as `{n}`.
+    """
 
     name: str
     groups: Sequence[str]
     value: Callable[[random.Random], Value]
     sentences: Sequence[str]
     questions: Sequence[str]
+    nouns: Sequence[str] = ("",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,36 @@ _LAST = (
     "Okafor Osborne Patel Pemberton Petrov Quinn Ramsey Rhodes Rossi Sandoval Schaefer Sinclair "
     "Stafford Sullivan Tanaka Thornton Underhill Vance Varga Walsh Weaver Whitaker Yates"
 ).split()
+# Names of no list, so that a name has to be read and cannot be guessed.
+_SYLLABLES = (
+    "bar bel ber bor bran cal cam car cas cor dal dar del dor dun ed el em fal fen fer gal gar gil "
+    "gor hal har hes hol jar jes kar kel ken kir lan lar len lor lud mal mar mel mer mor nar nes "
+    "nor ol or pal pel per pol quin ral ran rel ros sal san sel sor tal tam tar tel tor ul van vel "
+    "ver vin wal war wes wil yar yor zan zel"
+).split()
+_NAME_TAILS = (
+    "a ack am an and ard ast beck bourne by cliffe combe cott croft den don dyke ell en er ert ett "
+    "ey field ford gate ham head ick in ing is ley low man mond more ner nick o on ont ott ow ox "
+    "rick ridge sby sen shaw son stone ton tree us vin wick win wood worth y"
+).split()
+_PLACE_STEMS = (
+    "back blue brass bread captain's carpenter's chapel children's clock coal copper corner "
+    "courtyard cycle dairy drawing east evening film fire first-floor front garden gardener's glass "
+    "green grain guest history hillside island iron judges' ladies' lamp language lecture linen "
+    "long main map meeting members' middle mill morning music new night north old orchard organ "
+    "orange paint paper parents' patients' photo piano pilots' pottery print public quiet radio "
+    "red river rope round rowing seed side silver small south staff stone students' summer tall "
+    "teachers' timber tool top training upper village wash waiting weaving west white winter wool "
+    "writing yellow"
+).split()
+_PLACE_SORTS = (
+    "archive;attic;bakery;barn;boathouse;cabin;cafe;canteen;cellar;chamber;clinic;cloakroom;common "
+    "room;counter;cupboard;darkroom;dormitory;exchange;exhibition;gallery;garage;gate;greenhouse;"
+    "gym;hall;help line;hut;information point;kiosk;kitchen;laboratory;landing;laundry;library;lift;"
+    "locker;lodge;lounge;market;nursery;office;parlour;pavilion;printer;reception;safe;school;shed;"
+    "shelter;shop;showroom;stable;stall;storeroom;studio;surgery;team;terrace;tower;vault;wardrobe;"
+    "website;wing;workshop;yard"
+).split(";")
 _TREES = (
     "Acorn Abbey Alder Almond Bakers Bell Birch Canal Castle Chapel Cherry Chestnut Church "
     "Clover College Coopers Cypress Elder Fountain Garden Granary Hawthorn Hickory High Holly "
@@ -56,6 +86,23 @@ _LAST_DAY = 28  # a day that every month has
 
 def _town(rng: random.Random) -> str:
     return rng.choice(_TOWN_HEADS) + rng.choice(_TOWN_TAILS)
+
+
+def _surname(rng: random.Random) -> str:
+    if rng.random() < 0.3:
+        return rng.choice(_LAST)
+    name = rng.choice(_SYLLABLES) + rng.choice(_NAME_TAILS)
+    return (rng.choice(_SYLLABLES) + name if rng.random() < 0.4 else name).capitalize()
+
+
+def _first_name(rng: random.Random) -> str:
+    if rng.random() < 0.5:
+        return rng.choice(_FIRST)
+    return (rng.choice(_SYLLABLES) + rng.choice(_NAME_TAILS)).capitalize()
+
+
+def _place(rng: random.Random) -> str:
+    return rng.choice(_PLACE_STEMS)
 
 
 def _codename(rng: random.Random) -> str:
@@ -102,6 +149,11 @@ def _phone(rng: random.Random) -> Value:
     return Value(number, number)
 
 
+def _extension(rng: random.Random) -> Value:
+    extension = str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
+    return Value(extension, extension)
+
+
 def _room(rng: random.Random) -> Value:
     number = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}"
     room = rng.choice(("", "", "A", "B", "C")) + number
@@ -109,7 +161,7 @@ def _room(rng: random.Random) -> Value:
 
 
 def _person(rng: random.Random) -> Value:
-    name = f"{rng.choice(_FIRST)} {rng.choice(_LAST)}"
+    name = f"{_first_name(rng)} {_surname(rng)}"
     return Value(name, name)
 
 
@@ -138,8 +190,11 @@ def fill(template: str, **values: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_ALL = ("venue", "office", "project", "system")
-_PLACES = ("venue", "office")
+_CODES = ("access code;access code;passkey;password;PIN;door code;entry code;security code").split(
+    ";"
+)
+_ALL = ("venue", "office", "project", "system", "place")
+_PLACES = ("venue", "office", "place")
 
 WORDING = Wording(
     fill=fill,
@@ -178,6 +233,7 @@ WORDING = Wording(
             ).split(";"),
             _town,
         ),
+        "place": Group("the {stem} {sort}", _PLACE_SORTS, _place),
     },
     kinds=(
         Kind(
@@ -185,19 +241,40 @@ WORDING = Wording(
             _ALL,
             _code,
             (
-                "The access code for {e} is {v}.",
-                "Staff use the access code {v} for {e}.",
-                "Since the last audit, the access code for {e} has been {v}.",
-                "To get into {e}, enter the access code {v}.",
-                "The access code issued for {e} was changed to {v}.",
-                "Please note that {v} is now the access code for {e}.",
+                "The {n} for {e} is {v}.",
+                "Staff use the {n} {v} for {e}.",
+                "Since the last audit, the {n} for {e} has been {v}.",
+                "To get into {e}, enter the {n} {v}.",
+                "The {n} issued for {e} was changed to {v}.",
+                "Please note that {v} is now the {n} for {e}.",
+                "The {n} of {e} is {v}.",
             ),
             (
-                "What is the access code for {e}?",
-                "Which access code is used for {e}?",
-                "Tell me the access code for {e}.",
-                "Which code gives access to {e}?",
+                "What is the {n} for {e}?",
+                "Which {n} is used for {e}?",
+                "Tell me the {n} for {e}.",
+                "What is the {n} of {e}?",
+                "Which {n} gives access to {e}?",
             ),
+            nouns=_CODES,
+        ),
+        Kind(
+            "extension",
+            ("office", "place"),
+            _extension,
+            (
+                "The {n} of {e} is {v}.",
+                "The {n} for {e} is {v}.",
+                "To reach {e} from inside, dial the {n} {v}.",
+                "{e} has the {n} {v}.",
+                "The {n} of {e} was changed to {v}.",
+            ),
+            (
+                "What is the {n} of {e}?",
+                "What is the {n} for {e}?",
+                "Tell me the {n} of {e}.",
+            ),
+            nouns=("extension", "telephone extension", "phone extension", "extension number"),
         ),
         Kind(
             "opening_time",
@@ -212,6 +289,7 @@ WORDING = Wording(
             ),
             (
                 "When does {e} open?",
+                "What time does {e} open?",
                 "At what time does {e} open?",
                 "What is the opening time of {e}?",
                 "From what time may visitors enter {e}?",
@@ -230,6 +308,7 @@ WORDING = Wording(
             ),
             (
                 "When does {e} close?",
+                "What time does {e} close?",
                 "At what time does {e} close?",
                 "What is the closing time of {e}?",
             ),
@@ -298,6 +377,7 @@ WORDING = Wording(
             ),
             (
                 "Who is in charge of {e}?",
+                "Who is the person in charge of {e}?",
                 "Who is responsible for {e}?",
                 "What is the name of the person in charge of {e}?",
             ),

@@ -39,6 +39,20 @@ _STREETS = (
     "버드나무 벚꽃 별빛 보리밭 봉선화 산수유 살구 샘터 서당 소나무 솔밭 수선화 시장 아카시아 "
     "역전 연꽃 오동 은행나무 자작나무 장미 정자 진달래 철쭉 코스모스 학교 향교 호수 해바라기"
 ).split()
+_PLACE_STEMS = (
+    "강당 공구 공동 공용 교사 교육 구내 기계 기도 기록 나무 낡은 남쪽 내빈 노란 녹음 농기구 다목적 "
+    "당직 대형 도자기 동쪽 뒤뜰 미술 발간 방송 배움 보건 보조 부속 북쪽 붉은 비상 빨래 사진 상담 새 "
+    "서쪽 세미나 소형 손님 수예 수유 시청각 식자재 신관 실습 아동 악기 안뜰 앞뜰 야간 어린이 여성 "
+    "영상 온실 외국어 운동 원예 위층 음악 의무 이동 인쇄 임시 자전거 장비 전통 제일 조리 주민 중앙 "
+    "지역 직원 청년 초록 큰 탁구 통합 푸른 학생 합창 향토 현장 회원 흰"
+).split()
+_PLACE_SORTS = (
+    "강의실;객실;건조실;경비실;공방;공연실;관리실;교실;급식소;놀이방;누리집;대기실;대여소;동아리방;"
+    "매점;매표소;모임방;무대;배움터;별관;복사기;분실물함;비품실;사랑방;사무실;사물함;상담소;상영관;"
+    "세탁실;숙소;쉼터;식당;신고 센터;안내소;연구실;연습실;온실;우편함;운동장;응접실;의무실;작업실;"
+    "전시실;접수대;정원;주방;차고;찻집;창고;체력 단련실;출입문;카페;탈의실;텃밭지기방;프린터;"
+    "학습실;홍보관;회의실;휴게실"
+).split(";")
 _LAST_DAY = 28  # a day that every month has
 
 
@@ -47,6 +61,10 @@ def _town(rng: random.Random) -> str:
     tail = rng.choice([sound for sound in _TOWN_TAILS if sound != head])
     end = rng.choice([sound for sound in _TOWN_ENDS if sound != tail])
     return head + tail + end
+
+
+def _place(rng: random.Random) -> str:
+    return rng.choice(_PLACE_STEMS)
 
 
 def _codename(rng: random.Random) -> str:
@@ -92,6 +110,11 @@ def _phone(rng: random.Random) -> Value:
     return Value(number, number)
 
 
+def _extension(rng: random.Random) -> Value:
+    extension = str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
+    return Value(extension + rng.choice(("번", "")), extension)
+
+
 def _room(rng: random.Random) -> Value:
     room = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}호"
     return Value(room, room)
@@ -120,8 +143,9 @@ def _street(rng: random.Random) -> Value:
     return Value(address, address)
 
 
-_ALL = ("venue", "office", "project", "system")
-_PLACES = ("venue", "office")
+_CODES = "접속 코드;접속 코드;출입 코드;비밀번호;접속 암호;출입 번호;인증번호;보안 코드".split(";")
+_ALL = ("venue", "office", "project", "system", "place")
+_PLACES = ("venue", "office", "place")
 
 WORDING = Wording(
     fill=fill,
@@ -150,11 +174,12 @@ WORDING = Wording(
         "system": Group(
             "{stem} {sort}",
             (
-                "예약 시스템;급여 시스템;문서 서버;통합관제실;전산실;지하주차장;자료 보관실;"
+                "예약 시스템;급여 시스템;문서 서버;통합관제실;전산실;지하주차장;기록물 서고;"
                 "배수펌프장;기계실;물류창고;시험실;출입 관리 시스템"
             ).split(";"),
             _town,
         ),
+        "place": Group("{stem} {sort}", _PLACE_SORTS, _place),
     },
     kinds=(
         Kind(
@@ -162,19 +187,38 @@ WORDING = Wording(
             _ALL,
             _code,
             (
-                "{e}의 접속 코드는 {v}입니다.",
-                "{e} 접속 코드는 {v}{으로} 변경되었습니다.",
-                "담당 직원은 {e} 접속 코드로 {v}{을를} 입력해야 한다.",
-                "{v}{이가} {e}의 새 접속 코드이다.",
-                "지난 점검 이후 {e}의 접속 코드는 {v}이다.",
-                "{e} 이용 시 접속 코드 {v}{을를} 입력하시기 바랍니다.",
+                "{e}의 {n}{은는} {v}입니다.",
+                "{e} {n}{은는} {v}{으로} 변경되었습니다.",
+                "담당 직원은 {e} {n}{으로} {v}{을를} 입력해야 한다.",
+                "{v}{이가} {e}의 새 {n}{이다}.",
+                "지난 점검 이후 {e}의 {n}{은는} {v}{이다}.",
+                "{e} 이용 시 {n} {v}{을를} 입력하시기 바랍니다.",
             ),
             (
-                "{e}의 접속 코드는 무엇인가요?",
-                "{e} 접속 코드를 알려 주세요.",
-                "{e}에는 어떤 접속 코드를 쓰나요?",
-                "{e}의 접속 코드가 뭐예요?",
+                "{e}의 {n}{은는} 무엇인가요?",
+                "{e}의 {n}{은는} 무엇입니까?",
+                "{e} {n}{을를} 알려 주세요.",
+                "{e}에는 어떤 {n}{을를} 쓰나요?",
+                "{e}의 {n}{이가} 뭐예요?",
             ),
+            nouns=_CODES,
+        ),
+        Kind(
+            "extension",
+            ("office", "place"),
+            _extension,
+            (
+                "{e}의 {n}{은는} {v}입니다.",
+                "{e} {n}{은는} {v}{이다}.",
+                "{e}에 연락하려면 {n} {v}{을를} 누르면 됩니다.",
+                "{e}의 {n}{이가} {v}{으로} 바뀌었습니다.",
+            ),
+            (
+                "{e}의 {n}{은는} 몇 번인가요?",
+                "{e}의 {n}{은는} 몇 번입니까?",
+                "{e} {n}{을를} 알려 주세요.",
+            ),
+            nouns=("내선 번호", "내선 번호", "내선", "구내 번호"),
         ),
         Kind(
             "opening_time",
@@ -189,6 +233,7 @@ WORDING = Wording(
             ),
             (
                 "{e}{은는} 몇 시에 문을 여나요?",
+                "{e}{은는} 몇 시에 문을 엽니까?",
                 "{e}의 운영 시작 시각은 언제인가요?",
                 "{e}에는 몇 시부터 들어갈 수 있나요?",
                 "{e} 문 여는 시간을 알려 주세요.",
@@ -207,6 +252,7 @@ WORDING = Wording(
             ),
             (
                 "{e}{은는} 몇 시에 문을 닫나요?",
+                "{e}{은는} 몇 시에 문을 닫습니까?",
                 "{e}의 운영 종료 시각은 언제인가요?",
                 "{e} 문 닫는 시간을 알려 주세요.",
             ),
@@ -275,6 +321,7 @@ WORDING = Wording(
             ),
             (
                 "{e} 담당자는 누구인가요?",
+                "{e}의 담당자는 누구입니까?",
                 "{e}{은는} 누가 맡고 있나요?",
                 "{e} 담당자의 이름을 알려 주세요.",
             ),

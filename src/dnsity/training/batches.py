@@ -59,8 +59,8 @@ class Batches(IterableDataset[dict[str, Any]]):
         count = max(1, self.tokens // (length + QUESTION_TOKENS))
         if mode == "text":
             return {"mode": mode, **self._text(rng, length, count)}
-        passkeys = self.curriculum.stage.passkey_share
-        examples = [self.mixture.draw(rng, length, passkeys) for _ in range(count)]
+        documents = self.curriculum.stage.documents
+        examples = [self.mixture.draw(rng, length, documents) for _ in range(count)]
         return {"mode": mode, **collate(examples, self.encoder, self.template)}
 
     def _text(self, rng: random.Random, length: int, count: int) -> dict[str, Any]:

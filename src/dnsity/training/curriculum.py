@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dnsity.config import Config
+from dnsity.data.mixture import DocumentKind
 
 Mode = Literal["text", "full", "gist"]
 """What a step trains: plain next-token prediction, answers from full context, or from gists."""
@@ -19,14 +20,16 @@ class Stage(Config):
     Attributes:
         tokens: Document lengths to draw from.
         share: Relative weight of each mode.
-        passkey_share: Share of documents that hide a single passkey (None: as the mixture says).
+        documents: Relative weight of each kind of document (None: as the mixture says).
         advance_at: Running accuracy on the stage's hardest mode that ends it; None: never.
+        most_steps: Batches after which the stage ends in any case; None: never.
     """
 
     tokens: list[int] = Field(min_length=1)
     share: dict[Mode, float] = Field(default={"gist": 1.0}, min_length=1)
-    passkey_share: float | None = Field(default=None, ge=0, le=1)
+    documents: dict[DocumentKind, float] | None = Field(default=None, min_length=1)
     advance_at: float | None = Field(default=None, gt=0, le=1)
+    most_steps: int | None = Field(default=None, ge=1)
 
 
 class Curriculum:
@@ -39,6 +42,8 @@ class Curriculum:
         """Start at the first stage."""
         self.stages = stages
         self.index = 0
+        self.batches = 0
+        """Batches of the current stage so far."""
         self.accuracy: dict[str, float] = {}
 
     @property
@@ -53,23 +58,26 @@ class Curriculum:
         return mode, rng.choice(self.stage.tokens)
 
     def observe(self, mode: Mode, accuracy: float) -> None:
-        """Take in one step's accuracy; go to the next stage when this one is mastered."""
+        """Take in one batch's accuracy; go to the next stage when this one is mastered or over."""
+        self.batches += 1
         before = self.accuracy.get(mode, 0.0)
         self.accuracy[mode] = self.SMOOTHING * before + (1 - self.SMOOTHING) * accuracy
-        wanted = self.stage.advance_at
-        hardest = "gist" if "gist" in self.stage.share else "full"
-        if (
-            wanted is not None
-            and self.accuracy.get(hardest, 0.0) >= wanted
-            and self.index + 1 < len(self.stages)
-        ):
+        stage = self.stage
+        hardest = "gist" if "gist" in stage.share else "full"
+        mastered = (
+            stage.advance_at is not None and self.accuracy.get(hardest, 0.0) >= stage.advance_at
+        )
+        over = stage.most_steps is not None and self.batches >= stage.most_steps
+        if (mastered or over) and self.index + 1 < len(self.stages):
             self.index += 1
             self.accuracy = {}
+            self.batches = 0
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs."""
-        return {"index": self.index, "accuracy": dict(self.accuracy)}
+        return {"index": self.index, "batches": self.batches, "accuracy": dict(self.accuracy)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken."""
         self.index, self.accuracy = int(state["index"]), dict(state["accuracy"])
+        self.batches = int(state["batches"])

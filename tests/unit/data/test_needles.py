@@ -20,6 +20,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "ko")
 WORDINGS = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
 KINDS = {
     "access_code",
+    "extension",
     "opening_time",
     "closing_time",
     "fee",

@@ -1,25 +1,34 @@
-"""Needle in a haystack: one five-digit passkey in real prose, at any depth.
+"""Needle in a haystack: sentences hidden in real prose, at any depth, each asked for.
 
-Version 1. Metric: exact match. The prose is held out from training (another file, other articles);
-the value is drawn fresh and occurs nowhere else in the document.
+    niah   one five-digit passkey; depths from start to end in equal steps
+    facts  four facts about named entities, easily mistaken for one another; depths at random
+
+Version 2 (1: without `facts`). Metric: exact match. The prose is held out from training (another
+file, other articles); the values are drawn fresh and occur nowhere else in the document.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
-from dnsity.data.needles import passkey
+from dnsity.data.needles import Needle, facts, passkey
 from dnsity.data.niah import fits, needle_example
 
-VERSION = 1
+VERSION = 2
+FACTS = 4
+TASKS: Mapping[str, Callable[[random.Random, Language], list[Needle]]] = {
+    "niah": lambda rng, language: [passkey(rng, language)],
+    "facts": lambda rng, language: facts(rng, language, FACTS),
+}
 
 
 def examples(
+    task: str,
     haystack: Path,
     language: Language,
     encoder: TextEncoder,
@@ -28,9 +37,10 @@ def examples(
     samples: int,
     seed: int,
 ) -> list[Example]:
-    """Draw passkey documents, evenly over lengths and depths.
+    """Draw documents, evenly over lengths and, with a single needle, over depths.
 
     Args:
+        task: A name in `TASKS`.
         haystack: JSONL of held-out prose.
         language: Its language.
         encoder: Tokenizer in which lengths are counted.
@@ -41,20 +51,19 @@ def examples(
     corpus = Corpus([haystack], language, characters=50_000_000)
     found: list[Example] = []
     for number in range(samples):
-        rng = random.Random(f"niah/{VERSION}/{language}/{seed}/{number}")
+        # The needle task keeps the documents of version 1.
+        rng = random.Random(f"{task}/1/{language}/{seed}/{number}")
         length = tokens[number % len(tokens)]
         step = number // len(tokens)
         depth = step / max(1, -(-samples // len(tokens)) - 1)
-        needle = passkey(rng, language)
+        needles = TASKS[task](rng, language)
+        hidden = sum(len(encoder.encode(needle.sentence)) + 2 for needle in needles)
         while True:
-            text = _fit(rng, corpus, encoder, length - len(encoder.encode(needle.sentence)) - 2)
-            if fits(text[0], needle):
+            text, source = _fit(rng, corpus, encoder, length - hidden)
+            if all(fits(text, needle) for needle in needles):
                 break
-        found.append(
-            needle_example(
-                rng, text[0], language, [needle], depths=[min(1.0, depth)], source=text[1]
-            )
-        )
+        depths = [min(1.0, depth)] if len(needles) == 1 else None
+        found.append(needle_example(rng, text, language, needles, depths=depths, source=source))
     return found
 
 
