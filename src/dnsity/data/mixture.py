@@ -16,9 +16,8 @@ from dnsity.data.example import Example, Language
 from dnsity.data.needles import Needle, facts, passkey
 from dnsity.data.niah import fits, needle_example
 
-
 DocumentKind = Literal["passkey", "codes", "facts"]
-"""What a document hides: one unnamed passkey; codes of easily mistaken owners; facts of all kinds."""
+"""What a document hides: an unnamed passkey; codes of easily mistaken owners; any facts."""
 
 
 class MixtureConfig(Config):

@@ -34,7 +34,7 @@ class Group:
 class Kind:
     """One attribute an entity may have, with the ways to state it and to ask for it.
 
-    Where the attribute has several names (`nouns`), sentence and question use the same one, as `{n}`.
+    Where it has several names (`nouns`), sentence and question use the same one, as `{n}`.
     """
 
     name: str

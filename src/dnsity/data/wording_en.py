@@ -54,7 +54,7 @@ _NAME_TAILS = (
 ).split()
 _PLACE_STEMS = (
     "back blue brass bread captain's carpenter's chapel children's clock coal copper corner "
-    "courtyard cycle dairy drawing east evening film fire first-floor front garden gardener's glass "
+    "courtyard cycle dairy drawing east evening film fire first-floor front garden glass "
     "green grain guest history hillside island iron judges' ladies' lamp language lecture linen "
     "long main map meeting members' middle mill morning music new night north old orchard organ "
     "orange paint paper parents' patients' photo piano pilots' pottery print public quiet radio "
@@ -65,7 +65,7 @@ _PLACE_STEMS = (
 _PLACE_SORTS = (
     "archive;attic;bakery;barn;boathouse;cabin;cafe;canteen;cellar;chamber;clinic;cloakroom;common "
     "room;counter;cupboard;darkroom;dormitory;exchange;exhibition;gallery;garage;gate;greenhouse;"
-    "gym;hall;help line;hut;information point;kiosk;kitchen;laboratory;landing;laundry;library;lift;"
+    "gym;hall;help line;hut;information point;kiosk;kitchen;laboratory;landing;laundry;lift;"
     "locker;lodge;lounge;market;nursery;office;parlour;pavilion;printer;reception;safe;school;shed;"
     "shelter;shop;showroom;stable;stall;storeroom;studio;surgery;team;terrace;tower;vault;wardrobe;"
     "website;wing;workshop;yard"

@@ -52,7 +52,7 @@ def bfloat16_is_fast() -> bool:
     A CPU without them emulates: ten times slower than float32 (measured with AVX2).
     """
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     features = torch.cpu.get_capabilities()
     return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
 
