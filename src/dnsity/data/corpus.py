@@ -1,81 +1,176 @@
-"""Ordinary prose to hide needles in: articles from JSONL files, cut to length."""
+"""Corpora: documents read one by one from files, folders or the hub; passages drawn from them.
+
+    corpus.jsonl[.gz|.xz|.zst]   one {id?, title?, text} a line
+    notes.txt, guide.md          one document
+    folder/                      every such file in it, in order of name
+    hf:NAME[:CONFIG]:SPLIT       a HuggingFace dataset with a `text` column, streamed
+
+A document belongs to the training or the test side by a hash of its text, so the same document
+falls on the same side whatever file it came from, today and on another machine.
+"""
 
 from __future__ import annotations
 
-import json
-import lzma
+import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from dnsity.data.example import Language
-from dnsity.data.niah import sentence_ends
+from dnsity.data.jsonl import read_records
+from dnsity.data.sentences import sentence_ends
 from dnsity.errors import BadInputError
 
+Side = Literal["train", "test"]
+HUB = "hf:"
+JSONL_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst")
+TEXT_SUFFIXES = (".txt", ".md")
 
-def read_articles(path: Path) -> Iterator[dict[str, str]]:
-    """Read `{id, title, text}` records from a `.jsonl` or `.jsonl.xz` file, one at a time.
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a corpus.
+
+    Attributes:
+        id: Unique in its corpus.
+        text: All of it.
+        title: Its title, if the source has one.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+
+
+def read_documents(source: str | Path) -> Iterator[Document]:
+    """Read a corpus document by document; only one is in memory at a time.
+
+    Args:
+        source: A file, a folder or `hf:NAME[:CONFIG]:SPLIT`, see the module's picture.
 
     Raises:
-        BadInputError: If the file is missing or a record has no `text`.
+        BadInputError: If it is missing or unreadable, a record has no `text`, or a file is neither
+            JSONL nor text.
     """
-    if not path.exists():
-        raise BadInputError(f"corpus file {path} not found; see experiments/configs for the paths")
-    opener = lzma.open if path.suffix == ".xz" else open
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadInputError(f"{path} line {number} is not JSON: {error.msg}") from error
-            if "text" not in record:
-                raise BadInputError(
-                    f"{path} line {number}: no 'text' field, found {sorted(record)}"
-                )
-            yield record
+    if str(source).startswith(HUB):
+        yield from _hub_documents(str(source).removeprefix(HUB))
+        return
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.is_file() and _is_readable(p))
+        if not found:
+            raise BadInputError(
+                f"no document in {path}; looked for {', '.join(TEXT_SUFFIXES + JSONL_SUFFIXES)}"
+            )
+        for each in found:
+            yield from _file_documents(each, str(each.relative_to(path)))
+        return
+    if path.exists() and not _is_readable(path):
+        raise BadInputError(
+            f"{path} is no corpus; allowed are {', '.join(TEXT_SUFFIXES + JSONL_SUFFIXES)}, "
+            f"a folder of these, or {HUB}NAME:SPLIT"
+        )
+    yield from _file_documents(path, path.name)
+
+
+def side_of(text: str, test_share: float = 0.02) -> Side:
+    """Say whether a document is for training or for testing.
+
+    Args:
+        text: The document; white space at its ends does not count.
+        test_share: Share of all documents that are for testing.
+    """
+    digest = hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).digest()
+    return "test" if int.from_bytes(digest[:8], "big") < test_share * 2**64 else "train"
+
+
+def _is_readable(path: Path) -> bool:
+    return path.name.endswith(TEXT_SUFFIXES + JSONL_SUFFIXES)
+
+
+def _file_documents(path: Path, name: str) -> Iterator[Document]:
+    if not path.name.endswith(TEXT_SUFFIXES):
+        for number, record in enumerate(read_records(path), start=1):
+            yield _document(record, f"{name}:{number}", f"{path} record {number}")
+        return
+    try:
+        yield Document(name, path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"{path} is not UTF-8 (byte {error.start}); convert it to UTF-8"
+        ) from error
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _document(record: dict[str, Any], default_id: str, where: str) -> Document:
+    text = record.get("text")
+    if not isinstance(text, str):
+        raise BadInputError(f"{where}: no 'text' that is text, found fields {sorted(record)}")
+    return Document(str(record.get("id", default_id)), text, str(record.get("title") or ""))
+
+
+def _hub_documents(name: str) -> Iterator[Document]:
+    """Stream a dataset; nothing is downloaded beyond what is read."""
+    parts = name.split(":")
+    if not 2 <= len(parts) <= 3:
+        raise BadInputError(f"{HUB}{name}: write {HUB}NAME:SPLIT or {HUB}NAME:CONFIG:SPLIT")
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise BadInputError(f"{HUB}{name} needs the datasets package: pip install datasets") from (
+            error
+        )
+    try:
+        rows = load_dataset(parts[0], *parts[1:-1], split=parts[-1], streaming=True)
+        for number, row in enumerate(rows, start=1):
+            yield _document(dict(row), f"{parts[0]}:{number}", f"{HUB}{name} row {number}")
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"cannot read dataset {HUB}{name}: {error}; check the name, or use a local file"
+        ) from error
 
 
 class Corpus:
-    """Articles of one language in memory, from which passages of any length are drawn.
+    """Documents of one language in memory, from which passages of any length are drawn.
 
     Args:
-        paths: JSONL files, read in order.
+        sources: What `read_documents` takes, read in order.
         language: Their language.
         characters: Stop reading after about this many characters (memory and time are bounded).
-        minimum: Skip articles shorter than this.
     """
 
-    def __init__(
-        self, paths: list[Path], language: Language, characters: int, minimum: int = 0
-    ) -> None:
-        """Read the articles."""
+    def __init__(self, sources: Sequence[str | Path], language: Language, characters: int) -> None:
+        """Read the documents."""
         self.language = language
         self.texts: list[str] = []
         self.ids: list[str] = []
-        for path in paths:
-            for record in read_articles(path):
-                if characters <= 0:
-                    return
-                if len(record["text"]) >= minimum:
-                    self.texts.append(record["text"])
-                    self.ids.append(str(record.get("id", f"{path.name}:{len(self.ids)}")))
-                    characters -= len(record["text"])
-        if not self.texts:
-            raise BadInputError(f"no article of {minimum}+ characters in {[str(p) for p in paths]}")
+        for document in (each for source in sources for each in read_documents(source)):
+            if characters <= 0:
+                break
+            self.texts.append(document.text)
+            self.ids.append(document.id)
+            characters -= len(document.text)
+        if not any(text.strip() for text in self.texts):
+            raise BadInputError(f"no text in {', '.join(map(str, sources))}")
 
     def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
         """Draw a passage of about so many characters, from sentence start to sentence end.
 
-        A long article gives a random window of itself; short ones are joined, so that any length
-        can be served.
+        A long article gives a random window of itself; short ones are joined with those that
+        follow, so that any length can be served and nothing repeats before all is used.
 
         Returns:
-            The text and the id of its first article.
+            The text and the ids of its articles, joined by `+`.
         """
         index = rng.randrange(len(self.texts))
         source, text = self.ids[index], self.texts[index]
         while len(text) < characters:
-            text += "\n\n" + self.texts[rng.randrange(len(self.texts))]
+            index = (index + 1) % len(self.texts)
+            source += "+" + self.ids[index]
+            text += "\n\n" + self.texts[index]
         start = rng.randrange(len(text) - characters + 1)
         # Begin at the first sentence border behind `start`, if one is near.
         borders = sentence_ends(text[start : start + characters // 4 + 1])

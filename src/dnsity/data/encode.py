@@ -59,6 +59,23 @@ class TextEncoder:
             raise BadInputError("the text encodes to a control token of this model; remove it")
         return ids
 
+    def cut(self, text: str, tokens: int) -> str | None:
+        """Return the beginning of a text that encodes to exactly so many tokens.
+
+        Returns:
+            None if the text is shorter, or if no cut near the right place gives the exact number
+            (cutting inside a word can change how the rest of it is split).
+        """
+        offsets = self._plain.encode(text, add_special_tokens=False).offsets
+        if len(offsets) < tokens:
+            return None
+        border = offsets[tokens - 1][1]
+        for step in (0, -1, 1, -2, 2, -3, 3):
+            cut = text[: border + step]
+            if len(self.encode(cut)) == tokens:
+                return cut
+        return None
+
     def decode(self, ids: list[int]) -> str:
         """Turn answer ids into text, control tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))

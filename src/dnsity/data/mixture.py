@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -13,18 +12,19 @@ from dnsity.config import Config
 from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
-from dnsity.data.needles import Needle, facts, passkey
-from dnsity.data.niah import fits, needle_example
+from dnsity.data.hide import fits, needle_example
+from dnsity.data.needles import Needle, different_facts, facts, passkey
 
-DocumentKind = Literal["passkey", "codes", "facts"]
-"""What a document hides: an unnamed passkey; codes of easily mistaken owners; any facts."""
+DocumentKind = Literal["passkey", "codes", "facts", "alike"]
+"""What a document hides: an unnamed passkey; codes of easily mistaken owners; facts of different
+attributes; facts that are easily mistaken for one another."""
 
 
 class MixtureConfig(Config):
     """What training documents are made of.
 
     Attributes:
-        corpus: JSONL files of prose per language.
+        corpus: Prose per language, each source as `data.corpus.read_documents` takes it.
         corpus_characters: How much of each language to read.
         documents: Relative weight of each kind of document.
         digits: Lengths of unnamed passkeys, drawn evenly.
@@ -32,7 +32,7 @@ class MixtureConfig(Config):
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
     """
 
-    corpus: dict[Language, list[Path]]
+    corpus: dict[Language, list[str]]
     corpus_characters: int = Field(default=30_000_000, ge=1)
     documents: dict[DocumentKind, float] = Field(
         default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
@@ -99,12 +99,18 @@ class Mixture:
         key = passkey(rng, language, digits=rng.choice(self.config.digits))
         if kind == "passkey":
             return [key]
-        attributes = ("access_code",) if kind == "codes" else None
         if count > 1 and rng.random() < 0.5:
-            others = facts(rng, language, count - 1, attributes)
+            others = _owned(rng, language, kind, count - 1)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
                 return [key, *others]
-        return facts(rng, language, count, attributes)
+        return _owned(rng, language, kind, count)
+
+
+def _owned(rng: random.Random, language: Language, kind: DocumentKind, count: int) -> list[Needle]:
+    """Codes or facts about named entities."""
+    if kind == "facts":
+        return different_facts(rng, language, count)
+    return facts(rng, language, count, ("access_code",) if kind == "codes" else None)
 
 
 def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:

@@ -7,17 +7,23 @@ their attribute, their entity or half of the entity's name, and the question tel
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
 
 from dnsity.data import wording_en, wording_ko
 from dnsity.data.example import Language
-from dnsity.data.wording import Kind, Wording
+from dnsity.data.wording import Kind, Value, Wording
 
 _WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
 # How a further fact of a set relates to an earlier one; what is left over is a fresh fact.
 _SAME_ENTITY, _SAME_KIND = 0.3, 0.4
 _TRIES_PER_FACT = 200
+
+
+NeedleKind = Literal["passkey", "word", "spoken", "fact", "uuid"]
+"""What a needle's value is, from easy to hard to copy; see `draw`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,75 @@ def facts(
     """
     wording = _WORDINGS[language]
     allowed = [kind for kind in wording.kinds if kinds is None or kind.name in kinds]
+    return _distinct(rng, wording, allowed, count)
+
+
+def different_facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
+    """Draws facts that are easily told apart: each has an attribute and an entity of its own.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of sentences and questions.
+        count: How many facts; at most as many as there are attributes.
+
+    Raises:
+        ValueError: If there are not so many attributes, or no distinct facts were found.
+    """
+    wording = _WORDINGS[language]
+    kinds = [kind.name for kind in wording.kinds]
+    if count > len(kinds):
+        raise ValueError(f"there are {len(kinds)} attributes, not {count}")
+    for _ in range(_TRIES_PER_FACT):
+        found = [facts(rng, language, 1, {name})[0] for name in rng.sample(kinds, count)]
+        if not any(_clash(one, two) for one, two in combinations(found, 2)):
+            return found
+    raise ValueError(f"could not find {count} distinct facts")
+
+
+def draw(
+    rng: random.Random,
+    language: Language,
+    kind: NeedleKind,
+    count: int,
+    digits: Sequence[int] = (5, 6, 7),
+) -> list[Needle]:
+    """Draws needles for a test.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of sentences and questions.
+        kind: `passkey`: one that belongs to nothing, several that have owners; `word`: a code word;
+            `spoken`: five digits in words; `fact`: facts of every attribute; `uuid`.
+        count: How many, easily mistaken for one another.
+        digits: Lengths of passkeys, drawn evenly.
+
+    Raises:
+        ValueError: If so many distinct needles could not be found.
+    """
+    wording = _WORDINGS[language]
+    if kind == "fact":
+        return facts(rng, language, count)
+    if kind == "passkey" and count == 1:
+        return [passkey(rng, language, rng.choice(digits))]
+    if kind == "passkey":
+        codes = next(each for each in wording.kinds if each.name == "access_code")
+        return _distinct(rng, wording, [replace(codes, value=_number(digits))], count)
+    return _distinct(rng, wording, [wording.hard[kind]], count)
+
+
+def _number(digits: Sequence[int]) -> Callable[[random.Random], Value]:
+    def value(rng: random.Random) -> Value:
+        length = rng.choice(digits)
+        text = str(rng.randrange(10 ** (length - 1), 10**length))
+        return Value(text, text)
+
+    return value
+
+
+def _distinct(
+    rng: random.Random, wording: Wording, allowed: Sequence[Kind], count: int
+) -> list[Needle]:
+    """Draws needles of these attributes that do not clash."""
     found: list[Needle] = []
     drawn: list[tuple[Kind, _Entity]] = []
     for _ in range(_TRIES_PER_FACT * count):

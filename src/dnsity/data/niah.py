@@ -1,141 +1,205 @@
-"""Needle in a haystack: hides sentences in a text at chosen depths and asks for them."""
+"""Needle in a haystack, English and Korean: documents of an exact length with needles in them.
+
+    haystack   filler (a few sentences over and over: the easy case) or real prose (the hard case)
+    needles    one or several, of one kind (`needles.NeedleKind`), at a depth by length grid
+    questions  for all needles or for the first few
+
+Records of one seed are the same on every machine; record n depends on the seed and n alone, so a
+longer run begins with the shorter one. The Korean set is described in docs/ko_niah.md.
+"""
 
 from __future__ import annotations
 
 import random
-import re
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator
+from typing import Protocol
 
-from dnsity.data.example import Example, Language, Question
-from dnsity.data.needles import Needle
+from pydantic import Field, field_validator, model_validator
 
-# A full stop ends no sentence after a single letter (initials, e.g.), after a title, or where it
-# numbers a list item; a stop before a lower-case word is inside a sentence, and one between
-# numbers, or behind the last of them, belongs to a Korean date (2024. 3. 14.). A single line
-# break may be mere wrapping, so without a stop it counts only after a Korean verb ending. A blank
-# line always counts, and there the place is the start of the new paragraph: behind a heading a
-# sentence would become part of it.
-_SENTENCE_END = re.compile(
-    r"""
-    (?: [!?…。\uff01\uff1f]
-      | \. (?<!\b[A-Za-z]\.) (?<!\b[DMS][rst]\.) (?<!\bMrs\.) (?<!\bNo\.) (?<!\bvs\.)
-           (?<!\bProf\.) (?<!^\d\.) (?<!^\d\d\.) (?!(?<=\d\.)\s+\d)
-           (?<!\d\.\s\d\.) (?<!\d\.\s\d\d\.)
-    )+
-    ["'”\u2019»」』)\]]*
-    (?= \s+[^\sa-z] | \s*\Z )
-    | (?<=[다요죠까]) (?=\n)
-    | (?<=\n\n) (?=\S)
-    """,
-    re.VERBOSE | re.MULTILINE,
-)
+from dnsity.config import Config
+from dnsity.data.corpus import Corpus
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Detail, Example, Language
+from dnsity.data.hide import fits, insert, questions
+from dnsity.data.needles import Needle, NeedleKind, draw
+from dnsity.errors import BadInputError
+
+VERSION = 1
+FILLER = "filler"
+_FILLER: dict[Language, str] = {
+    # The English lines are those of the original passkey test (Mohtashami & Jaggi, 2305.16300).
+    "en": "The grass is green. The sky is blue. The sun is yellow. Here we go. "
+    "There and back again.",
+    "ko": "풀은 푸르다. 하늘은 파랗다. 해는 노랗다. 자, 이제 출발한다. 갔다가 다시 돌아온다.",
+}
+_TRIES = 200
 
 
-def sentence_ends(text: str) -> list[int]:
-    """Finds the places where a sentence may be put without breaking one.
+class NiahConfig(Config):
+    """One set of needle documents.
 
-    Args:
-        text: English or Korean text.
-
-    Returns:
-        Ascending offsets, each right behind a sentence or at the start of a paragraph; always
-        with 0 and ``len(text)``.
+    Attributes:
+        language: Of haystack, needles and questions.
+        haystack: `filler`, or prose as `corpus.read_documents` takes it.
+        samples: How many documents.
+        tokens: Document lengths; each document has exactly one of them.
+        depths: Where the first needle stands, 0 (start) to 1 (end); the others stand anywhere.
+        needles: Needles per document.
+        asked: Questions per document (None: one for each needle).
+        kind: What the needles are.
+        digits: Lengths of passkeys.
+        seed: Same seed, same documents.
     """
-    ends = {match.end() for match in _SENTENCE_END.finditer(text)}
-    return sorted(ends | {0, len(text)})
+
+    language: Language = "en"
+    haystack: str = FILLER
+    samples: int = Field(default=100, ge=1)
+    tokens: list[int] = Field(default=[2048], min_length=1)
+    depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
+    needles: int = Field(default=1, ge=1)
+    asked: int | None = Field(default=None, ge=1)
+    kind: NeedleKind = "passkey"
+    digits: list[int] = Field(default=[5, 6, 7], min_length=1)
+    seed: int = 0
+
+    @field_validator("tokens", "digits")
+    @classmethod
+    def _are_positive(cls, values: list[int]) -> list[int]:
+        if min(values) < 1:
+            raise ValueError(f"every number must be at least 1, got {values}")
+        return values
+
+    @field_validator("depths")
+    @classmethod
+    def _are_shares(cls, depths: list[float]) -> list[float]:
+        if not all(0 <= depth <= 1 for depth in depths):
+            raise ValueError(f"depths are shares from 0 to 1, got {depths}")
+        return depths
+
+    @model_validator(mode="after")
+    def _asks_what_is_hidden(self) -> NiahConfig:
+        if self.asked is not None and self.asked > self.needles:
+            raise ValueError(f"cannot ask for {self.asked} of {self.needles} needles")
+        return self
 
 
-def insert(haystack: str, sentences: Sequence[str], depths: Sequence[float]) -> str:
-    """Puts each sentence at the sentence border nearest to its depth.
+class Haystack(Protocol):
+    """What needles are hidden in: `Corpus`, or `Filler`."""
 
-    The haystack itself stays as it was: only sentences, and single spaces where it has no white
-    space of its own, are added.
+    def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
+        """Draw about so many characters of text; returns text and source."""
+
+
+class Filler:
+    """The same few sentences over and over: they compress to nothing, so this is the easy case."""
+
+    def __init__(self, language: Language) -> None:
+        """Choose the sentences."""
+        self.line = _FILLER[language]
+
+    def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
+        """Return at least so many characters of filler."""
+        return " ".join([self.line] * (characters // len(self.line) + 1)), FILLER
+
+
+def generate(
+    config: NiahConfig, encoder: TextEncoder, corpus: Corpus | None = None
+) -> Iterator[Example]:
+    """Make the documents of a set, one by one.
 
     Args:
-        haystack: The text to hide in.
-        sentences: What to hide.
-        depths: One depth in 0..1 for each sentence, as a share of the haystack's characters.
-            Sentences that meet at one border stand in order of depth, then as given.
+        config: The set.
+        encoder: The tokenizer in which lengths are counted.
+        corpus: The prose, if the caller has read it already.
 
-    Returns:
-        The text with the sentences in it.
+    Yields:
+        Examples whose details say kind, wanted depth, place of every needle (share of the
+        document's characters before it), tokens, characters, seed and number.
 
     Raises:
-        ValueError: If the counts differ or a depth is outside 0..1.
+        BadInputError: If the haystack is shorter than the longest document, or a document is too
+            short for its needles.
     """
-    if len(sentences) != len(depths):
-        raise ValueError(f"{len(sentences)} sentences but {len(depths)} depths")
-    if not all(0.0 <= depth <= 1.0 for depth in depths):
-        raise ValueError(f"depths must be in 0..1, got {list(depths)}")
-    ends = sentence_ends(haystack)
-    pieces: list[str] = []
-    at = 0
-    for index in sorted(range(len(depths)), key=lambda number: depths[number]):
-        border = _nearest(ends, depths[index] * len(haystack))
-        pieces.append(haystack[at:border])
-        pieces.append(sentences[index])
-        at = border
-    pieces.append(haystack[at:])
-    return _join([piece for piece in pieces if piece])
+    haystack: Haystack = Filler(config.language)
+    if config.haystack != FILLER:
+        haystack = corpus or Corpus([config.haystack], config.language, characters=50_000_000)
+        _require_enough(haystack, max(config.tokens), encoder, config.haystack)
+    sample = haystack.passage(random.Random(config.seed), 20_000)[0]
+    characters_per_token = len(sample) / len(encoder.encode(sample))
+    for number in range(config.samples):
+        yield _one(config, haystack, encoder, number, characters_per_token)
 
 
-def fits(haystack: str, needle: Needle) -> bool:
-    """Whether the haystack does not hold the needle's answer already."""
-    return needle.answer not in haystack
-
-
-def needle_example(
-    rng: random.Random,
-    haystack: str,
-    language: Language,
-    needles: Sequence[Needle],
-    *,
-    depths: Sequence[float] | None = None,
-    source: str = "",
+def _one(
+    config: NiahConfig,
+    haystack: Haystack,
+    encoder: TextEncoder,
+    number: int,
+    characters_per_token: float,
 ) -> Example:
-    """Hides needles in a haystack and asks for each of them.
+    """Make document `number`; lengths turn fastest, then depths."""
+    rng = random.Random(f"niah/{VERSION}/{config.language}/{config.kind}/{config.seed}/{number}")
+    tokens = config.tokens[number % len(config.tokens)]
+    depth = config.depths[number // len(config.tokens) % len(config.depths)]
+    for attempt in range(_TRIES):
+        needles = draw(rng, config.language, config.kind, config.needles, config.digits)
+        depths = [depth, *(rng.random() for _ in needles[1:])]
+        # Some to spare, as the density of a passage differs from that of the sample.
+        characters = 100 + int((1.25 + attempt / 10) * tokens * characters_per_token)
+        passage, source = haystack.passage(rng, characters)
+        document = _fill(passage, encoder, needles, depths, tokens)
+        if document is not None:
+            break
+    else:
+        raise BadInputError(
+            f"could not hide {config.needles} needle(s) in {tokens} tokens of {config.haystack!r}; "
+            "use longer documents, fewer needles or another haystack"
+        )
+    details: dict[str, Detail] = {
+        "task": f"niah-{config.language}",
+        "version": VERSION,
+        "kind": config.kind,
+        "tokens": tokens,
+        "characters": len(document),
+        "depth": depth,
+        "placed": [round(document.index(n.sentence) / len(document), 4) for n in needles],
+        "seed": config.seed,
+        "number": number,
+    }
+    asked = needles[: config.asked]
+    return Example(document, questions(rng, asked), config.language, source, details)
 
-    Args:
-        rng: The only source of chance: depths, and the wording of each question.
-        haystack: The text to hide in.
-        language: Language of the haystack and the needles.
-        needles: What to hide; questions come in the same order.
-        depths: Where, see `insert`; uniformly at random when None.
-        source: Id of the haystack document.
 
-    Returns:
-        The example.
+def _fill(
+    passage: str, encoder: TextEncoder, needles: list[Needle], depths: list[float], tokens: int
+) -> str | None:
+    """Hide needles in a passage and cut the end off, such that exactly `tokens` remain.
 
-    Raises:
-        ValueError: If the haystack holds an answer already (see `fits`), or `depths` is wrong.
+    Needles stand at sentence borders, before the cut: the last sentence may be a broken one, as in
+    any window of a longer text, and a needle of depth 1 stands right before it.
     """
-    for needle in needles:
-        if not fits(haystack, needle):
-            raise ValueError(f"the haystack already contains the answer {needle.answer!r}")
-    if depths is None:
-        depths = [rng.random() for _ in needles]
-    document = insert(haystack, [needle.sentence for needle in needles], depths)
-    questions = tuple(
-        Question(rng.choice(needle.questions), needle.answer, needle.kind) for needle in needles
+    budget = tokens - sum(len(encoder.encode(needle.sentence)) + 2 for needle in needles)
+    if budget < 0:
+        return None
+    room = encoder.cut(passage, budget) if budget else ""
+    if room is None or not all(fits(passage, needle) for needle in needles):
+        return None
+    sentences = [needle.sentence for needle in needles]
+    document = encoder.cut(insert(passage, sentences, depths, stop=len(room)), tokens)
+    if document is None or not all(sentence in document for sentence in sentences):
+        return None
+    return document
+
+
+def _require_enough(haystack: Haystack, tokens: int, encoder: TextEncoder, name: str) -> None:
+    """Refuse prose that would have to be repeated."""
+    assert isinstance(haystack, Corpus)
+    have = 0
+    for text in haystack.texts:
+        have += len(encoder.encode(text))
+        if have >= tokens:
+            return
+    raise BadInputError(
+        f"haystack {name} holds {have} tokens, too few for documents of {tokens}; "
+        f"add text or ask for shorter documents"
     )
-    return Example(document, questions, language, source)
-
-
-def _nearest(ends: Sequence[int], target: float) -> int:
-    """The border closest to a position; the earlier one if two are equally close."""
-    after = bisect_left(ends, target)
-    if after == 0:
-        return ends[0]
-    before, behind = ends[after - 1], ends[after]
-    return before if target - before <= behind - target else behind
-
-
-def _join(pieces: Sequence[str]) -> str:
-    """Joins pieces, with a single space wherever two meet without white space."""
-    text: list[str] = []
-    for piece in pieces:
-        if text and not text[-1][-1].isspace() and not piece[0].isspace():
-            text.append(" ")
-        text.append(piece)
-    return "".join(text)

@@ -6,6 +6,7 @@ The wordings themselves are data, one file per language; what draws from them is
 from __future__ import annotations
 
 import random
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,9 +57,26 @@ class PasskeyWording:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Everything one language brings: `fill` also sees to its grammar."""
+    """Everything one language brings: `fill` also sees to its grammar.
+
+    `hard` holds attributes whose values no knowledge of the world helps to copy: `word`, `spoken`
+    (a number digit by digit in words) and `uuid`. They serve needle tests, not training.
+    """
 
     groups: Mapping[str, Group]
     kinds: Sequence[Kind]
+    hard: Mapping[str, Kind]
     passkeys: PasskeyWording
     fill: Callable[..., str]
+
+
+def uuid_value(rng: random.Random) -> Value:
+    """Draws a random UUID: 32 hexadecimal digits in five groups."""
+    text = str(uuid.UUID(int=rng.getrandbits(128), version=4))
+    return Value(text, text)
+
+
+def spoken_value(rng: random.Random, digits: Sequence[str], length: int = 5) -> Value:
+    """Draws a number that is read out digit by digit; `digits` are the words for 0 to 9."""
+    text = " ".join(rng.choice(digits) for _ in range(length))
+    return Value(text, text)

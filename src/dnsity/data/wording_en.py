@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import random
 
-from dnsity.data.wording import Group, Kind, PasskeyWording, Value, Wording
+from dnsity.data.wording import (
+    Group,
+    Kind,
+    PasskeyWording,
+    Value,
+    Wording,
+    spoken_value,
+    uuid_value,
+)
 
 _TOWN_HEADS = (
     "Ald Amber Arn Ash Bar Beck Birch Black Brack Bram Bren Brook Burn Cal Carl Chal Clay Cold "
@@ -70,6 +78,21 @@ _PLACE_SORTS = (
     "shelter;shop;showroom;stable;stall;storeroom;studio;surgery;team;terrace;tower;vault;wardrobe;"
     "website;wing;workshop;yard"
 ).split(";")
+_WORDS = (
+    "accordion almanac amethyst anchovy apricot artichoke avalanche badminton bagpipe balcony "
+    "bamboo banjo barnacle biscuit blizzard bonfire boomerang bulldozer butterscotch buttercup "
+    "calabash candlestick caramel cashmere catapult cauliflower chandelier chrysalis cinnamon "
+    "clarinet cobweb coconut corduroy crocodile cucumber cupcake daffodil dandelion dragonfly "
+    "eclipse eggplant elderberry emerald eucalyptus fandango firecracker flamingo gargoyle "
+    "gingerbread gondola gooseberry grasshopper hammock harmonica hazelnut hedgehog hibiscus "
+    "honeycomb hopscotch icicle jackdaw jellyfish kaleidoscope kangaroo ladybird lavender "
+    "lemonade lollipop macaroni mandolin marmalade marzipan meadowlark metronome moonstone "
+    "mousetrap nutmeg obelisk ocelot origami oyster pancake paprika parachute peppermint "
+    "periscope persimmon pinwheel pistachio platypus pomegranate porcupine pumpernickel quicksand "
+    "raspberry rhubarb sandalwood sarsaparilla scarecrow seahorse sombrero starfish tambourine "
+    "tangerine tarantula teaspoon thimble toadstool trapeze treacle trombone turquoise umbrella "
+    "vermilion waffle walrus weathercock windmill xylophone yoghurt zeppelin zucchini"
+).split()
 _TREES = (
     "Acorn Abbey Alder Almond Bakers Bell Birch Canal Castle Chapel Cherry Chestnut Church "
     "Clover College Coopers Cypress Elder Fountain Garden Granary Hawthorn Hickory High Holly "
@@ -147,6 +170,15 @@ def _phone(rng: random.Random) -> Value:
         return Value(f"extension {extension}", extension)
     number = f"{rng.randrange(200, 1000)}-{rng.randrange(10_000):04d}"
     return Value(number, number)
+
+
+def _code_word(rng: random.Random) -> Value:
+    word = rng.choice(_WORDS)
+    return Value(word, word)
+
+
+def _spoken(rng: random.Random) -> Value:
+    return spoken_value(rng, "zero one two three four five six seven eight nine".split())
 
 
 def _extension(rng: random.Random) -> Value:
@@ -435,6 +467,56 @@ WORDING = Wording(
             ),
         ),
     ),
+    hard={
+        "word": Kind(
+            "word",
+            _ALL,
+            _code_word,
+            (
+                "The code word for {e} is {v}.",
+                "Staff of {e} answer to the code word {v}.",
+                "The code word that opens {e} was changed to {v}.",
+                "Please note that {v} is now the code word for {e}.",
+            ),
+            (
+                "What is the code word for {e}?",
+                "Which code word is used for {e}?",
+                "Tell me the code word for {e}.",
+            ),
+        ),
+        "spoken": Kind(
+            "spoken",
+            _ALL,
+            _spoken,
+            (
+                "The call sign of {e} is {v}.",
+                "Over the radio, {e} answers to the call sign {v}.",
+                "The call sign of {e} was changed to {v}.",
+                "Please note that {v} is now the call sign of {e}.",
+            ),
+            (
+                "What is the call sign of {e}?",
+                "Which call sign does {e} use?",
+                "Tell me the call sign of {e}.",
+            ),
+        ),
+        "uuid": Kind(
+            "uuid",
+            _ALL,
+            uuid_value,
+            (
+                "The serial number of {e} is {v}.",
+                "{e} is registered under the serial number {v}.",
+                "The serial number of {e} was changed to {v}.",
+                "In the register, {v} is the serial number of {e}.",
+            ),
+            (
+                "What is the serial number of {e}?",
+                "Under which serial number is {e} registered?",
+                "Tell me the serial number of {e}.",
+            ),
+        ),
+    },
     passkeys=PasskeyWording(
         nouns=(
             "passkey;pass key;secret number;access code;verification code;PIN;password;"

@@ -5,7 +5,15 @@ from __future__ import annotations
 import random
 
 from dnsity.data.korean import fill
-from dnsity.data.wording import Group, Kind, PasskeyWording, Value, Wording
+from dnsity.data.wording import (
+    Group,
+    Kind,
+    PasskeyWording,
+    Value,
+    Wording,
+    spoken_value,
+    uuid_value,
+)
 
 _TOWN_HEADS = (
     "가강고광구금남내노단대도동두마매명모목묘문미방백별봉부비사산삼상서석선성송수신안양연영오"
@@ -38,6 +46,16 @@ _STREETS = (
     "대나무 도라지 돌담 동백 둥지 들국화 매화 목련 무지개 문화 물레방아 미루나무 바람 배꽃 "
     "버드나무 벚꽃 별빛 보리밭 봉선화 산수유 살구 샘터 서당 소나무 솔밭 수선화 시장 아카시아 "
     "역전 연꽃 오동 은행나무 자작나무 장미 정자 진달래 철쭉 코스모스 학교 향교 호수 해바라기"
+).split()
+_WORDS = (
+    "가래떡 가마솥 갈매기 개똥벌레 개미핥기 거문고 고드름 고등어 고래등 곤드레 구절판 굴렁쇠 귀뚜라미 금붕어 "
+    "꼬리연 꽃게탕 나팔꽃 너구리 노루귀 누룽지 다람쥐 달팽이 대장간 도깨비 도롱뇽 동치미 두루마기 딱따구리 "
+    "떡갈나무 똬리 롤케이크 마이크로폰 만화경 망원경 맷돌 메뚜기 모닥불 무말랭이 물레 미꾸라지 바람개비 반딧불이 "
+    "방울토마토 배롱나무 병아리콩 복주머니 부침개 북극곰 비눗방울 뻐꾸기 사마귀 산딸기 삿갓 새끼줄 색동저고리 "
+    "소금쟁이 솔방울 수수깡 숨바꼭질 쌍안경 썰매개 아지랑이 양탄자 얼레빗 여우비 연날리기 오목렌즈 오카리나 왕잠자리 "
+    "우엉차 윷가락 은방울꽃 자명종 잠수함 장구벌레 저울추 조각보 족두리 주사위 지팡이 짚신 참깨강정 청개구리 "
+    "초롱불 코뿔소 크레파스 탈춤 탬버린 톱니바퀴 트라이앵글 팔랑개비 팽이버섯 펭귄 풀피리 풍경화 하모니카 함박눈 "
+    "항아리 해당화 호두과자 화롯불 회전목마 휘파람"
 ).split()
 _PLACE_STEMS = (
     "강당 공구 공동 공용 교사 교육 구내 기계 기도 기록 나무 낡은 남쪽 내빈 노란 녹음 농기구 다목적 "
@@ -108,6 +126,15 @@ def _phone(rng: random.Random) -> Value:
     area = rng.choice(("", "", "02-", "031-", "042-", "051-", "053-", "062-"))
     number = f"{area}{rng.randrange(200, 1000)}-{rng.randrange(10_000):04d}"
     return Value(number, number)
+
+
+def _code_word(rng: random.Random) -> Value:
+    word = rng.choice(_WORDS)
+    return Value(word, word)
+
+
+def _spoken(rng: random.Random) -> Value:
+    return spoken_value(rng, "공일이삼사오육칠팔구")
 
 
 def _extension(rng: random.Random) -> Value:
@@ -378,6 +405,56 @@ WORDING = Wording(
             ),
         ),
     ),
+    hard={
+        "word": Kind(
+            "word",
+            _ALL,
+            _code_word,
+            (
+                "{e}의 암구호는 {v}입니다.",
+                "{e} 암구호가 {v}{으로} 바뀌었습니다.",
+                "{e}에서는 암구호로 {v}{을를} 쓴다.",
+                "{v}{이가} {e}의 새 암구호{이다}.",
+            ),
+            (
+                "{e}의 암구호는 무엇인가요?",
+                "{e} 암구호를 알려 주세요.",
+                "{e}에서는 어떤 암구호를 쓰나요?",
+            ),
+        ),
+        "spoken": Kind(
+            "spoken",
+            _ALL,
+            _spoken,
+            (
+                "{e}의 호출 부호는 {v}입니다.",
+                "무전에서는 {e}{을를} {v}{으로} 부른다. 이것이 호출 부호{이다}.",
+                "{e} 호출 부호가 {v}{으로} 바뀌었습니다.",
+                "{v}{이가} {e}의 호출 부호{이다}.",
+            ),
+            (
+                "{e}의 호출 부호는 무엇인가요?",
+                "{e} 호출 부호를 알려 주세요.",
+                "{e}의 호출 부호가 뭐예요?",
+            ),
+        ),
+        "uuid": Kind(
+            "uuid",
+            _ALL,
+            uuid_value,
+            (
+                "{e}의 일련번호는 {v}입니다.",
+                "{e}{은는} 일련번호 {v}{으로} 등록되어 있다.",
+                "{e} 일련번호가 {v}{으로} 바뀌었습니다.",
+                "대장에 적힌 {e}의 일련번호는 {v}이다.",
+            ),
+            (
+                "{e}의 일련번호는 무엇인가요?",
+                "{e} 일련번호를 알려 주세요.",
+                "{e}{은는} 어떤 일련번호로 등록되어 있나요?",
+            ),
+        ),
+    },
     passkeys=PasskeyWording(
         nouns="패스키;비밀번호;암호;인증번호;접속 코드;보안 코드;비밀 숫자;핀 번호".split(";"),
         sentences=(

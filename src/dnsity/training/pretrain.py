@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from dnsity.config import Config, manifest, write_json
-from dnsity.data.corpus import read_articles
+from dnsity.data.corpus import read_documents
 from dnsity.data.encode import TextEncoder
 from dnsity.data.mixture import Mixture, MixtureConfig
 from dnsity.gist.spec import GistSpec
@@ -67,11 +67,11 @@ def train_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:
     def texts() -> Iterator[str]:
         for paths in config.data.corpus.values():
             left = config.tokenizer_characters // len(config.data.corpus)
-            for record in itertools.chain.from_iterable(map(read_articles, paths)):
+            for document in itertools.chain.from_iterable(map(read_documents, paths)):
                 if left <= 0:
                     break
-                left -= len(record["text"])
-                yield record["text"]
+                left -= len(document.text)
+                yield document.text
 
     tokenizer.train_from_iterator(
         texts(),
