@@ -61,13 +61,22 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         )
     for override in overrides:
         _set(values, override)
+    return validated(model, values, str(path))
+
+
+def validated(model: type[ConfigT], values: dict[str, Any], origin: str) -> ConfigT:
+    """Check values against a model; `origin` says in errors where they come from.
+
+    Raises:
+        BadInputError: If they do not fit; it names the first setting that does not.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BadInputError(
-            f"{path}: {where}: {first['msg']} (found {first['input']!r})"
+            f"{origin}: {where}: {first['msg']} (found {first['input']!r})"
         ) from error
 
 

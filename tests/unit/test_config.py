@@ -13,7 +13,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from dnsity.config import Config, load, manifest, write_json
-from dnsity.data.corpus import read_articles
+from dnsity.data.corpus import read_documents
 from dnsity.errors import BadInputError
 
 
@@ -201,4 +201,4 @@ def test_a_broken_corpus_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a"}\n{"text"\n', encoding="utf-8")
     with pytest.raises(BadInputError, match="line 2 is not JSON"):
-        list(read_articles(path))
+        list(read_documents(path))

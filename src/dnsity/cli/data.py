@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json as jsonlib
-import random
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any
 
 import typer
 
-from dnsity.cli.console import say
+from dnsity.cli.console import progress_bar, say, show_json
+from dnsity.cli.options import Json, TokenizerOf, load_encoder
 from dnsity.errors import BadInputError
 
 app = typer.Typer(help="Make training and evaluation data.", no_args_is_help=True)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="JSONL to write.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same records.")]
 
 
 @app.callback()
@@ -23,34 +24,77 @@ def _group() -> None:
 
 @app.command("niah")
 def niah(
-    haystack: Annotated[Path, typer.Option(help="JSONL of prose with a 'text' field.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL to write.")],
+    output: Output,
     language: Annotated[str, typer.Option(help="en or ko.")] = "en",
-    samples: Annotated[int, typer.Option(min=1, help="Documents.")] = 100,
-    characters: Annotated[int, typer.Option(min=100, help="Characters per document.")] = 4000,
-    seed: Annotated[int, typer.Option(help="Same seed, same documents.")] = 0,
+    samples: Annotated[int, typer.Option(help="Documents.")] = 100,
+    tokens: Annotated[str, typer.Option(help="Document lengths, for example 512,2048.")] = "2048",
+    depths: Annotated[
+        str, typer.Option(help="Where the (first) needle stands, from 0 (start) to 1 (end).")
+    ] = "0,0.25,0.5,0.75,1",
+    needles: Annotated[int, typer.Option(help="Needles per document.")] = 1,
+    asked: Annotated[
+        int | None, typer.Option(help="Questions per document (default: one per needle).")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="passkey, word, spoken, fact or uuid.")] = "passkey",
+    digits: Annotated[str, typer.Option(help="Lengths of passkeys.")] = "5,6,7",
+    haystack: Annotated[
+        str,
+        typer.Option(
+            help="'filler' (easy), or real prose (hard): a text or JSONL file, a folder of them, "
+            "hf:NAME:SPLIT."
+        ),
+    ] = "filler",
+    tokenizer: TokenizerOf = "mini",
+    seed: Seed = 0,
+    json: Json = False,
 ) -> None:
-    """Hide one passkey in each of many passages of prose."""
-    from dnsity.data.corpus import Corpus
-    from dnsity.data.example import Language
-    from dnsity.data.needles import passkey
-    from dnsity.data.niah import fits, needle_example
+    """Hide needles in haystacks of an exact length, at a grid of depths and lengths.
 
-    if language not in ("en", "ko"):
-        raise BadInputError(f"language {language!r}: en or ko")
-    tongue = cast(Language, language)
-    corpus = Corpus([haystack], tongue, characters=50_000_000)
-    lines = []
-    for number in range(samples):
-        rng = random.Random(f"{seed}/{number}")
-        needle = passkey(rng, tongue)
-        text, source = corpus.passage(rng, characters)
-        while not fits(text, needle):
-            text, source = corpus.passage(rng, characters)
-        example = needle_example(rng, text, tongue, [needle], source=source)
-        lines.append(jsonlib.dumps(asdict(example), ensure_ascii=False))
+    Example: dnsity data niah --language ko --tokens 512,2048 --haystack prose.jsonl -o niah_ko.jsonl
+    """
+    from dnsity.config import validated
+    from dnsity.data import niah as maker
+    from dnsity.data.jsonl import write_records
+
+    config = validated(
+        maker.NiahConfig,
+        {
+            "language": language,
+            "samples": samples,
+            "tokens": _numbers(tokens, "--tokens"),
+            "depths": _numbers(depths, "--depths"),
+            "needles": needles,
+            "asked": asked,
+            "kind": kind,
+            "digits": _numbers(digits, "--digits"),
+            "haystack": haystack,
+            "seed": seed,
+        },
+        "options",
+    )
+    encoder = load_encoder(tokenizer)
+    with progress_bar(f"{samples} documents") as progress:
+
+        def records() -> Any:
+            for number, example in enumerate(maker.generate(config, encoder), start=1):
+                yield example.to_record()
+                progress(number, samples)
+
+        count = write_records(output, records())
+    _done(json, output, {"documents": count, "questions": count * (asked or needles)})
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    """Read `512,2048`."""
     try:
-        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise BadInputError(f"cannot write {output}: {error.strerror}") from error
-    say(f"{samples} documents in {output}")
+        return [float(part) if "." in part else int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise BadInputError(f"{option} takes numbers parted by commas, got {text!r}") from error
+
+
+def _done(json: bool, output: Path, counts: dict[str, Any]) -> None:
+    """Say what was written."""
+    if json:
+        show_json({"path": str(output), **counts})
+    else:
+        say(f"{', '.join(f'{value:,} {name}' for name, value in counts.items())} in {output}")

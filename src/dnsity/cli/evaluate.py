@@ -22,7 +22,7 @@ class EvalConfig(Config):
     Attributes:
         model: The gist model.
         tasks: What to ask for, see `evaluation.tasks.niah`.
-        haystack: Held-out prose per language (JSONL).
+        haystack: Held-out prose per language, as `data.corpus.read_documents` takes it.
         tokens: Document lengths.
         samples: Documents per language.
         methods: What to compare.
@@ -30,8 +30,8 @@ class EvalConfig(Config):
     """
 
     model: str = "mini"
-    tasks: list[Literal["niah", "facts"]] = Field(default=["niah"], min_length=1)
-    haystack: dict[Language, Path]
+    tasks: list[Literal["niah", "fact", "facts"]] = Field(default=["niah"], min_length=1)
+    haystack: dict[Language, str]
     tokens: list[int] = Field(default=[512, 1024, 1536, 2048], min_length=1)
     samples: int = Field(default=100, ge=1)
     methods: list[str] = Field(default=["gist", "gist_wrong_document"], min_length=1)

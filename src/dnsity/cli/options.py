@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from dnsity.data.encode import TextEncoder
     from dnsity.inference.gist_model import GistModel
 
 Model = Annotated[
@@ -21,6 +22,23 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a setting: training.seed=1 (repeatable)."),
 ]
+
+TokenizerOf = Annotated[
+    str,
+    typer.Option("--tokenizer", help="Whose tokens are counted: 'mini', a directory or a hub id."),
+]
+
+
+def load_encoder(name: str) -> TextEncoder:
+    """Load the tokenizer of a model, without the model.
+
+    Raises:
+        BadInputError: If there is none.
+    """
+    from dnsity.data.encode import TextEncoder
+    from dnsity.model.checkpoint import tokenizer_of
+
+    return TextEncoder(tokenizer_of(name))
 
 
 def load_model(name: str, device: str) -> GistModel:

@@ -1,216 +1,9 @@
-"""English names, values and sentences for needles."""
+"""English sentences and questions for needles."""
 
 from __future__ import annotations
 
-import random
-
-from dnsity.data.wording import (
-    Group,
-    Kind,
-    PasskeyWording,
-    Value,
-    Wording,
-    spoken_value,
-    uuid_value,
-)
-
-_TOWN_HEADS = (
-    "Ald Amber Arn Ash Bar Beck Birch Black Brack Bram Bren Brook Burn Cal Carl Chal Clay Cold "
-    "Cran Dal Dun East Elm Fair Farn Fen Gar Glen Graf Grim Hal Har Hart Hazel Hol Kel Kirk Lang "
-    "Lin Lock Mal Mar Mill Nor Oak Pem Rad Raven Red Rock Rush Sel Shel Stan Stock Thorn Wake "
-    "Wel West Whit Win Wood"
-).split()
-_TOWN_TAILS = (
-    "bridge brook burgh bury by combe cross dale den don field ford gate ham haven holme hurst "
-    "land leigh ley low mead mere minster mont more port ridge stead stoke thorpe ton vale view "
-    "well wick wood worth"
-).split()
-_CODENAMES = (
-    "Aurora Beacon Bluebell Bramble Cascade Cedar Compass Condor Cormorant Curlew Driftwood "
-    "Ember Falcon Firefly Foxglove Goldfinch Granite Harbour Harvest Heron Horizon Juniper "
-    "Kestrel Kingfisher Lantern Larkspur Lighthouse Magnolia Marigold Meridian Nightingale "
-    "Northstar Osprey Otter Pathway Pioneer Quartz Redwood Sandpiper Saffron Skylark Sparrow "
-    "Summit Sycamore Tamarind Thistle Tundra Vanguard Willow Zephyr"
-).split()
-_FIRST = (
-    "Aaron Abigail Adam Alice Amara Andrew Anita Arthur Beatrice Benjamin Bridget Callum Carla "
-    "Cecilia Charlotte Clara Daniel Deepa Diana Edward Elena Eleanor Emma Ethan Fatima Felix "
-    "Fiona Frances George Grace Hannah Harriet Hugo Imran Irene Isaac Jasmine Joanna Joseph "
-    "Julia Karen Kenji Laura Leon Lucy Marcus Margaret Maria Martin Mei Nadia Nathan Nora Oliver "
-    "Oscar Patricia Paul Priya Rachel Rajesh Rebecca Robert Rosa Ruth Samuel Sofia Stella Teresa "
-    "Thomas Tobias Ursula Victor Wanda Yusuf Zoe"
-).split()
-_LAST = (
-    "Abbott Adeyemi Anders Barlow Bennett Bishop Blackwood Brennan Callahan Carver Castellano "
-    "Chandra Chen Cole Crane Dawson Delgado Doyle Ellison Farrell Ferreira Finch Fletcher Gallo "
-    "Garrick Hale Hargreaves Hayashi Holloway Hussain Ibrahim Ingram Jarvis Kaplan Keating "
-    "Kowalski Lambert Larsen Lindqvist Lowell Marsh Mbeki Mercer Morley Nakamura Norris Novak "
-    "Okafor Osborne Patel Pemberton Petrov Quinn Ramsey Rhodes Rossi Sandoval Schaefer Sinclair "
-    "Stafford Sullivan Tanaka Thornton Underhill Vance Varga Walsh Weaver Whitaker Yates"
-).split()
-# Names of no list, so that a name has to be read and cannot be guessed.
-_SYLLABLES = (
-    "bar bel ber bor bran cal cam car cas cor dal dar del dor dun ed el em fal fen fer gal gar gil "
-    "gor hal har hes hol jar jes kar kel ken kir lan lar len lor lud mal mar mel mer mor nar nes "
-    "nor ol or pal pel per pol quin ral ran rel ros sal san sel sor tal tam tar tel tor ul van vel "
-    "ver vin wal war wes wil yar yor zan zel"
-).split()
-_NAME_TAILS = (
-    "a ack am an and ard ast beck bourne by cliffe combe cott croft den don dyke ell en er ert ett "
-    "ey field ford gate ham head ick in ing is ley low man mond more ner nick o on ont ott ow ox "
-    "rick ridge sby sen shaw son stone ton tree us vin wick win wood worth y"
-).split()
-_PLACE_STEMS = (
-    "back blue brass bread captain's carpenter's chapel children's clock coal copper corner "
-    "courtyard cycle dairy drawing east evening film fire first-floor front garden glass "
-    "green grain guest history hillside island iron judges' ladies' lamp language lecture linen "
-    "long main map meeting members' middle mill morning music new night north old orchard organ "
-    "orange paint paper parents' patients' photo piano pilots' pottery print public quiet radio "
-    "red river rope round rowing seed side silver small south staff stone students' summer tall "
-    "teachers' timber tool top training upper village wash waiting weaving west white winter wool "
-    "writing yellow"
-).split()
-_PLACE_SORTS = (
-    "archive;attic;bakery;barn;boathouse;cabin;cafe;canteen;cellar;chamber;clinic;cloakroom;common "
-    "room;counter;cupboard;darkroom;dormitory;exchange;exhibition;gallery;garage;gate;greenhouse;"
-    "gym;hall;help line;hut;information point;kiosk;kitchen;laboratory;landing;laundry;lift;"
-    "locker;lodge;lounge;market;nursery;office;parlour;pavilion;printer;reception;safe;school;shed;"
-    "shelter;shop;showroom;stable;stall;storeroom;studio;surgery;team;terrace;tower;vault;wardrobe;"
-    "website;wing;workshop;yard"
-).split(";")
-_WORDS = (
-    "accordion almanac amethyst anchovy apricot artichoke avalanche badminton bagpipe balcony "
-    "bamboo banjo barnacle biscuit blizzard bonfire boomerang bulldozer butterscotch buttercup "
-    "calabash candlestick caramel cashmere catapult cauliflower chandelier chrysalis cinnamon "
-    "clarinet cobweb coconut corduroy crocodile cucumber cupcake daffodil dandelion dragonfly "
-    "eclipse eggplant elderberry emerald eucalyptus fandango firecracker flamingo gargoyle "
-    "gingerbread gondola gooseberry grasshopper hammock harmonica hazelnut hedgehog hibiscus "
-    "honeycomb hopscotch icicle jackdaw jellyfish kaleidoscope kangaroo ladybird lavender "
-    "lemonade lollipop macaroni mandolin marmalade marzipan meadowlark metronome moonstone "
-    "mousetrap nutmeg obelisk ocelot origami oyster pancake paprika parachute peppermint "
-    "periscope persimmon pinwheel pistachio platypus pomegranate porcupine pumpernickel quicksand "
-    "raspberry rhubarb sandalwood sarsaparilla scarecrow seahorse sombrero starfish tambourine "
-    "tangerine tarantula teaspoon thimble toadstool trapeze treacle trombone turquoise umbrella "
-    "vermilion waffle walrus weathercock windmill xylophone yoghurt zeppelin zucchini"
-).split()
-_TREES = (
-    "Acorn Abbey Alder Almond Bakers Bell Birch Canal Castle Chapel Cherry Chestnut Church "
-    "Clover College Coopers Cypress Elder Fountain Garden Granary Hawthorn Hickory High Holly "
-    "Ivy Jasmine King King's Laurel Linden Maple Market Meadow Mulberry Old Orchard Park Pear "
-    "Pine Poplar Priory Queen River Rosemary Rowan School Spruce Station Tanner Temple Tulip "
-    "Union Victoria Walnut Water Weaver"
-).split()
-_ROADS = "Street Street Road Avenue Lane Terrace Square Court Drive Place".split()
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-_LAST_DAY = 28  # a day that every month has
-
-
-def _town(rng: random.Random) -> str:
-    return rng.choice(_TOWN_HEADS) + rng.choice(_TOWN_TAILS)
-
-
-def _surname(rng: random.Random) -> str:
-    if rng.random() < 0.3:
-        return rng.choice(_LAST)
-    name = rng.choice(_SYLLABLES) + rng.choice(_NAME_TAILS)
-    return (rng.choice(_SYLLABLES) + name if rng.random() < 0.4 else name).capitalize()
-
-
-def _first_name(rng: random.Random) -> str:
-    if rng.random() < 0.5:
-        return rng.choice(_FIRST)
-    return (rng.choice(_SYLLABLES) + rng.choice(_NAME_TAILS)).capitalize()
-
-
-def _place(rng: random.Random) -> str:
-    return rng.choice(_PLACE_STEMS)
-
-
-def _codename(rng: random.Random) -> str:
-    name = rng.choice(_CODENAMES)
-    return name if rng.random() < 0.4 else f"{_town(rng)} {name}"
-
-
-def _code(rng: random.Random) -> Value:
-    code = str(rng.randrange(10_000, 100_000))
-    return Value(code, code)
-
-
-def _clock(rng: random.Random, first: int, last: int) -> tuple[int, str]:
-    return rng.randint(first, last), f"{5 * rng.randrange(12):02d}"
-
-
-def _morning(rng: random.Random) -> Value:
-    hour, minute = _clock(rng, 6, 11)
-    time = f"{hour}:{minute}"
-    return Value(time + rng.choice(("", "", " a.m.", " am", " in the morning")), time)
-
-
-def _evening(rng: random.Random) -> Value:
-    hour, minute = _clock(rng, 3, 11)
-    if rng.random() < 0.4:
-        time = f"{hour + 12}:{minute}"
-        return Value(time, time)
-    time = f"{hour}:{minute}"
-    return Value(time + rng.choice((" p.m.", " pm", " in the evening")), time)
-
-
-def _fee(rng: random.Random) -> Value:
-    whole, pence = rng.randint(3, 95), rng.choice(("", "", ".20", ".50", ".75", ".80"))
-    form = rng.choice(("£{}", "${}", "{} pounds", "{} dollars", "{} euros"))
-    fee = form.format(f"{whole}{pence if form[-1] == '}' else ''}")
-    return Value(fee, fee)
-
-
-def _phone(rng: random.Random) -> Value:
-    if rng.random() < 0.5:
-        extension = str(rng.randrange(2000, 10_000))
-        return Value(f"extension {extension}", extension)
-    number = f"{rng.randrange(200, 1000)}-{rng.randrange(10_000):04d}"
-    return Value(number, number)
-
-
-def _code_word(rng: random.Random) -> Value:
-    word = rng.choice(_WORDS)
-    return Value(word, word)
-
-
-def _spoken(rng: random.Random) -> Value:
-    return spoken_value(rng, "zero one two three four five six seven eight nine".split())
-
-
-def _extension(rng: random.Random) -> Value:
-    extension = str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
-    return Value(extension, extension)
-
-
-def _room(rng: random.Random) -> Value:
-    number = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}"
-    room = rng.choice(("", "", "A", "B", "C")) + number
-    return Value(f"Room {room}", room)
-
-
-def _person(rng: random.Random) -> Value:
-    name = f"{_first_name(rng)} {_surname(rng)}"
-    return Value(name, name)
-
-
-def _capacity(rng: random.Random) -> Value:
-    count = rng.randint(105, 4990) if rng.random() < 0.3 else rng.randint(105, 990)
-    return Value(f"{count:,}", f"{count:,}")
-
-
-def _deadline(rng: random.Random) -> Value:
-    month, day = rng.choice(_MONTHS), rng.randint(1, _LAST_DAY)
-    date = f"{month} {day}" if rng.random() < 0.6 else f"{day} {month}"
-    return Value(date, date)
-
-
-def _street(rng: random.Random) -> Value:
-    street = f"{rng.choice(_TREES)} {rng.choice(_ROADS)}"
-    return Value(street, street)
+from dnsity.data import values_en as values
+from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, uuid_value
 
 
 def fill(template: str, **values: str) -> str:
@@ -239,7 +32,7 @@ WORDING = Wording(
                 "Tennis Club;Climbing Centre;Science Centre;Arts Centre;Cinema;Castle;"
                 "Railway Museum;Wildlife Park"
             ).split(";"),
-            _town,
+            values.town,
         ),
         "office": Group(
             "{stem} {sort}",
@@ -249,12 +42,12 @@ WORDING = Wording(
                 "Housing Office;Tax Office;Language School;County Archive;Music School;"
                 "Veterinary Clinic"
             ).split(";"),
-            _town,
+            values.town,
         ),
         "project": Group(
             "the {stem} {sort}",
             "Project;Programme;Initiative;Study;Scheme;Scholarship;Fund".split(";"),
-            _codename,
+            values.codename,
         ),
         "system": Group(
             "the {stem} {sort}",
@@ -263,15 +56,15 @@ WORDING = Wording(
                 "parking garage;boiler house;document store;mail gateway;pumping station;"
                 "storage depot;test laboratory"
             ).split(";"),
-            _town,
+            values.town,
         ),
-        "place": Group("the {stem} {sort}", _PLACE_SORTS, _place),
+        "place": Group("the {stem} {sort}", values.PLACE_SORTS, values.place),
     },
     kinds=(
         Kind(
             "access_code",
             _ALL,
-            _code,
+            values.code,
             (
                 "The {n} for {e} is {v}.",
                 "Staff use the {n} {v} for {e}.",
@@ -293,7 +86,7 @@ WORDING = Wording(
         Kind(
             "extension",
             ("office", "place"),
-            _extension,
+            values.extension,
             (
                 "The {n} of {e} is {v}.",
                 "The {n} for {e} is {v}.",
@@ -311,7 +104,7 @@ WORDING = Wording(
         Kind(
             "opening_time",
             _PLACES,
-            _morning,
+            values.morning,
             (
                 "{e} opens at {v}.",
                 "On weekdays, {e} opens its doors at {v}.",
@@ -330,7 +123,7 @@ WORDING = Wording(
         Kind(
             "closing_time",
             _PLACES,
-            _evening,
+            values.evening,
             (
                 "{e} closes at {v}.",
                 "On weekdays, {e} shuts its doors at {v}.",
@@ -348,7 +141,7 @@ WORDING = Wording(
         Kind(
             "fee",
             ("venue",),
-            _fee,
+            values.fee,
             (
                 "Admission to {e} costs {v}.",
                 "The entrance fee for {e} is {v}.",
@@ -365,7 +158,7 @@ WORDING = Wording(
         Kind(
             "phone",
             _ALL,
-            _phone,
+            values.phone,
             (
                 "For enquiries about {e}, call {v}.",
                 "The contact number for {e} is {v}.",
@@ -382,7 +175,7 @@ WORDING = Wording(
         Kind(
             "room",
             _ALL,
-            _room,
+            values.room,
             (
                 "The office for {e} is in {v}.",
                 "The office for {e} has moved to {v}.",
@@ -399,7 +192,7 @@ WORDING = Wording(
         Kind(
             "person",
             _ALL,
-            _person,
+            values.person,
             (
                 "{v} is in charge of {e}.",
                 "The person in charge of {e} is {v}.",
@@ -417,7 +210,7 @@ WORDING = Wording(
         Kind(
             "capacity",
             ("venue",),
-            _capacity,
+            values.capacity,
             (
                 "{e} can hold up to {v} people.",
                 "The capacity of {e} is {v} visitors.",
@@ -434,7 +227,7 @@ WORDING = Wording(
         Kind(
             "deadline",
             ("office", "project"),
-            _deadline,
+            values.deadline,
             (
                 "Registration for {e} closes on {v}.",
                 "The registration deadline for {e} is {v}.",
@@ -452,7 +245,7 @@ WORDING = Wording(
         Kind(
             "street",
             _PLACES,
-            _street,
+            values.street,
             (
                 "{e} is on {v}.",
                 "{e} is located on {v}.",
@@ -471,7 +264,7 @@ WORDING = Wording(
         "word": Kind(
             "word",
             _ALL,
-            _code_word,
+            values.code_word,
             (
                 "The code word for {e} is {v}.",
                 "Staff of {e} answer to the code word {v}.",
@@ -487,7 +280,7 @@ WORDING = Wording(
         "spoken": Kind(
             "spoken",
             _ALL,
-            _spoken,
+            values.spoken,
             (
                 "The call sign of {e} is {v}.",
                 "Over the radio, {e} answers to the call sign {v}.",

@@ -69,13 +69,24 @@ def load_base(
             f"base model {name!r} is incomplete: {len(found['missing_keys'])} tensors are missing, "
             f"for example {min(found['missing_keys'])}; copy or download it again"
         )
+    return base, load_tokenizer(name)
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a base model.
+
+    Raises:
+        BadInputError: If it is missing or damaged.
+    """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            name, trust_remote_code=False
+        )
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception
         raise BadInputError(
             f"cannot load the tokenizer of base model {name!r}: {first_line(error)}"
         ) from error
-    return base, tokenizer
+    return tokenizer
 
 
 def _named_attention(config: Any) -> Iterator[Any]:

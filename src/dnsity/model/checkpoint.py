@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerBase
 from dnsity.config import Config, write_json
 from dnsity.errors import BadInputError, first_line
 from dnsity.gist.spec import GistSpec
-from dnsity.model.base import load_base
+from dnsity.model.base import load_base, load_tokenizer
 from dnsity.model.gist_lm import GistLM
 
 CONFIG_FILE = "gist_config.json"
@@ -103,8 +103,7 @@ def load(
     """
     directory = find(name)
     config = read_config(directory)
-    carried = config.base_model == "base"
-    base_name = str(directory / "base") if carried else config.base_model
+    base_name = _base_name(directory, config)
     base, tokenizer = load_base(base_name, dtype=dtype)
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
@@ -121,6 +120,23 @@ def load(
     with torch.no_grad():
         model.gist_rows.copy_(rows)
     return model.to(device).eval(), tokenizer, base_name
+
+
+def _base_name(directory: Path, config: CheckpointConfig) -> str:
+    """Where the base is: in the checkpoint itself, or under a name of its own."""
+    return str(directory / "base") if config.base_model == "base" else config.base_model
+
+
+def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer alone, of a gist model or of any base model.
+
+    Raises:
+        BadInputError: If it is missing.
+    """
+    if name != BUNDLED and not (Path(name) / CONFIG_FILE).exists():
+        return load_tokenizer(name)
+    directory = find(name)
+    return load_tokenizer(_base_name(directory, read_config(directory)))
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

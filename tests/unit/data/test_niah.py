@@ -1,153 +1,154 @@
-"""Hiding needles must add sentences at borders and change nothing else."""
+"""Needle documents: exact length, the value once, the grid, the same bytes for the same seed."""
 
 from __future__ import annotations
 
-import random
-import re
-from itertools import pairwise
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from dnsity.data.needles import Needle, facts, passkey
-from dnsity.data.niah import fits, insert, needle_example, sentence_ends
+from dnsity.config import validated
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Example, Language
+from dnsity.data.needles import NeedleKind
+from dnsity.data.niah import NiahConfig, generate
+from dnsity.errors import BadInputError
+from tiny import tiny_tokenizer
 
-ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'
-KOREAN = "도서관은 조용하다. 사람이 많은가요? 2024. 3. 14. 문을 열었다.\n“그렇다.” 그가 말했다."
-
-# Brackets that no haystack holds, so that inserted sentences can be found and taken out again.
-MARKED = re.compile(r"⟦\d+⟧")
-haystacks = st.lists(
-    st.sampled_from(
-        ["One day.", "비가 온다.", "Why?", "no end", "\n", "\n\n", " ", "Mr. A", "3.5"]
-    ),
-    max_size=30,
-).map(" ".join)
-depth_lists = st.lists(st.floats(min_value=0, max_value=1), max_size=6)
+LANGUAGES: tuple[Language, ...] = ("en", "ko")
+SENTENCES = {
+    "en": "The boat of family number {i} left the old harbour before dawn.",
+    "ko": "{i}번째 가족의 배는 해가 뜨기 전에 오래된 항구를 떠났다.",
+}
 
 
-def marks(count: int) -> list[str]:
-    return [f"⟦{number}⟧" for number in range(count)]
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return TextEncoder(tiny_tokenizer())
 
 
-def sentences_of(text: str) -> list[str]:
-    ends = sentence_ends(text)
-    parts = (text[start:end].strip() for start, end in pairwise(ends))
-    return [part for part in parts if part]
+@pytest.fixture(scope="module")
+def prose(tmp_path_factory: pytest.TempPathFactory) -> dict[Language, str]:
+    """Two articles per language in a folder of JSONL files."""
+    folder = tmp_path_factory.mktemp("prose")
+    paths: dict[Language, str] = {}
+    for language in LANGUAGES:
+        path = folder / f"{language}.jsonl"
+        with path.open("w", encoding="utf-8") as lines:
+            for article in range(2):
+                text = " ".join(
+                    SENTENCES[language].format(i=i) for i in range(article * 300, 300 + article * 300)
+                )
+                record = {"id": f"{language}-{article}", "text": text}
+                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+        paths[language] = str(path)
+    return paths
 
 
-def test_english_borders_skip_titles_initials_and_decimals() -> None:
-    assert sentences_of(ENGLISH) == [
-        "Dr. Hale left at 9.30 today.",
-        '"Was it late?"',
-        "It was!",
-        "J. K. Orr stayed.",
-        "She slept.",
-    ]
+def _made(encoder: TextEncoder, **options: Any) -> list[Example]:
+    return list(generate(NiahConfig(**options), encoder))
 
 
-def test_korean_borders_skip_dates_and_keep_closing_quotes() -> None:
-    assert sentences_of(KOREAN) == [
-        "도서관은 조용하다.",
-        "사람이 많은가요?",
-        "2024. 3. 14. 문을 열었다.",
-        "“그렇다.”",
-        "그가 말했다.",
-    ]
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", get_args(NeedleKind))
+@pytest.mark.parametrize("needles", [1, 3])
+def test_documents_have_the_exact_length_and_hold_every_value_once(
+    encoder: TextEncoder, prose: dict[Language, str], language: Language, kind: str, needles: int
+) -> None:
+    made = _made(
+        encoder, language=language, kind=kind, needles=needles, haystack=prose[language],
+        tokens=[700, 900], samples=6,
+    )  # fmt: skip
+    for number, example in enumerate(made):
+        assert len(encoder.encode(example.document)) == example.details["tokens"]
+        assert example.details["tokens"] == (700, 900)[number % 2]
+        assert len(example.questions) == needles
+        for question in example.questions:
+            # Some passkey sentences say the number twice on purpose.
+            assert example.document.count(question.answer) in ((1, 2) if needles == 1 else (1,))
+            assert question.answer not in question.text
 
 
-def test_a_heading_is_parted_from_its_paragraph_but_wrapped_lines_are_not() -> None:
-    assert sentences_of("Opening hours\n\nThe hall is open\nevery day.") == [
-        "Opening hours",
-        "The hall is open\nevery day.",
-    ]
-
-
-@given(text=st.text())
-def test_borders_ascend_from_start_to_end_and_never_split_a_word(text: str) -> None:
-    ends = sentence_ends(text)
-    assert ends[0] == 0
-    assert ends[-1] == len(text)
-    assert ends == sorted(set(ends))
-    for end in ends[1:-1]:
-        assert text[end - 1].isspace() or text[end].isspace()
-
-
-@given(haystack=haystacks, depths=depth_lists)
-def test_taking_the_sentences_out_rebuilds_the_haystack(haystack: str, depths: list[float]) -> None:
-    haystack = haystack.strip()
-    document = insert(haystack, marks(len(depths)), depths)
-    at_start = re.sub(r"\A(⟦\d+⟧ ?)+", "", document)
-    behind_space = re.sub(r"(?<=\n)(⟦\d+⟧ )+", "", at_start)
-    assert re.sub(r" ⟦\d+⟧", "", behind_space) == haystack
-
-
-@given(haystack=haystacks, depths=depth_lists)
-def test_each_sentence_appears_once_between_white_space(haystack: str, depths: list[float]) -> None:
-    sentences = marks(len(depths))
-    document = insert(haystack, sentences, depths)
-    assert sorted(MARKED.findall(document)) == sorted(sentences)
-    for found in MARKED.finditer(document):
-        assert found.start() == 0 or document[found.start() - 1].isspace()
-        assert found.end() == len(document) or document[found.end()].isspace()
-
-
-@given(haystack=haystacks, depths=depth_lists)
-def test_sentences_stand_in_order_of_depth(haystack: str, depths: list[float]) -> None:
-    sentences = marks(len(depths))
-    by_depth = [sentence for _, sentence in sorted(zip(depths, sentences, strict=True))]
-    assert MARKED.findall(insert(haystack, sentences, depths)) == by_depth
-
-
-@pytest.mark.parametrize("haystack", [ENGLISH, KOREAN])
-def test_depth_zero_is_the_start_and_one_the_end(haystack: str) -> None:
-    assert insert(haystack, ["First."], [0.0]) == f"First. {haystack}"
-    assert insert(haystack, ["Last."], [1.0]) == f"{haystack} Last."
-
-
-def test_the_nearest_border_is_taken() -> None:
-    haystack = "Aaaa aaaa aaaa. Bbbb bbbb bbbb. Cccc cccc cccc."
-    first, second = sentence_ends(haystack)[1:3]
-    just_nearer_second = ((first + second) / 2 + 1) / len(haystack)
-    assert insert(haystack, ["Here."], [just_nearer_second]) == (
-        "Aaaa aaaa aaaa. Bbbb bbbb bbbb. Here. Cccc cccc cccc."
+@pytest.mark.parametrize("haystack", ["filler", "prose"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_depths_and_lengths_make_a_full_grid(
+    encoder: TextEncoder, prose: dict[Language, str], language: Language, haystack: str
+) -> None:
+    made = _made(
+        encoder,
+        language=language,
+        haystack=prose[language] if haystack == "prose" else "filler",
+        tokens=[600, 1200],
+        depths=[0.0, 0.5, 1.0],
+        samples=12,
     )
+    cells = Counter((example.details["tokens"], example.details["depth"]) for example in made)
+    assert cells == {(t, d): 2 for t in (600, 1200) for d in (0.0, 0.5, 1.0)}
+    for example in made:
+        (placed,) = example.details["placed"]  # type: ignore[misc]
+        # Behind depth 1 stand the needle itself and at most one broken sentence: some 60 characters
+        # of the 320 that 600 tokens make in Korean here.
+        assert placed == pytest.approx(example.details["depth"], abs=0.2)
 
 
-@pytest.mark.parametrize("depths", [[], [0.1, 0.2], [-0.1], [1.1], [float("nan")]])
-def test_wrong_depths_are_refused(depths: list[float]) -> None:
-    with pytest.raises(ValueError, match="depths"):
-        insert(ENGLISH, ["Here."], depths)
+def test_passkeys_have_the_digits_asked_for(encoder: TextEncoder) -> None:
+    for needles in (1, 4):
+        made = _made(encoder, needles=needles, digits=[6, 7], tokens=[900], samples=10)
+        assert {len(q.answer) for e in made for q in e.questions} == {6, 7}
 
 
-@given(seed=st.integers(min_value=0, max_value=2**32))
-def test_example_holds_every_needle_and_asks_for_each(seed: int) -> None:
-    rng = random.Random(seed)
-    needles = [passkey(rng, "ko"), *facts(rng, "ko", 4)]
-    example = needle_example(random.Random(seed), KOREAN, "ko", needles, source="doc-7")
-    assert (example.language, example.source) == ("ko", "doc-7")
-    assert len(example.questions) == len(needles)
-    for needle, question in zip(needles, example.questions, strict=True):
-        assert needle.sentence in example.document
-        assert question.text in needle.questions
-        assert (question.answer, question.kind) == (needle.answer, needle.kind)
-    assert example == needle_example(random.Random(seed), KOREAN, "ko", needles, source="doc-7")
+def test_fewer_questions_than_needles(encoder: TextEncoder) -> None:
+    for example in _made(encoder, needles=4, asked=2, tokens=[900], samples=3, kind="word"):
+        assert len(example.questions) == 2
+        assert len(example.details["placed"]) == 4  # type: ignore[arg-type]
 
 
-def test_random_depths_reach_all_parts_of_the_haystack() -> None:
-    rng = random.Random(0)
-    needle = passkey(rng, "en")
-    haystack = " ".join(f"This is sentence {'x' * number}." for number in range(1, 11))
-    documents = [needle_example(rng, haystack, "en", [needle]).document for _ in range(300)]
-    places = {document.index(needle.sentence) for document in documents}
-    assert len(places) == len(sentence_ends(haystack))
+def test_the_seed_decides_everything_and_a_longer_run_begins_with_the_shorter(
+    encoder: TextEncoder, prose: dict[Language, str]
+) -> None:
+    options: dict[str, Any] = {"language": "ko", "haystack": prose["ko"], "tokens": [700]}
+    short = _made(encoder, samples=3, **options)
+    assert _made(encoder, samples=5, **options)[:3] == short
+    assert _made(encoder, samples=3, seed=1, **options) != short
 
 
-def test_an_answer_already_in_the_haystack_is_refused() -> None:
-    needle = Needle("The code is 4812.", ("What is the code?",), "4812", "passkey")
-    taken = f"{ENGLISH} Call 4812 today."
-    assert fits(ENGLISH, needle)
-    assert not fits(taken, needle)
-    with pytest.raises(ValueError, match="4812"):
-        needle_example(random.Random(0), taken, "en", [needle])
+def test_records_come_back_as_they_were(encoder: TextEncoder) -> None:
+    for example in _made(encoder, tokens=[700], samples=3, kind="fact", needles=2):
+        record = json.loads(json.dumps(example.to_record(), ensure_ascii=False))
+        assert Example.from_record(record, "here") == example
+
+
+def test_the_source_names_every_article_used(
+    encoder: TextEncoder, prose: dict[Language, str]
+) -> None:
+    sources = {e.source for e in _made(encoder, haystack=prose["en"], tokens=[700], samples=8)}
+    assert sources <= {"en-0", "en-1", "en-0+en-1", "en-1+en-0"}
+
+
+def test_a_short_haystack_is_refused(encoder: TextEncoder, tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("One day. " * 20, encoding="utf-8")
+    with pytest.raises(BadInputError, match=r"short\.txt holds \d+ tokens, too few"):
+        _made(encoder, haystack=str(path), tokens=[700])
+
+
+def test_a_document_too_short_for_its_needles_is_refused(encoder: TextEncoder) -> None:
+    with pytest.raises(BadInputError, match="could not hide 4"):
+        _made(encoder, needles=4, kind="uuid", tokens=[60])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depths": [1.5]}, "shares from 0 to 1"),
+        ({"needles": 2, "asked": 3}, "cannot ask for 3 of 2"),
+        ({"tokens": [0]}, "at least 1"),
+        ({"kind": "poem"}, "passkey"),
+        ({"language": "fr"}, "'en' or 'ko'"),
+    ],
+)
+def test_bad_options_say_what_is_allowed(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        validated(NiahConfig, options, "options")

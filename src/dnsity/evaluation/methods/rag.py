@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from dnsity.data.niah import sentence_ends
+from dnsity.data.sentences import sentence_ends
 from dnsity.evaluation.method import Ingested
 from dnsity.evaluation.methods.full import answer_reading
 from dnsity.evaluation.retrieval import Bm25
