@@ -1,0 +1,299 @@
+"""Korean administrative exams: multiple-choice questions, closed-book or on a document.
+
+Every example's details hold, question by question, `ids` and `subjects` (and `evidence`, the span
+of the document that decides the answer, where the source gives one), and `year` where known.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dnsity.data.example import Detail, Example, Question
+from dnsity.data.jsonl import read_records
+from dnsity.errors import BadInputError
+
+KMMLU_SUBJECTS = ("Law", "Public-Safety", "Political-Science-and-Sociology", "Korean-History")
+"""The subjects of civil-service exams."""
+
+_CLICK_SUBJECTS = "economy geography history law politics popular society tradition".split()
+_CLICK_YEAR = re.compile(r"^(?:PSAT|PSE|CSAT)_(?:.*_)?(\d\d)_\d+$")
+
+_Row: TypeAlias = Mapping[str, Any]
+_log = logging.getLogger(__name__)
+
+
+def load(name: str) -> Iterator[Example]:
+    """Reads ``open_book``, ``click:PATH``, ``kmmlu:PATH``, or the path of own questions.
+
+    Raises:
+        BadInputError: If a file cannot be read or a row is malformed.
+    """
+    if name == "open_book":
+        return open_book()
+    readers = {"click": click, "kmmlu": kmmlu}
+    form, _, path = name.partition(":")
+    return readers[form](Path(path)) if form in readers else own(Path(name))
+
+
+def open_book() -> Iterator[Example]:
+    """Reads the bundled set: invented Korean administrative documents, many questions on each.
+
+    Raises:
+        BadInputError: If the installed files were altered.
+    """
+    path = Path(__file__).with_name("open_book_ko") / "questions.jsonl"
+    return own(path, kind="exam:open_book")
+
+
+def click(path: Path) -> Iterator[Example]:
+    """Reads a CLIcK file; questions on one paragraph come together, the others closed-book.
+
+    The subject is the first of CLIcK's categories that the file's name holds.
+
+    Raises:
+        BadInputError: If the file cannot be read or a record is malformed.
+    """
+    words = _plain(path.stem).split("_")
+    subject = next((word for word in words if word in _CLICK_SUBJECTS), "general")
+    items = []
+    for where, row in _rows(path):
+        choices = _choices(row, where)
+        answer = _answer(row, choices, where, by_number=False)
+        text, kind = _text(row, "question", where), f"exam:click_{subject}"
+        question = Question(text, answer, kind, choices=choices)
+        identity = _text(row, "id", where)
+        paragraph = _text(row, "paragraph", where, optional=True)
+        year = next((2000 + int(found) for found in _CLICK_YEAR.findall(identity)), None)
+        items.append(_Item(question, identity, subject, f"click:{identity}", paragraph, year))
+    yield from _grouped(items)
+
+
+def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterator[Example]:
+    """Reads a KMMLU file; every question is closed-book and an example of its own.
+
+    Rows without four distinct choices cannot be scored and are skipped; their number is logged.
+
+    Args:
+        path: CSV or JSON lines with question, answer (1..4), A, B, C, D and Category. Where the
+            Category names no subject that is asked for, the file's name may.
+        subjects: Which to keep, however they are spaced or hyphenated; all when None.
+
+    Raises:
+        BadInputError: If the file cannot be read, a row is malformed or none is on a subject.
+    """
+    wanted = None if subjects is None else {_plain(subject) for subject in subjects}
+    stem = re.sub(r"-(train|dev|test)$", "", path.name.split(".")[0])
+    met: set[str] = set()
+    kept = skipped = 0
+    for number, (where, row) in enumerate(_rows(path), start=1):
+        names = [_text(row, "Category", where, optional=True) or stem, stem]
+        met.add(names[0])
+        subject = next((name for name in names if wanted is None or _plain(name) in wanted), None)
+        if subject is None:
+            continue
+        kept += 1
+        choices = tuple(_text(row, letter, where, optional=True) for letter in "ABCD")
+        if not all(choices) or len(set(choices)) < 4:
+            skipped += 1
+            continue
+        right = _text(row, "answer", where)
+        if right not in ("1", "2", "3", "4"):
+            raise BadInputError(f"{where}: answer {right[:80]!r}; allowed are 1, 2, 3 and 4")
+        text, kind = _text(row, "question", where), f"exam:kmmlu_{_plain(subject)}"
+        question = Question(text, choices[int(right) - 1], kind, choices=choices)
+        identity = f"{stem}-{number}"
+        yield from _grouped([_Item(question, identity, subject, f"kmmlu:{identity}")])
+    if not kept:
+        found, asked = ", ".join(sorted(met)) or "no rows", ", ".join(subjects or ["any subject"])
+        raise BadInputError(f"{path}: no question on {asked}; ask for what it holds: {found}")
+    if skipped:
+        _log.warning("%s: skipped %d rows without four distinct choices", path, skipped)
+
+
+def own(path: Path, *, kind: str = "exam:own") -> Iterator[Example]:
+    """Reads one's own questions; those on one document come as one example.
+
+    Each row has a question, choices (a list, in CSV as JSON, or fields choice_1, choice_2, ...) and
+    the answer (a choice's text, or its number from 1). It may have a document (the path of a text
+    file below the folder of `path`) or document_text; without either it is closed-book. Further
+    fields: id, subject, kind (appended to `kind`) and evidence (a verbatim span of the document).
+
+    Args:
+        path: CSV, a JSON list or JSON lines, in UTF-8.
+        kind: The kind of all questions.
+
+    Raises:
+        BadInputError: If a file cannot be read or a row is malformed; names file and row.
+    """
+    items = []
+    for number, (where, row) in enumerate(_rows(path), start=1):
+        choices = _choices(row, where)
+        answer = _answer(row, choices, where)
+        asked = _text(row, "kind", where, optional=True)
+        identity = _text(row, "id", where, optional=True) or str(number)
+        document, source = _document(row, path.parent, where)
+        evidence = _text(row, "evidence", where, optional=True)
+        if evidence not in document:
+            raise BadInputError(f"{where}: evidence {evidence[:60]!r} is not in the document")
+        text, subject = _text(row, "question", where), _text(row, "subject", where, optional=True)
+        question = Question(text, answer, f"{kind}:{asked}" if asked else kind, choices=choices)
+        source = source or f"{path.stem}:{identity}"
+        items.append(_Item(question, identity, subject, source, document, evidence=evidence))
+    if not items:
+        raise BadInputError(f"{path}: no questions; write one row for each")
+    yield from _grouped(items)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One question and where it comes from."""
+
+    question: Question
+    identity: str
+    subject: str
+    source: str
+    document: str = ""
+    year: int | None = None
+    evidence: str = ""
+
+
+def _grouped(items: Sequence[_Item]) -> Iterator[Example]:
+    """One example for each document, in order of first appearance; closed-book ones alone."""
+    groups: dict[str | int, list[_Item]] = {}
+    for number, item in enumerate(items):
+        groups.setdefault(item.document or number, []).append(item)
+    for group in groups.values():
+        details: dict[str, Detail] = {"ids": [item.identity for item in group]}
+        details["subjects"] = [item.subject for item in group]
+        year = group[0].year
+        if year is not None and all(item.year == year for item in group):
+            details["year"] = year
+        if any(item.evidence for item in group):
+            details["evidence"] = [item.evidence for item in group]
+        questions = tuple(item.question for item in group)
+        yield Example(group[0].document, questions, "ko", group[0].source, details)
+
+
+def _text(row: _Row, name: str, where: str, *, optional: bool = False) -> str:
+    """A field as text without surrounding space; whole numbers count as text."""
+    value = row.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
+        raise BadInputError(f"{where}: {name} is {type(value).__name__}; write it as text")
+    text = "" if value is None else str(value).strip()
+    if not text and not optional:
+        raise BadInputError(f"{where}: {name} is missing or empty (found: {', '.join(row)})")
+    return text
+
+
+def _choices(row: _Row, where: str) -> tuple[str, ...]:
+    """The choices as a list (in CSV as JSON), or in fields choice_1, choice_2, ..."""
+    found = row.get("choices")
+    if isinstance(found, str):
+        with suppress(ValueError):
+            found = json.loads(found)
+    if not found:
+        count = sum(name.startswith("choice_") for name in row)
+        found = [row.get(f"choice_{number}") for number in range(1, count + 1)]
+        while found and not found[-1]:  # in CSV some rows have fewer choices than others
+            found.pop()
+    given = found if isinstance(found, list) else []
+    texts = tuple(text.strip() for text in given if isinstance(text, str))
+    if len(texts) < max(2, len(given)) or not all(texts) or len(set(texts)) < len(texts):
+        allowed = "a list of at least 2 different texts, or fields choice_1, choice_2, ..."
+        raise BadInputError(f"{where}: choices must be {allowed}; found {found!s:.200}")
+    return texts
+
+
+def _answer(row: _Row, choices: tuple[str, ...], where: str, *, by_number: bool = True) -> str:
+    """The right choice, given by its text or its number."""
+    answer = _text(row, "answer", where)
+    numbered = {str(number): choice for number, choice in enumerate(choices, start=1)}
+    meant = {answer, numbered.get(answer, answer) if by_number else answer} & set(choices)
+    if len(meant) != 1:
+        what = "both a choice and the number of another" if meant else "no choice"
+        allowed = " / ".join(choices)[:200]
+        raise BadInputError(f"{where}: answer {answer[:80]!r} is {what}; allowed are {allowed}")
+    return meant.pop()
+
+
+def _document(row: _Row, folder: Path, where: str) -> tuple[str, str]:
+    """The text a row's question is asked about, and its name; both empty if closed-book."""
+    text = _text(row, "document_text", where, optional=True)
+    name = _text(row, "document", where, optional=True)
+    if not name:
+        return text, ""
+    if text:
+        raise BadInputError(f"{where}: has both document and document_text; keep one")
+    folder = folder.resolve()
+    if "\0" in name or not (file := (folder / name).resolve()).is_relative_to(folder):
+        raise BadInputError(f"{where}: document {name!r} is outside {folder}; copy it there")
+    return _read(file, f"{where}: the document {file}"), file.relative_to(folder).as_posix()
+
+
+def _rows(path: Path) -> Iterator[tuple[str, _Row]]:
+    """The rows of a CSV file, a JSON list or JSON lines, each with its place for errors."""
+    if path.suffix == ".csv":
+        yield from _csv_rows(path)
+        return
+    if path.suffix != ".json" and ".jsonl" not in path.suffixes:
+        raise BadInputError(f"{path}: questions are read from .csv, .json and .jsonl files")
+    records = _json_list(path) if path.suffix == ".json" else read_records(path)
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise BadInputError(f"{path} record {number} is no object with fields")
+        yield f"{path} record {number}", record
+
+
+def _json_list(path: Path) -> list[Any]:
+    try:
+        records = json.loads(_read(path, str(path)))
+    except json.JSONDecodeError as error:
+        raise BadInputError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
+    if not isinstance(records, list):
+        raise BadInputError(f"{path} is a JSON {type(records).__name__}; write a list of rows")
+    return records
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, _Row]]:
+    """Counted as spreadsheets do, with the header as row 1."""
+    reader = csv.reader(io.StringIO(_read(path, str(path)), newline=""), strict=True)
+    header: list[str] = []
+    number = 1
+    try:
+        for cells in reader:
+            if not header:
+                header = [cell.strip() for cell in cells]
+            elif len(cells) > len(header):
+                raise csv.Error(f"{len(cells)} cells under {len(header)} headings")
+            elif any(cells):
+                yield f"{path} row {number}", dict(zip(header, cells, strict=False))
+            number += 1
+    except csv.Error as error:
+        remedy = "quote cells that hold commas, and put long documents into files of their own"
+        raise BadInputError(f"{path} row {number} is no CSV ({error}); {remedy}") from error
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise BadInputError(f"{what} line {line} is not UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise BadInputError(f"{what} cannot be read: {error.strerror or error}") from error
+    if not text.strip():
+        raise BadInputError(f"{what} is empty; name another file")
+    return text
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", name).lower()
