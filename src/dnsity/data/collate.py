@@ -9,6 +9,8 @@ from torch import Tensor
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
+from dnsity.gist.layout import Layout, split_to_window
+from dnsity.gist.spec import GistSpec
 
 IGNORE = -100
 """Label of positions that carry no loss (the HuggingFace convention)."""
@@ -28,9 +30,12 @@ def left_pad(rows: Sequence[Sequence[int]], value: int = 0) -> tuple[Tensor, Ten
 
 
 def question_ids(encoder: TextEncoder, template: str, question: str) -> list[int]:
-    """Encode a question in the model's own frame, the frame and the user's text apart."""
+    """Encode a question in the model's own frame, the frame and the user's text apart.
+
+    The frame may hold control tokens (a chat template does), the user's text never becomes one.
+    """
     before, after = template.split("{question}")
-    return encoder.encode(before) + encoder.encode(question) + encoder.encode(after)
+    return encoder.encode_frame(before) + encoder.encode(question) + encoder.encode_frame(after)
 
 
 def answer_ids(encoder: TextEncoder, answer: str) -> list[int]:
@@ -80,3 +85,49 @@ def collate(
         "labels": torch.cat([ignored, labels], dim=1),
         "document_index": torch.tensor(index),
     }
+
+
+def collate_masked(
+    example: Example, encoder: TextEncoder, spec: GistSpec
+) -> tuple[dict[str, Tensor], Layout]:
+    """Lay one example out as the single masked sequence that defines the model.
+
+        ids      d1 d2 d3 |  0  0 | q1 q2 a1 a2 | q1 a1
+        labels    .  .  . |  .  . |  .  . a1 a2 |  . a1       (. = ignored)
+
+    The reference mask is `gist.mask.visible` of the layout. A document longer than the window is
+    chunked, each chunk followed by its gists.
+
+    Args:
+        example: A document with questions.
+        encoder: Text to ids.
+        spec: How the model compresses.
+
+    Returns:
+        `input_ids` and `labels` `[1, T]` (0 at gist slots, whose embeddings the model puts in), and
+        where everything stands.
+    """
+    document = encoder.start_ids + encoder.encode(example.document)
+    spans = split_to_window(len(document), spec.window_tokens)
+    rows = [
+        (
+            question_ids(encoder, spec.question_template, question.text),
+            answer_ids(encoder, question.answer),
+        )
+        for question in example.questions
+    ]
+    layout = Layout(
+        tuple(stop - start for start, stop in spans),
+        spec.gists,
+        tuple(len(question) + len(answer) for question, answer in rows),
+        spec.placement,
+        spec.chunking,
+    )
+    ids: list[int] = []
+    for start, stop in spans:
+        ids += document[start:stop] + [0] * spec.gists
+    labels = [IGNORE] * len(ids)
+    for question, answer in rows:
+        ids += question + answer
+        labels += [IGNORE] * len(question) + answer
+    return {"input_ids": torch.tensor([ids]), "labels": torch.tensor([labels])}, layout

@@ -59,6 +59,34 @@ class TextEncoder:
             raise BadInputError("the text encodes to a control token of this model; remove it")
         return ids
 
+    def encode_frame(self, text: str) -> list[int]:
+        """Encode text from the model's own files, such as a chat template; control tokens count.
+
+        Never for what a user wrote.
+        """
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def chat_template(self) -> str:
+        """Return the question template that the tokenizer's chat template amounts to.
+
+        Raises:
+            UnsupportedModelError: If the tokenizer has none, or one that changes the user's text.
+        """
+        mark = "[here stands the question]"
+        if not self.tokenizer.chat_template:
+            raise UnsupportedModelError("this tokenizer has no chat template; leave `chat` out")
+        rendered = str(
+            self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
+            )
+        )
+        if rendered.count(mark) != 1:
+            raise UnsupportedModelError(
+                "the chat template of this tokenizer does not hold the user's text exactly once"
+            )
+        return rendered.replace(mark, "{question}")
+
     def cut(self, text: str, tokens: int) -> str | None:
         """Return the beginning of a text that encodes to exactly so many tokens.
 

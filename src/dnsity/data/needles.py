@@ -7,7 +7,7 @@ their attribute, their entity or half of the entity's name, and the question tel
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -54,13 +54,33 @@ class _Entity:
     sort: str
 
 
-def passkey(rng: random.Random, language: Language, digits: int = 5) -> Needle:
+def number(rng: random.Random, digits: int, alphabet: int = 10) -> str:
+    """Draws a number that does not begin with 0.
+
+    Args:
+        rng: The only source of chance.
+        digits: How many digits it has.
+        alphabet: How many different digits they are drawn from. With few the same digit comes again
+            and again, and who copies by "what followed this digit before" goes wrong.
+
+    Raises:
+        ValueError: If `digits` is below 1 or `alphabet` outside 1 to 10.
+    """
+    if digits < 1:
+        raise ValueError(f"a passkey needs at least one digit, got {digits}")
+    allowed = "".join(sorted(rng.sample("0123456789", alphabet)))
+    first = rng.choice(allowed.replace("0", "") or "1")
+    return first + "".join(rng.choice(allowed) for _ in range(digits - 1))
+
+
+def passkey(rng: random.Random, language: Language, digits: int = 5, alphabet: int = 10) -> Needle:
     """Draws a passkey that belongs to nothing in particular.
 
     Args:
         rng: The only source of chance.
         language: Language of sentence and questions.
         digits: How many digits it has; the first is never 0.
+        alphabet: How many different digits it is drawn from, see `number`.
 
     Returns:
         A needle whose questions use the noun of its sentence.
@@ -68,10 +88,8 @@ def passkey(rng: random.Random, language: Language, digits: int = 5) -> Needle:
     Raises:
         ValueError: If `digits` is below 1.
     """
-    if digits < 1:
-        raise ValueError(f"a passkey needs at least one digit, got {digits}")
     wording = _WORDINGS[language]
-    value = str(rng.randrange(10 ** (digits - 1), 10**digits))
+    value = number(rng, digits, alphabet)
     noun = rng.choice(wording.passkeys.nouns)
     sentence = wording.fill(rng.choice(wording.passkeys.sentences), n=noun, v=value)
     questions = tuple(wording.fill(question, n=noun) for question in wording.passkeys.questions)
@@ -156,18 +174,37 @@ def draw(
     if kind == "passkey" and count == 1:
         return [passkey(rng, language, rng.choice(digits))]
     if kind == "passkey":
-        codes = next(each for each in wording.kinds if each.name == "access_code")
-        return _distinct(rng, wording, [replace(codes, value=_number(digits))], count)
+        return codes(rng, language, count, digits)
     return _distinct(rng, wording, [wording.hard[kind]], count)
 
 
-def _number(digits: Sequence[int]) -> Callable[[random.Random], Value]:
+def codes(
+    rng: random.Random,
+    language: Language,
+    count: int,
+    digits: Sequence[int] = (5,),
+    alphabet: int = 10,
+) -> list[Needle]:
+    """Draws codes whose owners are easily mistaken for one another.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of sentences and questions.
+        count: How many.
+        digits: Lengths of the codes, drawn evenly.
+        alphabet: How many different digits a code is drawn from, see `number`.
+
+    Raises:
+        ValueError: If so many distinct codes could not be found.
+    """
+
     def value(rng: random.Random) -> Value:
-        length = rng.choice(digits)
-        text = str(rng.randrange(10 ** (length - 1), 10**length))
+        text = number(rng, rng.choice(digits), alphabet)
         return Value(text, text)
 
-    return value
+    wording = _WORDINGS[language]
+    kind = next(each for each in wording.kinds if each.name == "access_code")
+    return _distinct(rng, wording, [replace(kind, value=value)], count)
 
 
 def _distinct(

@@ -38,6 +38,7 @@ class TrainConfig(Config):
     Attributes:
         base: Directory or hub id of the base model; or a gist model, whose training goes on.
         gist: What to train.
+        chat: Ask in the base's chat template instead of the `gist` section's `question_template`.
         lora: The adapter; leave out for scope `full`.
         data: Training documents.
         stages: The curriculum.
@@ -46,6 +47,7 @@ class TrainConfig(Config):
 
     base: str
     gist: GistSpec
+    chat: bool = False
     lora: LoraSettings | None = None
     data: MixtureConfig
     stages: list[Stage] = Field(min_length=1)
@@ -63,13 +65,21 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
     """
     if (Path(config.base) / checkpoint.CONFIG_FILE).exists():
         model, tokenizer, base_name = checkpoint.load(config.base)
-        if model.spec != config.gist:
+        wanted = config.gist
+        if config.chat:  # the frame came from the tokenizer then, not from the configuration
+            template = model.spec.question_template
+            wanted = wanted.model_copy(update={"question_template": template})
+        if model.spec != wanted:
             raise BadInputError(
                 f"{config.base} was trained with {model.spec}, the configuration asks for "
                 f"{config.gist}; make the `gist` section equal or start from its base"
             )
         return model.train(), tokenizer, base_name
     base, tokenizer = load_base(config.base)
+    spec = config.gist
+    if config.chat:
+        template = TextEncoder(tokenizer).chat_template()
+        spec = spec.model_copy(update={"question_template": template})
     lora = None
     if config.lora is not None:
         from peft import LoraConfig
@@ -81,7 +91,7 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
             target_modules=config.lora.target_modules,
             task_type="CAUSAL_LM",
         )
-    return GistLM(base, config.gist, lora=lora), tokenizer, config.base
+    return GistLM(base, spec, lora=lora), tokenizer, config.base
 
 
 def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Path:
@@ -105,7 +115,7 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         Mixture(config.data, encoder),
         encoder,
         Curriculum(config.stages),
-        config.gist.question_template,
+        model.spec.question_template,
         config.training.tokens_per_batch,
         config.training.seed,
     )
@@ -117,7 +127,7 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         tokenizer,
         target,
         base_name=base_name,
-        card=model_card(config.gist, base_name, described),
+        card=model_card(model.spec, base_name, described),
         dtype=torch.bfloat16,
     )
     return target
