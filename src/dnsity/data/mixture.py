@@ -13,7 +13,7 @@ from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
 from dnsity.data.hide import fits, needle_example
-from dnsity.data.needles import Needle, different_facts, facts, passkey
+from dnsity.data.needles import Needle, codes, different_facts, facts, passkey
 
 DocumentKind = Literal["passkey", "codes", "facts", "alike"]
 """What a document hides: an unnamed passkey; codes of easily mistaken owners; facts of different
@@ -27,7 +27,9 @@ class MixtureConfig(Config):
         corpus: Prose per language, each source as `data.corpus.read_documents` takes it.
         corpus_characters: How much of each language to read.
         documents: Relative weight of each kind of document.
-        digits: Lengths of unnamed passkeys, drawn evenly.
+        digits: Lengths of passkeys and codes, drawn evenly.
+        alphabets: From how many different digits passkeys and codes are drawn, drawn evenly. Few
+            digits force a model to copy a number by place (docs/log.md).
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
     """
@@ -38,6 +40,7 @@ class MixtureConfig(Config):
         default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
     )
     digits: list[int] = Field(default=[5], min_length=1)
+    alphabets: list[int] = Field(default=[10], min_length=1)
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
 
@@ -96,21 +99,25 @@ class Mixture:
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
         """What a document of this kind hides; now and then a passkey stands among the others."""
-        key = passkey(rng, language, digits=rng.choice(self.config.digits))
+        alphabet = rng.choice(self.config.alphabets)
+        key = passkey(rng, language, rng.choice(self.config.digits), alphabet)
         if kind == "passkey":
             return [key]
         if count > 1 and rng.random() < 0.5:
-            others = _owned(rng, language, kind, count - 1)
+            others = self._owned(rng, language, kind, count - 1)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
                 return [key, *others]
-        return _owned(rng, language, kind, count)
+        return self._owned(rng, language, kind, count)
 
-
-def _owned(rng: random.Random, language: Language, kind: DocumentKind, count: int) -> list[Needle]:
-    """Codes or facts about named entities."""
-    if kind == "facts":
-        return different_facts(rng, language, count)
-    return facts(rng, language, count, ("access_code",) if kind == "codes" else None)
+    def _owned(
+        self, rng: random.Random, language: Language, kind: DocumentKind, count: int
+    ) -> list[Needle]:
+        """Codes or facts about named entities."""
+        if kind == "codes":
+            alphabet = rng.choice(self.config.alphabets)
+            return codes(rng, language, count, self.config.digits, alphabet)
+        make = different_facts if kind == "facts" else facts
+        return make(rng, language, count)
 
 
 def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:
