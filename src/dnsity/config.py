@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,8 +114,14 @@ def manifest(config: BaseModel, seed: int) -> dict[str, Any]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(
+            json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        os.replace(temporary, path)
+    finally:
+        with suppress(OSError):  # gone, unless writing or renaming failed
+            temporary.unlink()
 
 
 def _git(*arguments: str) -> str:

@@ -85,7 +85,7 @@ def progress_bar(what: str) -> Iterator[Any]:
         task = bars.add_task(what, total=None)
         bars.refresh()  # at once, not with the next tick of the clock
 
-        def update(done: int, total: int) -> None:
+        def update(done: int, total: int | None) -> None:
             bars.update(task, completed=done, total=total)
 
         yield update

@@ -10,6 +10,7 @@ import json
 import lzma
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -78,7 +79,8 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     except OSError as error:
         raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
     return count
 
 

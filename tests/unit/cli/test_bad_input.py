@@ -255,12 +255,6 @@ def test_eval_refuses_an_output_folder_that_cannot_be_made(run: Run, place: Plac
     _assert_refused(done, 2, ["cannot create directory", "choose another with --output-dir"])
 
 
-def test_data_niah_refuses(run: Run, tmp_path: Path) -> None:
-    options = ("--haystack", tmp_path / "none.jsonl", "-o", tmp_path / "x")
-    _assert_refused(run("data", "niah", *options), 2, ["none.jsonl not found"])
-    _assert_refused(run("data", "niah", *options, "--language", "fr"), 2, ["en or ko"])
-
-
 def test_lone_surrogates_are_refused_by_the_interface_too() -> None:
     model = tiny_gist_model()
     with pytest.raises(BadInputError, match="surrogate at character 4"):

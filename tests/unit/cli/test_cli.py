@@ -223,18 +223,6 @@ def test_doctor_shows_versions_devices_and_what_fits(run: Run) -> None:
     assert report["packages"]["torch"] in shown.out
 
 
-def test_data_niah_writes_documents_that_hold_their_answers(run: Run, tmp_path: Path) -> None:
-    prose = " ".join(f"The boat number {n} lies at the wall." for n in range(200))
-    haystack, output = tmp_path / "prose.jsonl", tmp_path / "niah.jsonl"
-    haystack.write_text(json.dumps({"id": "a", "text": prose}) + "\n", encoding="utf-8")
-    options = ("--haystack", haystack, "--samples", 3, "--characters", 400)
-    assert run("data", "niah", *options, "-o", output).code == 0
-    lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-    assert len(lines) == 3
-    for line in lines:
-        assert line["questions"][0]["answer"] in line["document"]
-
-
 # Usage
 
 

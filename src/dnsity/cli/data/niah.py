@@ -1,31 +1,20 @@
-"""`dnsity data`: make training and evaluation data."""
+"""`dnsity data niah`: needles in haystacks."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import progress_bar, say, show_json
+from dnsity.cli.console import progress_bar
+from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done
 from dnsity.cli.options import Json, TokenizerOf, load_encoder
 from dnsity.errors import BadInputError
 
-app = typer.Typer(help="Make training and evaluation data.", no_args_is_help=True)
 
-Output = Annotated[Path, typer.Option("--output", "-o", help="JSONL to write.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same records.")]
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `data` a group while it has a single command."""
-
-
-@app.command("niah")
-def niah(
+def command(
     output: Output,
-    language: Annotated[str, typer.Option(help="en or ko.")] = "en",
+    language: LanguageOption = "en",
     samples: Annotated[int, typer.Option(help="Documents.")] = 100,
     tokens: Annotated[str, typer.Option(help="Document lengths, for example 512,2048.")] = "2048",
     depths: Annotated[
@@ -50,14 +39,14 @@ def niah(
 ) -> None:
     """Hide needles in haystacks of an exact length, at a grid of depths and lengths.
 
-    Example: dnsity data niah --language ko --tokens 512,2048 --haystack prose.jsonl -o niah_ko.jsonl
+    Example: dnsity data niah --language ko --tokens 512,2048 --haystack prose.jsonl -o ko.jsonl
     """
     from dnsity.config import validated
-    from dnsity.data import niah as maker
     from dnsity.data.jsonl import write_records
+    from dnsity.data.niah import NiahConfig, generate
 
     config = validated(
-        maker.NiahConfig,
+        NiahConfig,
         {
             "language": language,
             "samples": samples,
@@ -73,15 +62,10 @@ def niah(
         "options",
     )
     encoder = load_encoder(tokenizer)
-    with progress_bar(f"{samples} documents") as progress:
-
-        def records() -> Any:
-            for number, example in enumerate(maker.generate(config, encoder), start=1):
-                yield example.to_record()
-                progress(number, samples)
-
-        count = write_records(output, records())
-    _done(json, output, {"documents": count, "questions": count * (asked or needles)})
+    with progress_bar("documents") as progress:
+        records = (example.to_record() for example in generate(config, encoder))
+        count = write_records(output, counted(records, progress, samples))
+    done(json, output, {"documents": count, "questions": count * (asked or needles)})
 
 
 def _numbers(text: str, option: str) -> list[float]:
@@ -90,11 +74,3 @@ def _numbers(text: str, option: str) -> list[float]:
         return [float(part) if "." in part else int(part) for part in text.split(",")]
     except ValueError as error:
         raise BadInputError(f"{option} takes numbers parted by commas, got {text!r}") from error
-
-
-def _done(json: bool, output: Path, counts: dict[str, Any]) -> None:
-    """Say what was written."""
-    if json:
-        show_json({"path": str(output), **counts})
-    else:
-        say(f"{', '.join(f'{value:,} {name}' for name, value in counts.items())} in {output}")

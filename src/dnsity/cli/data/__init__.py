@@ -1,0 +1,14 @@
+"""`dnsity data`: make and convert training and evaluation data, one file per command."""
+
+from __future__ import annotations
+
+import typer
+
+from dnsity.cli.data import chunk, exams, longbench, niah, synthetic
+
+app = typer.Typer(help="Make training and evaluation data.", no_args_is_help=True)
+app.command("niah")(niah.command)
+app.command("synthetic")(synthetic.command)
+app.command("chunk")(chunk.command)
+app.command("longbench")(longbench.command)
+app.command("exams")(exams.command)

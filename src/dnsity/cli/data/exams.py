@@ -1,0 +1,35 @@
+"""`dnsity data exams`: Korean administrative exam questions as example records."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dnsity.cli.data.options import Output, done
+from dnsity.cli.options import Json
+
+
+def command(
+    output: Output,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="'open_book' (the project's own set), click:FILE, kmmlu:FILE, or a JSON, JSONL or "
+            "CSV file of your own (question, choices, answer, document?).",
+        ),
+    ] = "open_book",
+    json: Json = False,
+) -> None:
+    """Read multiple-choice questions, on a document or closed-book, and check every one.
+
+    Example: dnsity data exams --from my_questions.csv -o exam.jsonl
+    """
+    from dnsity.data.exams import load
+    from dnsity.data.jsonl import write_records
+
+    examples = list(load(source))
+    write_records(output, (example.to_record() for example in examples))
+    questions = sum(len(example.questions) for example in examples)
+    done(json, output, {"documents": len(examples), "questions": questions})

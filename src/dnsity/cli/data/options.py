@@ -1,0 +1,47 @@
+"""What the commands of `dnsity data` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+import typer
+
+from dnsity.cli.console import say, show_json
+from dnsity.data.example import Language
+from dnsity.errors import BadInputError
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same records.")]
+LanguageOption = Annotated[str, typer.Option("--language", help="en or ko.")]
+
+
+def language_of(text: str) -> Language:
+    """Check a language given as text.
+
+    Raises:
+        BadInputError: If it is none that dnsity reads.
+    """
+    if text not in get_args(Language):
+        raise BadInputError(f"--language {text!r}: allowed are {', '.join(get_args(Language))}")
+    return cast(Language, text)
+
+
+def counted(
+    records: Iterable[dict[str, Any]],
+    progress: Callable[[int, int | None], None],
+    total: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Pass records on and move the progress bar."""
+    for number, record in enumerate(records, start=1):
+        yield record
+        progress(number, total)
+
+
+def done(json: bool, output: Path, counts: dict[str, Any]) -> None:
+    """Say what was written."""
+    if json:
+        show_json({"path": str(output), **counts})
+    else:
+        say(f"{', '.join(f'{value:,} {name}' for name, value in counts.items())} in {output}")

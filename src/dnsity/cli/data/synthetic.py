@@ -1,0 +1,89 @@
+"""`dnsity data synthetic`: questions and answers made from documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dnsity.cli.console import progress_bar, say
+from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done, language_of
+from dnsity.cli.options import Json
+from dnsity.errors import BadInputError
+
+if TYPE_CHECKING:
+    from dnsity.data.synthetic_qa import ModelSource
+
+
+def command(
+    documents: Annotated[
+        str, typer.Argument(help="Text or JSONL file, a folder of them, or hf:NAME:SPLIT.")
+    ],
+    output: Output,
+    language: LanguageOption = "en",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Let this causal LM ask (directory or hub id), instead of rules."),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="OpenAI-compatible server that holds --model, such as http://localhost:8000/v1; "
+            "the key comes from OPENAI_API_KEY."
+        ),
+    ] = None,
+    per_document: Annotated[int, typer.Option(min=1, help="Most questions per document.")] = 8,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read only so many documents.")] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Make questions whose answers stand in the documents, by rules or by a model.
+
+    A run with a model goes on where it was stopped. Rejected questions are counted by reason.
+
+    Example: dnsity data synthetic notices/ --language ko -o questions.jsonl
+    """
+    from itertools import islice
+
+    from dnsity.data.corpus import read_documents
+    from dnsity.data.jsonl import write_records
+    from dnsity.data.synthetic_qa import SyntheticReport, make
+
+    report = SyntheticReport()
+    asker = _asker(model, endpoint, output)
+    examples = make(
+        islice(read_documents(documents), limit),
+        language=language_of(language),
+        source="model" if asker else "rules",
+        per_document=per_document,
+        seed=seed,
+        report=report,
+        model=asker,
+    )
+    with progress_bar("documents") as progress:
+        records = (example.to_record() for example in examples)
+        write_records(output, counted(records, progress, limit))
+    done(json, output, {"documents": report.documents, "questions": report.questions})
+    if not json:
+        for reason, count in sorted(report.rejects.items()):
+            say(f"  {count:,} rejected: {reason}")
+
+
+def _asker(model: str | None, endpoint: str | None, output: Path) -> ModelSource | None:
+    """The model that asks, if one is wanted."""
+    if model is None:
+        if endpoint is not None:
+            raise BadInputError("--endpoint needs --model, the name of the model on that server")
+        return None
+    from dnsity.data.self_study import (
+        Endpoint,
+        SelfStudySettings,
+        endpoint_generator,
+        hf_generator,
+    )
+    from dnsity.data.synthetic_qa import ModelSource
+
+    generate = endpoint_generator(Endpoint(endpoint, model)) if endpoint else hf_generator(model)
+    work_file = output.with_name(f"{output.stem}.asked.jsonl")
+    return ModelSource(generate, work_file, SelfStudySettings(label=model))
