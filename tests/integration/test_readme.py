@@ -10,12 +10,17 @@ import pytest
 import yaml
 
 from dnsity.config import load
-from dnsity.data import wording_en, wording_ko
+from dnsity.data import values_en, values_ko, wording_en, wording_ko
 from dnsity.training.pretrain import PretrainConfig
 from dnsity.training.train_gist import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "experiments" / "configs"
+DEMONSTRATION = (
+    "Gullstead;버들나루;Vellacott;visitors' network;reading room;sail loft;ferry desk;volunteers;"
+    "무선망;민원 안내;도서실;자료 보관실;옥상 텃밭"
+).split(";")
+"""What the demonstration's questions are about."""
 
 
 def test_generated_tables_are_fresh() -> None:
@@ -27,7 +32,11 @@ def test_generated_tables_are_fresh() -> None:
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("mini_pretrain", PretrainConfig), ("mini_gist", TrainConfig)],
+    [
+        ("mini_pretrain", PretrainConfig),
+        ("mini_gist", TrainConfig),
+        ("mini_gist_long", TrainConfig),
+    ],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
     assert load(CONFIGS / f"{name}.yaml", model).training.steps > 0
@@ -37,7 +46,7 @@ def test_nothing_of_the_demonstration_is_in_the_training_generators() -> None:
     folder = ROOT / "src" / "dnsity" / "cli" / "demo_documents"
     documents = yaml.safe_load((folder / "questions.yaml").read_text("utf-8"))["documents"]
     vocabulary = repr(wording_en.WORDING) + repr(wording_ko.WORDING)
-    for module in (wording_en, wording_ko):
+    for module in (values_en, values_ko, wording_en, wording_ko):
         assert module.__file__ is not None
         vocabulary += Path(module.__file__).read_text(encoding="utf-8")
     for document in documents:
@@ -45,4 +54,4 @@ def test_nothing_of_the_demonstration_is_in_the_training_generators() -> None:
         for question in document["questions"]:
             assert text.count(question["answer"]) == 1
             assert question["answer"] not in vocabulary
-            assert not any(word in vocabulary for word in ("Gullstead", "버들나루", "Vellacott"))
+            assert not any(word in vocabulary for word in DEMONSTRATION)

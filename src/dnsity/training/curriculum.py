@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dnsity.config import Config
 from dnsity.data.mixture import DocumentKind
+from dnsity.errors import BadInputError
 
 Mode = Literal["text", "full", "gist"]
 """What a step trains: plain next-token prediction, answers from full context, or from gists."""
@@ -78,6 +79,16 @@ class Curriculum:
         return {"index": self.index, "batches": self.batches, "accuracy": dict(self.accuracy)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken."""
-        self.index, self.accuracy = int(state["index"]), dict(state["accuracy"])
+        """Continue where `state` was taken.
+
+        Raises:
+            BadInputError: If the configuration has fewer stages than the run had reached.
+        """
+        index = int(state["index"])
+        if index >= len(self.stages):
+            raise BadInputError(
+                f"the checkpoint is in stage {index + 1}, the configuration has "
+                f"{len(self.stages)}; resume with the stages of the interrupted run"
+            )
+        self.index, self.accuracy = index, dict(state["accuracy"])
         self.batches = int(state["batches"])

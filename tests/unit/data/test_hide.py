@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsity.data.needles import Needle, facts, passkey
 from dnsity.data.hide import fits, insert, needle_example
+from dnsity.data.needles import Needle, facts, passkey
 from dnsity.data.sentences import sentence_ends
 
 ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'

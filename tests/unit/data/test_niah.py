@@ -39,7 +39,8 @@ def prose(tmp_path_factory: pytest.TempPathFactory) -> dict[Language, str]:
         with path.open("w", encoding="utf-8") as lines:
             for article in range(2):
                 text = " ".join(
-                    SENTENCES[language].format(i=i) for i in range(article * 300, 300 + article * 300)
+                    SENTENCES[language].format(i=i)
+                    for i in range(article * 300, 300 + article * 300)
                 )
                 record = {"id": f"{language}-{article}", "text": text}
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from dnsity.errors import BadInputError
 from dnsity.training.curriculum import Curriculum, Mode, Stage
 
 
@@ -55,3 +56,30 @@ def test_restore_continues() -> None:
         one.observe("gist", 0.9)
     other.restore(one.state())
     assert (other.index, other.accuracy) == (one.index, one.accuracy)
+
+
+def test_a_stage_ends_after_its_most_steps_however_little_was_learned() -> None:
+    curriculum = Curriculum([Stage(tokens=[16], advance_at=0.8, most_steps=7), Stage(tokens=[32])])
+    stages = []
+    for _ in range(9):
+        stages.append(curriculum.index)
+        curriculum.observe("gist", 0.0)
+    assert stages == [0] * 7 + [1] * 2
+
+
+def test_a_restored_stage_does_not_begin_anew() -> None:
+    stages = [Stage(tokens=[16], most_steps=7), Stage(tokens=[32])]
+    one, other = Curriculum(stages), Curriculum(stages)
+    for _ in range(5):
+        one.observe("gist", 0.5)
+    other.restore(one.state())
+    other.observe("gist", 0.5)
+    assert other.index == 0
+    other.observe("gist", 0.5)
+    assert other.index == 1
+
+
+def test_a_checkpoint_beyond_the_last_stage_is_refused() -> None:
+    state = {"index": 3, "batches": 0, "accuracy": {}}
+    with pytest.raises(BadInputError, match="in stage 4, the configuration has 3"):
+        Curriculum(_stages()).restore(state)

@@ -26,7 +26,7 @@ def command(
 
     Example: dnsity data chunk handbook.md --tokens 1024 --overlap 64 -o chunks.jsonl
     """
-    from dnsity.data.chunking import chunk, read_documents
+    from dnsity.data.chunking import chunk, stream_documents
     from dnsity.data.jsonl import write_records
 
     encoder = load_encoder(tokenizer)
@@ -35,7 +35,7 @@ def command(
         return len(encoder.encode(text))
 
     def records() -> Iterator[dict[str, Any]]:
-        for name, text in read_documents(source):
+        for name, text in stream_documents(source):
             for piece in chunk(text, count_tokens, tokens, overlap, source=name):
                 yield asdict(piece)
 

@@ -76,7 +76,7 @@ def _asker(model: str | None, endpoint: str | None, output: Path) -> ModelSource
         if endpoint is not None:
             raise BadInputError("--endpoint needs --model, the name of the model on that server")
         return None
-    from dnsity.data.self_study import (
+    from dnsity.data.self_study.study import (
         Endpoint,
         SelfStudySettings,
         endpoint_generator,
