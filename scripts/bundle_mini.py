@@ -12,6 +12,8 @@ TARGET = ROOT / "src" / "dnsity" / "model" / "assets" / "mini"
 MAX_BYTES = 32 * 1000 * 1000
 METHODS = {"gist": "its gist", "gist_wrong_document": "another document's gist",
            "full": "full context", "rag": "RAG top-3", "none": "no context"}  # fmt: skip
+TASKS = {"niah": "a passkey", "fact": "a fact"}
+LANGUAGES = {"en": "English", "ko": "Korean"}
 
 
 def card(summary: dict[str, object] | None) -> str:
@@ -19,15 +21,16 @@ def card(summary: dict[str, object] | None) -> str:
     lines = [
         "# mini: the model bundled with dnsity",
         "",
-        "A 5M-parameter bilingual (English, Korean) Llama trained from nothing on two CPU cores",
-        "with dnsity's own commands (`experiments/configs/mini_pretrain.yaml`, then",
-        "`mini_gist.yaml`), all weights trained, 25 appended gists. It exists so that the first",
-        "minute needs no download.",
+        "A 5M-parameter bilingual (English, Korean) Qwen3 trained from nothing on two CPU cores",
+        "with dnsity's own commands (`experiments/configs/mini_pretrain.yaml`, then `mini_gist`,",
+        "`mini_gist_long` and `mini_gist_decay`), all weights trained, 25 appended gists. It exists",
+        "so that the first minute needs no download.",
         "",
-        "**It can** carry one five-digit passkey from ordinary prose of up to about 2,400 tokens",
-        "through 25 gists, as often as the table says. **It cannot** answer questions about other",
-        "facts, reason, summarise, translate or chat, and it answers as surely when it is wrong: a",
-        "question that the document does not answer gets an invented five-digit reply.",
+        "**It can** carry one five-digit passkey, or one fact about a named place, from ordinary",
+        "prose of up to 2,048 tokens through 25 gists, as often as the table says. **It cannot** be",
+        "trusted with several needles in one document, reason, summarise, translate or chat, and it",
+        "answers as surely when it is wrong: a question that the document does not answer gets an",
+        "invented reply.",
         "",
     ]
     if summary is not None:
@@ -35,18 +38,18 @@ def card(summary: dict[str, object] | None) -> str:
         assert isinstance(manifest, dict)
         config = manifest["config"]
         lines += [
-            "Measured: one five-digit passkey in held-out Wikipedia prose,",
-            f"{config['samples']} documents per language, {min(config['tokens'])} to",
+            "Measured in held-out Wikipedia prose,",
+            f"{config['samples']} documents per task and language, {min(config['tokens'])} to",
             f"{max(config['tokens'])} tokens, all depths, exact match with 95% bootstrap interval",
             "(`results/niah_mini.json`):",
             "",
-            "| language | answered from | right | 95% |",
-            "|---|---|---|---|",
+            "| hidden | language | answered from | right | 95% |",
+            "|---|---|---|---|---|",
         ]
         rows = summary["rows"]
         assert isinstance(rows, list)
         lines += [
-            f"| {'English' if row['task'] == 'niah_en' else 'Korean'} | {METHODS[row['method']]} "
+            f"| {TASKS[row['task'][:-3]]} | {LANGUAGES[row['task'][-2:]]} | {METHODS[row['method']]} "
             f"| {row['score']:.0%} | {row['low']:.0%}-{row['high']:.0%} |"
             for row in rows
         ]
