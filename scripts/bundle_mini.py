@@ -23,14 +23,14 @@ def card(summary: dict[str, object] | None) -> str:
         "",
         "A 5M-parameter bilingual (English, Korean) Qwen3 trained from nothing on two CPU cores",
         "with dnsity's own commands (`experiments/configs/mini_pretrain.yaml`, then `mini_gist`,",
-        "`mini_gist_long` and `mini_gist_decay`), all weights trained, 25 appended gists. It exists",
-        "so that the first minute needs no download.",
+        "`mini_gist_long` and `mini_gist_decay`), all weights trained, 25 appended gists. It",
+        "exists so that the first minute needs no download.",
         "",
         "**It can** carry one five-digit passkey, or one fact about a named place, from ordinary",
-        "prose of up to 2,048 tokens through 25 gists, as often as the table says. **It cannot** be",
-        "trusted with several needles in one document, reason, summarise, translate or chat, and it",
-        "answers as surely when it is wrong: a question that the document does not answer gets an",
-        "invented reply.",
+        "prose of up to 2,048 tokens through 25 gists, as often as the table says. **It cannot**",
+        "be trusted with several needles in one document, reason, summarise, translate or chat,",
+        "and it answers as surely when it is wrong: a question that the document does not answer",
+        "gets an invented reply.",
         "",
     ]
     if summary is not None:
@@ -49,8 +49,9 @@ def card(summary: dict[str, object] | None) -> str:
         rows = summary["rows"]
         assert isinstance(rows, list)
         lines += [
-            f"| {TASKS[row['task'][:-3]]} | {LANGUAGES[row['task'][-2:]]} | {METHODS[row['method']]} "
-            f"| {row['score']:.0%} | {row['low']:.0%}-{row['high']:.0%} |"
+            f"| {TASKS[row['task'][:-3]]} | {LANGUAGES[row['task'][-2:]]} "
+            f"| {METHODS[row['method']]} | {row['score']:.0%} "
+            f"| {row['low']:.0%}-{row['high']:.0%} |"
             for row in rows
         ]
         lines.append("")

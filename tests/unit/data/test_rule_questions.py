@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dnsity.cli
-from dnsity.data.rules import facts_en, facts_ko
 from dnsity.data.example import Language, Question
+from dnsity.data.rules import facts_en, facts_ko
 from dnsity.data.rules.questions import rule_questions, supported
 
 DEMO = Path(dnsity.cli.__file__).parent / "demo_documents"

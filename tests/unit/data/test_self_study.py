@@ -20,6 +20,7 @@ import pytest
 
 from dnsity.data.corpus import Document
 from dnsity.data.jsonl import read_examples
+from dnsity.data.self_study.prompts import render_prompt
 from dnsity.data.self_study.study import (
     PROMPT_TYPES,
     Endpoint,
@@ -30,7 +31,6 @@ from dnsity.data.self_study.study import (
     parse_reply,
     self_study,
 )
-from dnsity.data.self_study.prompts import render_prompt
 from dnsity.errors import BadInputError
 
 DOCUMENTS = [Document("a", "The mill grinds rye on Monday.", "Mill"), Document("b", "Wind. " * 90)]
