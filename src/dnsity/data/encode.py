@@ -87,6 +87,11 @@ class TextEncoder:
             )
         return rendered.replace(mark, "{question}")
 
+    def border(self, text: str, tokens: int) -> int | None:
+        """Say how many characters the first so many tokens cover; None if there are fewer."""
+        offsets = self._plain.encode(text, add_special_tokens=False).offsets
+        return offsets[tokens - 1][1] if len(offsets) >= tokens else None
+
     def cut(self, text: str, tokens: int) -> str | None:
         """Return the beginning of a text that encodes to exactly so many tokens.
 
@@ -94,10 +99,9 @@ class TextEncoder:
             None if the text is shorter, or if no cut near the right place gives the exact number
             (cutting inside a word can change how the rest of it is split).
         """
-        offsets = self._plain.encode(text, add_special_tokens=False).offsets
-        if len(offsets) < tokens:
+        border = self.border(text, tokens)
+        if border is None:
             return None
-        border = offsets[tokens - 1][1]
         for step in (0, -1, 1, -2, 2, -3, 3):
             cut = text[: border + step]
             if len(self.encode(cut)) == tokens:

@@ -145,7 +145,7 @@ def _one(
         needles = draw(rng, config.language, config.kind, config.needles, config.digits)
         depths = [depth, *(rng.random() for _ in needles[1:])]
         # Some to spare, as the density of a passage differs from that of the sample.
-        characters = 100 + int((1.25 + attempt / 10) * tokens * characters_per_token)
+        characters = 100 + int((1.15 + attempt / 10) * tokens * characters_per_token)
         passage, source = haystack.passage(rng, characters)
         document = _fill(passage, encoder, needles, depths, tokens)
         if document is not None:
@@ -181,11 +181,12 @@ def _fill(
     budget = tokens - sum(len(encoder.encode(needle.sentence)) + 2 for needle in needles)
     if budget < 0:
         return None
-    room = encoder.cut(passage, budget) if budget else ""
+    room = encoder.border(passage, budget) if budget else 0
     if room is None or not all(fits(passage, needle) for needle in needles):
         return None
     sentences = [needle.sentence for needle in needles]
-    document = encoder.cut(insert(passage, sentences, depths, stop=len(room)), tokens)
+    enough = passage[: room + room // 20 + 100]
+    document = encoder.cut(insert(enough, sentences, depths, stop=room), tokens)
     if document is None or not all(sentence in document for sentence in sentences):
         return None
     return document
