@@ -7,11 +7,11 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -111,17 +111,23 @@ def manifest(config: BaseModel, seed: int) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON whole or not at all."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[str]]:
+    """Open a text file beside `path`, and put it in place once it is written: never half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(
-            json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
         os.replace(temporary, path)
     finally:
         with suppress(OSError):  # gone, unless writing or renaming failed
             temporary.unlink()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all."""
+    with whole_file(path) as file:
+        file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _git(*arguments: str) -> str:

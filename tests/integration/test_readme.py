@@ -36,6 +36,7 @@ def test_generated_tables_are_fresh() -> None:
         ("mini_pretrain", PretrainConfig),
         ("mini_gist", TrainConfig),
         ("mini_gist_long", TrainConfig),
+        ("mini_gist_decay", TrainConfig),
     ],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:

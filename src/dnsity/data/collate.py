@@ -43,6 +43,16 @@ def answer_ids(encoder: TextEncoder, answer: str) -> list[int]:
     return [*encoder.encode(" " + answer), encoder.eos_id]
 
 
+def _asked(
+    example: Example, encoder: TextEncoder, template: str
+) -> list[tuple[list[int], list[int]]]:
+    """Encode every question of an example, and its answer."""
+    return [
+        (question_ids(encoder, template, question.text), answer_ids(encoder, question.answer))
+        for question in example.questions
+    ]
+
+
 def collate(
     examples: Sequence[Example],
     encoder: TextEncoder,
@@ -69,9 +79,8 @@ def collate(
     answers: list[list[int]] = []
     index: list[int] = []
     for number, example in enumerate(examples):
-        for question in example.questions:
-            answer = answer_ids(encoder, question.answer)
-            rows.append(question_ids(encoder, template, question.text) + answer)
+        for question, answer in _asked(example, encoder, template):
+            rows.append(question + answer)
             answers.append(answer)
             index.append(number)
     input_ids, attention_mask = left_pad(rows)
@@ -109,13 +118,7 @@ def collate_masked(
     """
     document = encoder.start_ids + encoder.encode(example.document)
     spans = split_to_window(len(document), spec.window_tokens)
-    rows = [
-        (
-            question_ids(encoder, spec.question_template, question.text),
-            answer_ids(encoder, question.answer),
-        )
-        for question in example.questions
-    ]
+    rows = _asked(example, encoder, spec.question_template)
     layout = Layout(
         tuple(stop - start for start, stop in spans),
         spec.gists,

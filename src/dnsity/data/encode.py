@@ -39,6 +39,7 @@ class TextEncoder:
         self._plain = Tokenizer.from_str(json.dumps(pipeline))
         self.tokenizer = tokenizer
         self.eos_id = int(tokenizer.eos_token_id)
+        self._frames: dict[str, list[int]] = {}
         self._control_ids = frozenset(tokenizer.all_special_ids)
         with_special = tokenizer("", add_special_tokens=True)["input_ids"]
         bos = tokenizer.bos_token_id
@@ -62,10 +63,11 @@ class TextEncoder:
     def encode_frame(self, text: str) -> list[int]:
         """Encode text from the model's own files, such as a chat template; control tokens count.
 
-        Never for what a user wrote.
+        Never for what a user wrote. A model has one frame for all its questions, so it is kept.
         """
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        if text not in self._frames:
+            self._frames[text] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self._frames[text]
 
     def chat_template(self) -> str:
         """Return the question template that the tokenizer's chat template amounts to.

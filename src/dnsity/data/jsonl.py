@@ -8,12 +8,11 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from dnsity.config import whole_file
 from dnsity.data.example import Example
 from dnsity.errors import BadInputError
 
@@ -67,20 +66,15 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     Raises:
         BadInputError: If the file cannot be written (no permission, disk full).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="\n") as lines:
+        with whole_file(path) as lines:
             for record in records:
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
                 count += 1
-        os.replace(temporary, path)
     except OSError as error:
         raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return count
 
 

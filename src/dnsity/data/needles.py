@@ -7,7 +7,7 @@ their attribute, their entity or half of the entity's name, and the question tel
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
@@ -103,16 +103,13 @@ def fact(rng: random.Random, language: Language) -> Needle:
     return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
 
 
-def facts(
-    rng: random.Random, language: Language, count: int, kinds: Collection[str] | None = None
-) -> list[Needle]:
+def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
     """Draws facts that are easily mistaken for one another, yet never contradict or coincide.
 
     Args:
         rng: The only source of chance.
         language: Language of sentences and questions.
         count: How many facts.
-        kinds: Names of the attributes to choose from; None for all.
 
     Returns:
         Needles in the order drawn. No two have the same entity and attribute, and no answer
@@ -122,8 +119,7 @@ def facts(
         ValueError: If so many distinct facts could not be found.
     """
     wording = _WORDINGS[language]
-    allowed = [kind for kind in wording.kinds if kinds is None or kind.name in kinds]
-    return _distinct(rng, wording, allowed, count)
+    return _distinct(rng, wording, wording.kinds, count)
 
 
 def different_facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
@@ -138,11 +134,11 @@ def different_facts(rng: random.Random, language: Language, count: int) -> list[
         ValueError: If there are not so many attributes, or no distinct facts were found.
     """
     wording = _WORDINGS[language]
-    kinds = [kind.name for kind in wording.kinds]
-    if count > len(kinds):
-        raise ValueError(f"there are {len(kinds)} attributes, not {count}")
+    if count > len(wording.kinds):
+        raise ValueError(f"there are {len(wording.kinds)} attributes, not {count}")
     for _ in range(_TRIES_PER_FACT):
-        found = [facts(rng, language, 1, {name})[0] for name in rng.sample(kinds, count)]
+        kinds = rng.sample(wording.kinds, count)
+        found = [_distinct(rng, wording, [kind], 1)[0] for kind in kinds]
         if not any(_clash(one, two) for one, two in combinations(found, 2)):
             return found
     raise ValueError(f"could not find {count} distinct facts")

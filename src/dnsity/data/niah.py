@@ -102,15 +102,12 @@ class Filler:
         return " ".join([self.line] * (characters // len(self.line) + 1)), FILLER
 
 
-def generate(
-    config: NiahConfig, encoder: TextEncoder, corpus: Corpus | None = None
-) -> Iterator[Example]:
+def generate(config: NiahConfig, encoder: TextEncoder) -> Iterator[Example]:
     """Make the documents of a set, one by one.
 
     Args:
         config: The set.
         encoder: The tokenizer in which lengths are counted.
-        corpus: The prose, if the caller has read it already.
 
     Yields:
         Examples whose details say kind, wanted depth, place of every needle (share of the
@@ -120,10 +117,9 @@ def generate(
         BadInputError: If the haystack is shorter than the longest document, or a document is too
             short for its needles.
     """
-    haystack: Haystack = Filler(config.language)
-    if config.haystack != FILLER:
-        haystack = corpus or Corpus([config.haystack], config.language, characters=50_000_000)
-        _require_enough(haystack, max(config.tokens), encoder, config.haystack)
+    haystack: Haystack = (
+        Filler(config.language) if config.haystack == FILLER else _prose(config, encoder)
+    )
     sample = haystack.passage(random.Random(config.seed), 20_000)[0]
     characters_per_token = len(sample) / len(encoder.encode(sample))
     for number in range(config.samples):
@@ -192,15 +188,15 @@ def _fill(
     return document
 
 
-def _require_enough(haystack: Haystack, tokens: int, encoder: TextEncoder, name: str) -> None:
-    """Refuse prose that would have to be repeated."""
-    assert isinstance(haystack, Corpus)
-    have = 0
-    for text in haystack.texts:
+def _prose(config: NiahConfig, encoder: TextEncoder) -> Corpus:
+    """Read the haystack; refuse one that would have to be repeated."""
+    corpus = Corpus([config.haystack], config.language, characters=50_000_000)
+    tokens, have = max(config.tokens), 0
+    for text in corpus.texts:
         have += len(encoder.encode(text))
         if have >= tokens:
-            return
+            return corpus
     raise BadInputError(
-        f"haystack {name} holds {have} tokens, too few for documents of {tokens}; "
+        f"haystack {config.haystack} holds {have} tokens, too few for documents of {tokens}; "
         f"add text or ask for shorter documents"
     )

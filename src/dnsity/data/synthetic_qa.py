@@ -19,7 +19,8 @@ from dnsity.data.example import Example, Language, Question
 from dnsity.data.filters import FilterSettings, filter_questions
 from dnsity.data.jsonl import read_examples
 from dnsity.data.rules.questions import rule_questions
-from dnsity.data.self_study.study import Generator, SelfStudySettings, self_study
+from dnsity.data.self_study.models import Generator
+from dnsity.data.self_study.study import SelfStudySettings, self_study
 from dnsity.errors import BadInputError
 
 Source = Literal["rules", "model"]

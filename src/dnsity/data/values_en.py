@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from dnsity.data.wording import Value, spoken_value
+from dnsity.data.wording import Value, extension_number, spoken_value
 
 _TOWN_HEADS = (
     "Ald Amber Arn Ash Bar Beck Birch Black Brack Bram Bren Brook Burn Cal Carl Chal Clay Cold "
@@ -128,25 +128,19 @@ def codename(rng: random.Random) -> str:
     return name if rng.random() < 0.4 else f"{town(rng)} {name}"
 
 
-def code(rng: random.Random) -> Value:
-    """Draws a code."""
-    code = str(rng.randrange(10_000, 100_000))
-    return Value(code, code)
-
-
 def _clock(rng: random.Random, first: int, last: int) -> tuple[int, str]:
     return rng.randint(first, last), f"{5 * rng.randrange(12):02d}"
 
 
 def morning(rng: random.Random) -> Value:
-    """Draws a morning."""
+    """Draws an opening time."""
     hour, minute = _clock(rng, 6, 11)
     time = f"{hour}:{minute}"
     return Value(time + rng.choice(("", "", " a.m.", " am", " in the morning")), time)
 
 
 def evening(rng: random.Random) -> Value:
-    """Draws a evening."""
+    """Draws a closing time."""
     hour, minute = _clock(rng, 3, 11)
     if rng.random() < 0.4:
         time = f"{hour + 12}:{minute}"
@@ -156,7 +150,7 @@ def evening(rng: random.Random) -> Value:
 
 
 def fee(rng: random.Random) -> Value:
-    """Draws a fee."""
+    """Draws an admission fee."""
     whole, pence = rng.randint(3, 95), rng.choice(("", "", ".20", ".50", ".75", ".80"))
     form = rng.choice(("£{}", "${}", "{} pounds", "{} dollars", "{} euros"))
     fee = form.format(f"{whole}{pence if form[-1] == '}' else ''}")
@@ -164,7 +158,7 @@ def fee(rng: random.Random) -> Value:
 
 
 def phone(rng: random.Random) -> Value:
-    """Draws a phone."""
+    """Draws a telephone number."""
     if rng.random() < 0.5:
         extension = str(rng.randrange(2000, 10_000))
         return Value(f"extension {extension}", extension)
@@ -179,43 +173,43 @@ def code_word(rng: random.Random) -> Value:
 
 
 def spoken(rng: random.Random) -> Value:
-    """Draws a spoken."""
+    """Draws a number read out digit by digit."""
     return spoken_value(rng, "zero one two three four five six seven eight nine".split())
 
 
 def extension(rng: random.Random) -> Value:
-    """Draws a extension."""
-    extension = str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
+    """Draws a telephone extension."""
+    extension = extension_number(rng)
     return Value(extension, extension)
 
 
 def room(rng: random.Random) -> Value:
-    """Draws a room."""
+    """Draws the number of a room."""
     number = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}"
     room = rng.choice(("", "", "A", "B", "C")) + number
     return Value(f"Room {room}", room)
 
 
 def person(rng: random.Random) -> Value:
-    """Draws a person."""
+    """Draws the name of a person."""
     name = f"{_first_name(rng)} {_surname(rng)}"
     return Value(name, name)
 
 
 def capacity(rng: random.Random) -> Value:
-    """Draws a capacity."""
+    """Draws a number of people."""
     count = rng.randint(105, 4990) if rng.random() < 0.3 else rng.randint(105, 990)
     return Value(f"{count:,}", f"{count:,}")
 
 
 def deadline(rng: random.Random) -> Value:
-    """Draws a deadline."""
+    """Draws a day of the year."""
     month, day = rng.choice(_MONTHS), rng.randint(1, _LAST_DAY)
     date = f"{month} {day}" if rng.random() < 0.6 else f"{day} {month}"
     return Value(date, date)
 
 
 def street(rng: random.Random) -> Value:
-    """Draws a street."""
+    """Draws the name of a street."""
     street = f"{rng.choice(_TREES)} {rng.choice(_ROADS)}"
     return Value(street, street)

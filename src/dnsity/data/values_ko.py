@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from dnsity.data.wording import Value, spoken_value
+from dnsity.data.wording import Value, extension_number, spoken_value
 
 _TOWN_HEADS = (
     "가강고광구금남내노단대도동두마매명모목묘문미방백별봉부비사산삼상서석선성송수신안양연영오"
@@ -86,14 +86,8 @@ def codename(rng: random.Random) -> str:
     return name if rng.random() < 0.4 else f"{town(rng)} {name}"
 
 
-def code(rng: random.Random) -> Value:
-    """Draws a code."""
-    code = str(rng.randrange(10_000, 100_000))
-    return Value(code, code)
-
-
 def morning(rng: random.Random) -> Value:
-    """Draws a morning."""
+    """Draws an opening time."""
     hour, minute = rng.randint(6, 11), 5 * rng.randrange(1, 12)
     if rng.random() < 0.3:
         time = f"{hour}:{minute:02d}"
@@ -103,7 +97,7 @@ def morning(rng: random.Random) -> Value:
 
 
 def evening(rng: random.Random) -> Value:
-    """Draws a evening."""
+    """Draws a closing time."""
     hour, minute = rng.randint(3, 11), 5 * rng.randrange(1, 12)
     if rng.random() < 0.3:
         time = f"{hour + 12}:{minute:02d}"
@@ -113,14 +107,14 @@ def evening(rng: random.Random) -> Value:
 
 
 def fee(rng: random.Random) -> Value:
-    """Draws a fee."""
+    """Draws an admission fee."""
     won = 100 * rng.randint(11, 480)
     fee = f"{won:,}원" if rng.random() < 0.7 else f"{won}원"
     return Value(fee, fee)
 
 
 def phone(rng: random.Random) -> Value:
-    """Draws a phone."""
+    """Draws a telephone number."""
     if rng.random() < 0.4:
         extension = str(rng.randrange(2000, 10_000))
         return Value(f"내선 {extension}", extension)
@@ -136,24 +130,24 @@ def code_word(rng: random.Random) -> Value:
 
 
 def spoken(rng: random.Random) -> Value:
-    """Draws a spoken."""
+    """Draws a number read out digit by digit."""
     return spoken_value(rng, "공일이삼사오육칠팔구")
 
 
 def extension(rng: random.Random) -> Value:
-    """Draws a extension."""
-    extension = str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
+    """Draws a telephone extension."""
+    extension = extension_number(rng)
     return Value(extension + rng.choice(("번", "")), extension)
 
 
 def room(rng: random.Random) -> Value:
-    """Draws a room."""
+    """Draws the number of a room."""
     room = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}호"
     return Value(room, room)
 
 
 def person(rng: random.Random) -> Value:
-    """Draws a person."""
+    """Draws the name of a person."""
     head = rng.choice(_GIVEN_HEADS)
     tail = rng.choice([sound for sound in _GIVEN_TAILS if sound != head])
     name = rng.choice(_SURNAMES) + head + tail
@@ -161,19 +155,19 @@ def person(rng: random.Random) -> Value:
 
 
 def capacity(rng: random.Random) -> Value:
-    """Draws a capacity."""
+    """Draws a number of people."""
     count = rng.randint(105, 4990) if rng.random() < 0.3 else rng.randint(105, 990)
     return Value(f"{count:,}명", f"{count:,}명")
 
 
 def deadline(rng: random.Random) -> Value:
-    """Draws a deadline."""
+    """Draws a day of the year."""
     date = f"{rng.randint(1, 12)}월 {rng.randint(1, _LAST_DAY)}일"
     return Value(date, date)
 
 
 def street(rng: random.Random) -> Value:
-    """Draws a street."""
+    """Draws the name of a street."""
     street = rng.choice(_STREETS) + rng.choice(("로", "길"))
     address = street if rng.random() < 0.4 else f"{street} {rng.randint(2, 180)}"
     return Value(address, address)

@@ -70,6 +70,17 @@ class Wording:
     fill: Callable[..., str]
 
 
+def code_value(rng: random.Random) -> Value:
+    """Draws a five-digit code."""
+    code = str(rng.randrange(10_000, 100_000))
+    return Value(code, code)
+
+
+def extension_number(rng: random.Random) -> str:
+    """Draws a telephone extension of three or four digits."""
+    return str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
+
+
 def uuid_value(rng: random.Random) -> Value:
     """Draws a random UUID: 32 hexadecimal digits in five groups."""
     text = str(uuid.UUID(int=rng.getrandbits(128), version=4))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dnsity.data import values_en as values
-from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, uuid_value
+from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, code_value, uuid_value
 
 
 def fill(template: str, **values: str) -> str:
@@ -64,7 +64,7 @@ WORDING = Wording(
         Kind(
             "access_code",
             _ALL,
-            values.code,
+            code_value,
             (
                 "The {n} for {e} is {v}.",
                 "Staff use the {n} {v} for {e}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dnsity.data import values_ko as values
 from dnsity.data.korean import fill
-from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, uuid_value
+from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, code_value, uuid_value
 
 _CODES = "접속 코드;접속 코드;출입 코드;비밀번호;접속 암호;출입 번호;인증번호;보안 코드".split(";")
 _ALL = ("venue", "office", "project", "system", "place")
@@ -48,7 +48,7 @@ WORDING = Wording(
         Kind(
             "access_code",
             _ALL,
-            values.code,
+            code_value,
             (
                 "{e}의 {n}{은는} {v}입니다.",
                 "{e} {n}{은는} {v}{으로} 변경되었습니다.",

@@ -65,21 +65,14 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
     """
     if (Path(config.base) / checkpoint.CONFIG_FILE).exists():
         model, tokenizer, base_name = checkpoint.load(config.base)
-        wanted = config.gist
-        if config.chat:  # the frame came from the tokenizer then, not from the configuration
-            template = model.spec.question_template
-            wanted = wanted.model_copy(update={"question_template": template})
+        wanted = _spec(config, tokenizer)
         if model.spec != wanted:
             raise BadInputError(
                 f"{config.base} was trained with {model.spec}, the configuration asks for "
-                f"{config.gist}; make the `gist` section equal or start from its base"
+                f"{wanted}; make the `gist` section equal or start from its base"
             )
         return model.train(), tokenizer, base_name
     base, tokenizer = load_base(config.base)
-    spec = config.gist
-    if config.chat:
-        template = TextEncoder(tokenizer).chat_template()
-        spec = spec.model_copy(update={"question_template": template})
     lora = None
     if config.lora is not None:
         from peft import LoraConfig
@@ -91,7 +84,15 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
             target_modules=config.lora.target_modules,
             task_type="CAUSAL_LM",
         )
-    return GistLM(base, spec, lora=lora), tokenizer, config.base
+    return GistLM(base, _spec(config, tokenizer), lora=lora), tokenizer, config.base
+
+
+def _spec(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> GistSpec:
+    """Say how the model compresses, and in which frame it is asked."""
+    if not config.chat:
+        return config.gist
+    template = TextEncoder(tokenizer).chat_template()
+    return config.gist.model_copy(update={"question_template": template})
 
 
 def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Path:

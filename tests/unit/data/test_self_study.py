@@ -20,17 +20,9 @@ import pytest
 
 from dnsity.data.corpus import Document
 from dnsity.data.jsonl import read_examples
-from dnsity.data.self_study.prompts import render_prompt
-from dnsity.data.self_study.study import (
-    PROMPT_TYPES,
-    Endpoint,
-    Generator,
-    SelfStudySettings,
-    endpoint_generator,
-    hf_generator,
-    parse_reply,
-    self_study,
-)
+from dnsity.data.self_study.models import Endpoint, Generator, endpoint_generator, hf_generator
+from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
+from dnsity.data.self_study.study import SelfStudySettings, self_study
 from dnsity.errors import BadInputError
 
 DOCUMENTS = [Document("a", "The mill grinds rye on Monday.", "Mill"), Document("b", "Wind. " * 90)]

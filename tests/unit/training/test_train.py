@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dnsity.data.collate import collate
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_model import GistModel
 from dnsity.training.batches import Batches
-from dnsity.training.train_gist import TrainConfig, train
+from dnsity.training.train_gist import TrainConfig, starting_point, train
 from dnsity.training.trainer import WEIGHTS
 from support import assert_same
 
@@ -99,6 +99,25 @@ def test_lora_leaves_the_base_as_it_was(
             if "lora_B" in name:
                 weight.zero_()
         assert not torch.equal(compressed[0][0], untrained.compress(ids)[0][0])
+
+
+def test_a_chat_model_is_asked_in_its_own_frame_and_trained_further_in_it(
+    tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    base = shutil.copytree(base_directory, tmp_path / "base")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
+    )
+    tokenizer.save_pretrained(base)
+    train(_config(base, corpus, run_settings, chat=True), tmp_path / "one")
+    model = GistModel.from_pretrained(tmp_path / "one" / "model")
+    frame = "<|im_start|>{question}<|im_end|>"
+    assert model.loaded.lm.spec.question_template == frame
+    further = _config(tmp_path / "one" / "model", corpus, run_settings, chat=True)
+    assert starting_point(further)[0].spec.question_template == frame
+    with pytest.raises(BadInputError, match="the configuration asks for"):
+        starting_point(further.model_copy(update={"chat": False}))
 
 
 def test_batches_are_functions_of_their_number(

@@ -76,12 +76,8 @@ def _asker(model: str | None, endpoint: str | None, output: Path) -> ModelSource
         if endpoint is not None:
             raise BadInputError("--endpoint needs --model, the name of the model on that server")
         return None
-    from dnsity.data.self_study.study import (
-        Endpoint,
-        SelfStudySettings,
-        endpoint_generator,
-        hf_generator,
-    )
+    from dnsity.data.self_study.models import Endpoint, endpoint_generator, hf_generator
+    from dnsity.data.self_study.study import SelfStudySettings
     from dnsity.data.synthetic_qa import ModelSource
 
     generate = endpoint_generator(Endpoint(endpoint, model)) if endpoint else hf_generator(model)

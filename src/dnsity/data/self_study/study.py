@@ -23,22 +23,10 @@ from dnsity.data.corpus import Document
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.filters import MODEL_KIND
 from dnsity.data.jsonl import read_records, write_records
-from dnsity.data.self_study.models import Endpoint, Generator, endpoint_generator, hf_generator
+from dnsity.data.self_study.models import Generator
 from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.sentences import sentence_ends
 from dnsity.errors import BadInputError
-
-__all__ = [
-    "PROMPT_TYPES",
-    "Endpoint",
-    "Generator",
-    "SelfStudyReport",
-    "SelfStudySettings",
-    "endpoint_generator",
-    "hf_generator",
-    "parse_reply",
-    "self_study",
-]
 
 
 @dataclass(frozen=True, slots=True)
