@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from dnsity.data.example import Language
 from dnsity.data.jsonl import read_records
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.sentences import places, sentence_ends
 from dnsity.errors import BadInputError
 
 Side = Literal["train", "test"]
@@ -172,10 +172,22 @@ class Corpus:
             source += "+" + self.ids[index]
             text += "\n\n" + self.texts[index]
         start = rng.randrange(len(text) - characters + 1)
-        # Begin at the first sentence border behind `start`, if one is near.
-        borders = sentence_ends(text[start : start + characters // 4 + 1])
-        begin = start + (borders[1] if start and len(borders) > 2 else 0)
+        begin = _begin(text, start, start + characters // 4 + 1)
         passage = text[begin : begin + characters]
         # End at the last sentence border, unless that would drop more than a quarter.
         end = sentence_ends(passage)[-2]
         return passage[: end if end > characters * 3 // 4 else None].strip(), source
+
+
+def _begin(text: str, start: int, stop: int) -> int:
+    """Find the first place behind `start` where a passage may begin; the next word if none is near.
+
+    The search looks back to the start of the line, to see a quotation that was opened there.
+    """
+    if start == 0:
+        return 0
+    line = text.rfind("\n", 0, start) + 1
+    for place in places(text[line:stop])[:-1]:
+        if line + place >= start:
+            return line + place
+    return text.find(" ", start, stop) + 1 or start

@@ -91,8 +91,9 @@ class TextEncoder:
 
     def border(self, text: str, tokens: int) -> int | None:
         """Say how many characters the first so many tokens cover; None if there are fewer."""
-        offsets = self._plain.encode(text, add_special_tokens=False).offsets
-        return offsets[tokens - 1][1] if len(offsets) >= tokens else None
+        encoding = self._plain.encode(text, add_special_tokens=False)
+        span = encoding.token_to_chars(tokens - 1) if len(encoding) >= tokens else None
+        return None if span is None else int(span[1])
 
     def cut(self, text: str, tokens: int) -> str | None:
         """Return the beginning of a text that encodes to exactly so many tokens.

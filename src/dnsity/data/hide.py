@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.needles import Needle
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.sentences import places, starts_with_heading
 
 
 def insert(
@@ -16,8 +16,8 @@ def insert(
 ) -> str:
     """Puts each sentence at the sentence border nearest to its depth.
 
-    The haystack itself stays as it was: only sentences, and single spaces where it has no white
-    space of its own, are added.
+    The haystack itself stays as it was: only sentences, and single spaces (a line break before a
+    heading) where it has no white space of its own, are added.
 
     Args:
         haystack: The text to hide in.
@@ -37,7 +37,7 @@ def insert(
     if not all(0.0 <= depth <= 1.0 for depth in depths):
         raise ValueError(f"depths must be in 0..1, got {list(depths)}")
     length = len(haystack) if stop is None else stop
-    ends = [end for end in sentence_ends(haystack) if end <= length]
+    ends = [end for end in places(haystack) if end <= length]
     pieces: list[str] = []
     at = 0
     for index in sorted(range(len(depths)), key=lambda number: depths[number]):
@@ -105,10 +105,10 @@ def _nearest(ends: Sequence[int], target: float) -> int:
 
 
 def _join(pieces: Sequence[str]) -> str:
-    """Joins pieces, with a single space wherever two meet without white space."""
+    """Joins pieces, with white space wherever two meet without any."""
     text: list[str] = []
     for piece in pieces:
         if text and not text[-1][-1].isspace() and not piece[0].isspace():
-            text.append(" ")
+            text.append("\n" if starts_with_heading(piece) else " ")
         text.append(piece)
     return "".join(text)

@@ -76,6 +76,8 @@ def _final_sound(word: str) -> _Final:
         return "vowel" if final == 0 else "rieul" if final == _RIEUL else "consonant"
     if last in _DIGITS:
         return _DIGITS[last]
+    if any(sign.isdigit() for sign in spoken.split()[-1]):  # 5ab is spelled out: 오에이비
+        return _LETTER_NAMES.get(last.upper(), "vowel")
     latin = _LATIN.search(spoken)
     return _latin_final(latin.group()) if latin else "vowel"
 

@@ -1,4 +1,4 @@
-"""The training mixture: documents with passkeys and facts hidden in ordinary prose."""
+"""The training mixture: passkeys and facts hidden in ordinary prose, and prose to be quoted."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
 from dnsity.data.hide import fits, needle_example
 from dnsity.data.needles import Needle, codes, different_facts, facts, passkey
+from dnsity.data.quote import quotes
 
-DocumentKind = Literal["passkey", "codes", "facts", "alike"]
+DocumentKind = Literal["passkey", "codes", "facts", "alike", "quote"]
 """What a document hides: an unnamed passkey; codes of easily mistaken owners; facts of different
-attributes; facts that are easily mistaken for one another."""
+attributes; facts that are easily mistaken for one another; nothing, its own words are asked for."""
 
 
 class MixtureConfig(Config):
@@ -32,6 +33,7 @@ class MixtureConfig(Config):
             digits force a model to copy a number by place (docs/log.md).
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
+        tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
     """
 
     corpus: dict[Language, list[str]]
@@ -43,6 +45,7 @@ class MixtureConfig(Config):
     alphabets: list[int] = Field(default=[10], min_length=1)
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
+    tokens_per_quote: int = Field(default=24, ge=1)
 
 
 class Mixture:
@@ -86,6 +89,11 @@ class Mixture:
         language = self.language(rng)
         weights = documents or self.config.documents
         kind = rng.choices(list(weights), list(weights.values()))[0]
+        while kind == "quote":
+            passage, source = self.text(rng, language, tokens)
+            asked = quotes(rng, language, passage, max(1, tokens // self.config.tokens_per_quote))
+            if asked:
+                return Example(passage, asked, language, source)
         most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
         count = rng.randint(1, most)
         while True:

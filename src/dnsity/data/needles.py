@@ -134,11 +134,12 @@ def different_facts(rng: random.Random, language: Language, count: int) -> list[
         ValueError: If there are not so many attributes, or no distinct facts were found.
     """
     wording = _WORDINGS[language]
-    if count > len(wording.kinds):
-        raise ValueError(f"there are {len(wording.kinds)} attributes, not {count}")
+    names = sorted({kind.name for kind in wording.kinds})
+    if count > len(names):
+        raise ValueError(f"there are {len(names)} attributes, not {count}")
     for _ in range(_TRIES_PER_FACT):
-        kinds = rng.sample(wording.kinds, count)
-        found = [_distinct(rng, wording, [kind], 1)[0] for kind in kinds]
+        chosen = [[k for k in wording.kinds if k.name == n] for n in rng.sample(names, count)]
+        found = [_distinct(rng, wording, kinds, 1)[0] for kinds in chosen]
         if not any(_clash(one, two) for one, two in combinations(found, 2)):
             return found
     raise ValueError(f"could not find {count} distinct facts")
@@ -199,8 +200,8 @@ def codes(
         return Value(text, text)
 
     wording = _WORDINGS[language]
-    kind = next(each for each in wording.kinds if each.name == "access_code")
-    return _distinct(rng, wording, [replace(kind, value=value)], count)
+    kinds = [replace(each, value=value) for each in wording.kinds if each.name == "access_code"]
+    return _distinct(rng, wording, kinds, count)
 
 
 def _distinct(

@@ -24,7 +24,7 @@ from dnsity.data.hide import fits, insert, questions
 from dnsity.data.needles import Needle, NeedleKind, draw
 from dnsity.errors import BadInputError
 
-VERSION = 1
+VERSION = 2
 FILLER = "filler"
 _FILLER: dict[Language, str] = {
     # The English lines are those of the original passkey test (Mohtashami & Jaggi, 2305.16300).

@@ -63,12 +63,11 @@ _PLACE_STEMS = (
     "writing yellow"
 ).split()
 PLACE_SORTS = (
-    "archive;attic;bakery;barn;boathouse;cabin;cafe;canteen;cellar;chamber;clinic;cloakroom;common "
-    "room;counter;cupboard;darkroom;dormitory;exchange;exhibition;gallery;garage;gate;greenhouse;"
-    "gym;hall;help line;hut;information point;kiosk;kitchen;laboratory;landing;laundry;lift;"
-    "locker;lodge;lounge;market;nursery;office;parlour;pavilion;printer;reception;safe;school;shed;"
-    "shelter;shop;showroom;stable;stall;storeroom;studio;surgery;team;terrace;tower;vault;wardrobe;"
-    "website;wing;workshop;yard"
+    "archive;attic;bakery;barn;boathouse;cabin;cafe;canteen;cellar;chamber;chapel;clinic;cloakroom;"
+    "common room;conservatory;darkroom;depot;dormitory;exchange;exhibition;gallery;garage;gate;"
+    "greenhouse;gym;hall;hut;information point;kiosk;kitchen;laboratory;laundry;lodge;lounge;"
+    "market;nursery;parlour;pavilion;playroom;reception;school;shed;shelter;shop;showroom;stable;"
+    "stall;storeroom;studio;surgery;terrace;tower;vault;wing;workshop;yard"
 ).split(";")
 _WORDS = (
     "accordion almanac amethyst anchovy apricot artichoke avalanche badminton bagpipe balcony "
@@ -100,8 +99,10 @@ _LAST_DAY = 28  # a day that every month has
 
 
 def town(rng: random.Random) -> str:
-    """Draws a town."""
-    return rng.choice(_TOWN_HEADS) + rng.choice(_TOWN_TAILS)
+    """Draws a town; none like Millland or Woodwood."""
+    head = rng.choice(_TOWN_HEADS)
+    fitting = [t for t in _TOWN_TAILS if t[0] != head[-1] and not t.startswith(head.lower())]
+    return head + rng.choice(fitting)
 
 
 def _surname(rng: random.Random) -> str:
@@ -146,7 +147,8 @@ def evening(rng: random.Random) -> Value:
         time = f"{hour + 12}:{minute}"
         return Value(time, time)
     time = f"{hour}:{minute}"
-    return Value(time + rng.choice((" p.m.", " pm", " in the evening")), time)
+    forms = (" p.m.", " pm", " in the evening") if 6 <= hour <= 9 else (" p.m.", " pm")
+    return Value(time + rng.choice(forms), time)
 
 
 def fee(rng: random.Random) -> Value:
@@ -159,9 +161,6 @@ def fee(rng: random.Random) -> Value:
 
 def phone(rng: random.Random) -> Value:
     """Draws a telephone number."""
-    if rng.random() < 0.5:
-        extension = str(rng.randrange(2000, 10_000))
-        return Value(f"extension {extension}", extension)
     number = f"{rng.randrange(200, 1000)}-{rng.randrange(10_000):04d}"
     return Value(number, number)
 

@@ -15,11 +15,23 @@ def fill(template: str, **values: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-_CODES = ("access code;access code;passkey;password;PIN;door code;entry code;security code").split(
-    ";"
-)
 _ALL = ("venue", "office", "project", "system", "place")
 _PLACES = ("venue", "office", "place")
+_CODES = "access code;access code;passkey;password;PIN;security code".split(";")
+_CODE_SENTENCES = (
+    "The {n} for {e} is {v}.",
+    "Staff use the {n} {v} for {e}.",
+    "Since the last audit, the {n} for {e} has been {v}.",
+    "The {n} issued for {e} was changed to {v}.",
+    "Please note that {v} is now the {n} for {e}.",
+    "The {n} of {e} is {v}.",
+)
+_CODE_QUESTIONS = (
+    "What is the {n} for {e}?",
+    "Which {n} is used for {e}?",
+    "Tell me the {n} for {e}.",
+    "What is the {n} of {e}?",
+)
 
 WORDING = Wording(
     fill=fill,
@@ -63,24 +75,18 @@ WORDING = Wording(
     kinds=(
         Kind(
             "access_code",
-            _ALL,
+            _PLACES,
             code_value,
-            (
-                "The {n} for {e} is {v}.",
-                "Staff use the {n} {v} for {e}.",
-                "Since the last audit, the {n} for {e} has been {v}.",
-                "To get into {e}, enter the {n} {v}.",
-                "The {n} issued for {e} was changed to {v}.",
-                "Please note that {v} is now the {n} for {e}.",
-                "The {n} of {e} is {v}.",
-            ),
-            (
-                "What is the {n} for {e}?",
-                "Which {n} is used for {e}?",
-                "Tell me the {n} for {e}.",
-                "What is the {n} of {e}?",
-                "Which {n} gives access to {e}?",
-            ),
+            (*_CODE_SENTENCES, "To get into {e}, enter the {n} {v}."),
+            (*_CODE_QUESTIONS, "Which {n} lets me into {e}?"),
+            nouns=(*_CODES, "door code", "entry code"),
+        ),
+        Kind(
+            "access_code",
+            ("project", "system"),
+            code_value,
+            _CODE_SENTENCES,
+            _CODE_QUESTIONS,
             nouns=_CODES,
         ),
         Kind(
@@ -90,8 +96,8 @@ WORDING = Wording(
             (
                 "The {n} of {e} is {v}.",
                 "The {n} for {e} is {v}.",
-                "To reach {e} from inside, dial the {n} {v}.",
-                "{e} has the {n} {v}.",
+                "To reach {e} by internal phone, dial {n} {v}.",
+                "{e} has {n} {v}.",
                 "The {n} of {e} was changed to {v}.",
             ),
             (
@@ -232,14 +238,14 @@ WORDING = Wording(
                 "Registration for {e} closes on {v}.",
                 "The registration deadline for {e} is {v}.",
                 "{e} will accept registrations until {v}.",
-                "The last day to register for {e} is {v}.",
-                "Anyone wishing to register for {e} must do so no later than {v}.",
+                "The last day of registration for {e} is {v}.",
+                "Registrations for {e} must be received no later than {v}.",
             ),
             (
                 "What is the registration deadline for {e}?",
                 "When does registration for {e} close?",
-                "What is the last day to register for {e}?",
-                "Until when does {e} accept registrations?",
+                "What is the last day of registration for {e}?",
+                "Until what date does {e} accept registrations?",
             ),
         ),
         Kind(
@@ -263,12 +269,12 @@ WORDING = Wording(
     hard={
         "word": Kind(
             "word",
-            _ALL,
+            (*_PLACES, "system"),
             values.code_word,
             (
                 "The code word for {e} is {v}.",
-                "Staff of {e} answer to the code word {v}.",
-                "The code word that opens {e} was changed to {v}.",
+                "Staff at {e} use the code word {v}.",
+                "The code word for {e} was changed to {v}.",
                 "Please note that {v} is now the code word for {e}.",
             ),
             (
@@ -279,7 +285,7 @@ WORDING = Wording(
         ),
         "spoken": Kind(
             "spoken",
-            _ALL,
+            _PLACES,
             values.spoken,
             (
                 "The call sign of {e} is {v}.",

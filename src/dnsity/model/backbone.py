@@ -109,8 +109,8 @@ def segment_keys(
 ) -> KeyValues:
     """Run a segment and return its keys and values per layer, each `[B, K, T, D]`.
 
-    Without gradients the pass ends inside the last layer, whose output nobody reads: that saves
-    the attention and MLP of one layer and, always, every logit.
+    The pass ends inside the last layer, whose output nobody reads: that saves the attention and MLP
+    of one layer and, always, every logit. Only checkpointing, which replays whole layers, needs it.
 
     Args:
         base: The causal LM.
@@ -119,7 +119,8 @@ def segment_keys(
         attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
         prefix: Keys and values that stand before the segment.
     """
-    cache = segment_cache(base, prefix, keys_only=not torch.is_grad_enabled())
+    replayed = torch.is_grad_enabled() and base.is_gradient_checkpointing
+    cache = segment_cache(base, prefix, keys_only=not replayed)
     with suppress(_SegmentEnd):
         body(base)(
             inputs_embeds=inputs_embeds,

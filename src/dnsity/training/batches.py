@@ -28,6 +28,7 @@ class Batches(IterableDataset[dict[str, Any]]):
         template: The model's question frame.
         tokens: Tokens per batch.
         seed: Seed of the run.
+        least_documents: Documents per batch at the least.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class Batches(IterableDataset[dict[str, Any]]):
         template: str,
         tokens: int,
         seed: int,
+        least_documents: int = 1,
     ) -> None:
         """Nothing is drawn yet."""
         self.mixture, self.encoder, self.curriculum = mixture, encoder, curriculum
         self.template, self.tokens, self.seed = template, tokens, seed
+        self.least_documents = least_documents
         self.first = 0
         """Number of the first batch; a resumed run sets it."""
 
@@ -56,7 +59,7 @@ class Batches(IterableDataset[dict[str, Any]]):
         """Build one batch: documents of one length, as many as fit the token budget."""
         rng = random.Random(f"{self.seed}/{number}")
         mode, length = self.curriculum.draw(rng)
-        count = max(1, self.tokens // (length + QUESTION_TOKENS))
+        count = max(self.least_documents, self.tokens // (length + QUESTION_TOKENS))
         if mode == "text":
             return {"mode": mode, **self._text(rng, length, count)}
         documents = self.curriculum.stage.documents

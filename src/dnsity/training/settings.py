@@ -18,6 +18,8 @@ class Settings(Config):
     Attributes:
         steps: Optimiser steps.
         tokens_per_batch: Document tokens per batch.
+        least_documents: Documents a batch holds at the least, however long they are: a step on two
+            answers is mostly noise (docs/log.md).
         accumulation: Batches per step.
         learning_rate: Peak rate: linear warm-up, constant, then linear decay.
         warmup_steps: Length of the warm-up.
@@ -33,6 +35,7 @@ class Settings(Config):
 
     steps: int = Field(ge=1)
     tokens_per_batch: int = Field(default=2048, ge=1)
+    least_documents: int = Field(default=1, ge=1)
     accumulation: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=100, ge=0)

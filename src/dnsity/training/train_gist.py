@@ -119,6 +119,7 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         model.spec.question_template,
         config.training.tokens_per_batch,
         config.training.seed,
+        config.training.least_documents,
     )
     trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
     trainer.train(resume_from_checkpoint=resume)

@@ -97,6 +97,19 @@ def test_a_passage_repeats_nothing_before_all_is_used(
     assert set(source.split("+")) <= {f"d{n}" for n in range(8)}
 
 
+@given(seed=st.integers(0, 1000))
+def test_a_passage_begins_with_a_word_and_outside_quotations(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    long = " ".join(f"word{n}" for n in range(400))
+    quotation = 'It said "Wait here. And there. Now go." ' + "So they went. " * 60
+    for text, firsts in ((long, None), (quotation, {"It", "So"})):
+        path = _jsonl(tmp_path_factory.mktemp("c") / "a.jsonl", [text])
+        passage, _ = Corpus([path], "en", characters=10_000).passage(random.Random(seed), 300)
+        first = passage.split()[0]
+        assert first in (firsts or long.split())
+
+
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no text in"):
         Corpus([_jsonl(tmp_path / "a.jsonl", ["  "])], "en", characters=10)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dnsity.data.hide import fits, insert, needle_example
 from dnsity.data.needles import Needle, facts, passkey
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.sentences import places, sentence_ends
 
 ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'
 KOREAN = "도서관은 조용하다. 사람이 많은가요? 2024. 3. 14. 문을 열었다.\n“그렇다.” 그가 말했다."
@@ -73,6 +73,55 @@ def test_borders_ascend_from_start_to_end_and_never_split_a_word(text: str) -> N
     assert ends == sorted(set(ends))
     for end in ends[1:-1]:
         assert text[end - 1].isspace() or text[end].isspace()
+
+
+PARAGRAPH = "It was built in 1890 by an architect of the town, and stands to this day. "
+
+
+def placed(text: str) -> list[str]:
+    return [text[start:end].strip() for start, end in pairwise(places(text))]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('He said "So? It is." Then he left.', ['He said "So? It is."', "Then he left."]),
+        (
+            "She (a clerk. A good one.) left. He too.",
+            ["She (a clerk. A good one.) left.", "He too."],
+        ),
+        (
+            "“난 몰랐다. 정말이다” 그가 말했다. 끝났다.",
+            ["“난 몰랐다. 정말이다” 그가 말했다.", "끝났다."],
+        ),
+        ("It ended. (Not for all.) He left.", ["It ended. (Not for all.)", "He left."]),
+        (
+            'He read "A drama in ... Akten". She left.',
+            ['He read "A drama in ... Akten".', "She left."],
+        ),
+        (
+            'Left open: "So it is. And so.\nNext line. End.',
+            ['Left open: "So it is. And so.\nNext line.', "End."],
+        ),
+        (f"Early life.\n{PARAGRAPH}End.", [f"Early life.\n{PARAGRAPH}".strip(), "End."]),
+        ("He left.\nShe left.\n", ["He left.", "She left.", ""]),
+    ],
+)
+def test_a_place_is_neither_in_an_aside_nor_behind_a_heading(text: str, wanted: list[str]) -> None:
+    assert placed(text) == wanted
+
+
+@given(text=st.text(alphabet='ab. "()“”\n'))
+def test_places_are_sentence_ends(text: str) -> None:
+    assert set(places(text)) <= set(sentence_ends(text))
+    assert {0, len(text)} <= set(places(text))
+    assert places(text) == sorted(set(places(text)))
+
+
+def test_a_sentence_before_a_heading_gets_a_line_of_its_own() -> None:
+    heading = f"Early life.\n{PARAGRAPH}"
+    assert insert(heading, ["Here."], [0.0]) == f"Here.\n{heading}"
+    assert insert(PARAGRAPH, ["Here."], [0.0]) == f"Here. {PARAGRAPH}"
 
 
 @given(haystack=haystacks, depths=depth_lists)

@@ -39,6 +39,7 @@ PAIRS = ("은/는", "이/가", "을/를", "과/와", "으로/로", "이에요/�
         ("서울(Seoul)", "은", "로"),
         ("'보건소'", "는", "로"),
         ("30%", "는", "로"),
+        ("1f0c-5ab", "는", "로"),
     ],
 )
 def test_particle_follows_the_last_sound(word: str, topic: str, toward: str) -> None:

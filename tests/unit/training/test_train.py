@@ -145,6 +145,24 @@ def test_batches_are_functions_of_their_number(
     )
 
 
+def test_a_batch_of_long_documents_holds_the_least_number(
+    finished: Path, corpus: dict[str, list[str]]
+) -> None:
+    from dnsity.data.mixture import Mixture, MixtureConfig
+    from dnsity.training.curriculum import Curriculum, Stage
+
+    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
+    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
+
+    def documents(tokens: int) -> int:
+        curriculum = Curriculum([Stage(tokens=[tokens])])
+        batches = Batches(mixture, encoder, curriculum, "Q {question} A", 256, 0, least_documents=3)
+        return len(batches.batch(0)["document_ids"])
+
+    assert documents(200) == 3
+    assert documents(10) > 3
+
+
 def test_every_hidden_needle_is_in_its_document(
     finished: Path, corpus: dict[str, list[str]]
 ) -> None:
