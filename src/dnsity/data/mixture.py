@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -13,12 +14,17 @@ from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
 from dnsity.data.hide import fits, needle_example
-from dnsity.data.needles import Needle, codes, different_facts, facts, passkey
+from dnsity.data.needles import Needle, codes, different_facts, facts, passkey, passphrase
 from dnsity.data.quote import quotes
 
-DocumentKind = Literal["passkey", "codes", "facts", "alike", "quote"]
-"""What a document hides: an unnamed passkey; codes of easily mistaken owners; facts of different
-attributes; facts that are easily mistaken for one another; nothing, its own words are asked for."""
+DocumentKind = Literal["passkey", "passphrase", "codes", "facts", "alike", "quote"]
+"""What a document hides: an unnamed passkey; one made of words of another document; codes of easily
+mistaken owners; facts of different attributes; facts that are easily mistaken for one another;
+nothing, its own words are asked for."""
+
+
+_MOST_WORDS = 4
+_EDGES = re.compile(r"^\W+|\W+$")
 
 
 class MixtureConfig(Config):
@@ -111,11 +117,22 @@ class Mixture:
         key = passkey(rng, language, rng.choice(self.config.digits), alphabet)
         if kind == "passkey":
             return [key]
+        if kind == "passphrase":
+            return [passphrase(rng, language, self._words(rng, language))]
         if count > 1 and rng.random() < 0.5:
             others = self._owned(rng, language, kind, count - 1)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
                 return [key, *others]
         return self._owned(rng, language, kind, count)
+
+    def _words(self, rng: random.Random, language: Language) -> str:
+        """Draw one to four neighbouring words of some document."""
+        while True:
+            words = self.text(rng, language, 40)[0].split()
+            at = rng.randrange(len(words))
+            phrase = _EDGES.sub("", " ".join(words[at : at + rng.randint(1, _MOST_WORDS)]))
+            if phrase and ".." not in phrase:
+                return phrase
 
     def _owned(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int

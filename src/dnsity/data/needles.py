@@ -88,12 +88,21 @@ def passkey(rng: random.Random, language: Language, digits: int = 5, alphabet: i
     Raises:
         ValueError: If `digits` is below 1.
     """
-    wording = _WORDINGS[language]
-    value = number(rng, digits, alphabet)
-    noun = rng.choice(wording.passkeys.nouns)
-    sentence = wording.fill(rng.choice(wording.passkeys.sentences), n=noun, v=value)
-    questions = tuple(wording.fill(question, n=noun) for question in wording.passkeys.questions)
-    return Needle(sentence, questions, value, "passkey")
+    return _unnamed(rng, language, number(rng, digits, alphabet), "passkey")
+
+
+def passphrase(rng: random.Random, language: Language, value: str) -> Needle:
+    """States a passkey that is made of words, in the sentences of `passkey`.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of sentence and questions.
+        value: The words.
+
+    Raises:
+        ValueError: If no sentence can hold them unchanged, as with two stops in a row.
+    """
+    return _unnamed(rng, language, value, "passphrase")
 
 
 def fact(rng: random.Random, language: Language) -> Needle:
@@ -202,6 +211,20 @@ def codes(
     wording = _WORDINGS[language]
     kinds = [replace(each, value=value) for each in wording.kinds if each.name == "access_code"]
     return _distinct(rng, wording, kinds, count)
+
+
+def _unnamed(rng: random.Random, language: Language, value: str, kind: str) -> Needle:
+    """States what belongs to nothing in particular."""
+    wording = _WORDINGS[language]
+    noun = rng.choice(wording.passkeys.nouns)
+    filled = [wording.fill(sentence, n=noun, v=value) for sentence in wording.passkeys.sentences]
+    # A sentence that begins with the value has raised its first letter.
+    holding = [sentence for sentence in filled if value in sentence]
+    if not holding:
+        raise ValueError(f"no sentence can hold {value!r} as it is")
+    sentence = rng.choice(holding)
+    questions = tuple(wording.fill(question, n=noun) for question in wording.passkeys.questions)
+    return Needle(sentence, questions, value, kind)
 
 
 def _distinct(

@@ -60,22 +60,22 @@ class Batches(IterableDataset[dict[str, Any]]):
         rng = random.Random(f"{self.seed}/{number}")
         mode, length = self.curriculum.draw(rng)
         count = max(self.least_documents, self.tokens // (length + QUESTION_TOKENS))
-        if mode == "text":
-            return {"mode": mode, **self._text(rng, length, count)}
+        if mode in ("text", "repeat"):
+            return {"mode": mode, **self._text(rng, length, count, twice=mode == "repeat")}
         documents = self.curriculum.stage.documents
         examples = [self.mixture.draw(rng, length, documents) for _ in range(count)]
         return {"mode": mode, **collate(examples, self.encoder, self.template)}
 
-    def _text(self, rng: random.Random, length: int, count: int) -> dict[str, Any]:
-        """Plain prose, cut to equal rows."""
+    def _text(self, rng: random.Random, length: int, count: int, *, twice: bool) -> dict[str, Any]:
+        """Plain prose, cut to equal rows; said twice, only the second time is learned."""
         rows: list[list[int]] = []
         while len(rows) < count:
             ids = self.encoder.encode(
                 self.mixture.text(rng, self.mixture.language(rng), 2 * length)[0]
             )
             if len(ids) >= length:
-                rows.append(self.encoder.start_ids + ids[:length])
+                rows.append(self.encoder.start_ids + ids[:length] * (2 if twice else 1))
         input_ids = torch.tensor(rows)
-        labels = input_ids.clone()
+        labels = input_ids[:, -length - 1 :].clone()
         labels[:, 0] = IGNORE
         return {"input_ids": input_ids, "labels": labels}

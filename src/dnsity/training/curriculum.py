@@ -11,8 +11,14 @@ from dnsity.config import Config
 from dnsity.data.mixture import DocumentKind
 from dnsity.errors import BadInputError
 
-Mode = Literal["text", "full", "gist"]
-"""What a step trains: plain next-token prediction, answers from full context, or from gists."""
+Mode = Literal["text", "repeat", "full", "gist"]
+"""What a step trains.
+
+    text    plain next-token prediction
+    repeat  prose said twice, the second time counts: every token is copied, so this teaches copying
+    full    answers from full context
+    gist    answers from gists
+"""
 
 
 class Stage(Config):

@@ -138,6 +138,6 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
         config.training.least_documents,
     )
     trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
-    trainer.train(resume_from_checkpoint=resume)
+    trainer.fit(resume=resume)
     base.save_pretrained(output_dir)
     return output_dir

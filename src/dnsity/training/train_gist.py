@@ -122,7 +122,7 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         config.training.least_documents,
     )
     trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
-    trainer.train(resume_from_checkpoint=resume)
+    trainer.fit(resume=resume)
     target = output_dir / "model"
     checkpoint.save(
         model,

@@ -25,6 +25,7 @@ from dnsity.data.collate import IGNORE
 from dnsity.model.gist_lm import GistLM, select
 from dnsity.training.batches import Batches
 from dnsity.training.objective import answer_cross_entropy, exactly_right
+from dnsity.training.resume import newest_whole, steps_done
 
 WEIGHTS = "trainable.safetensors"
 
@@ -54,6 +55,18 @@ class GistTrainer(HuggingFaceTrainer):
         if args.disable_tqdm:
             self.remove_callback(ProgressCallback)
 
+    def fit(self, *, resume: bool) -> None:
+        """Train, or go on from the newest whole checkpoint; a finished run is only read back.
+
+        Args:
+            resume: Look for a checkpoint. Without one the run starts at its beginning.
+        """
+        last = newest_whole(Path(self.args.output_dir or ".")) if resume else None
+        if last is not None and steps_done(last) >= self.args.max_steps:
+            restore_trainable(self.model, last / WEIGHTS)
+            return
+        self.train(resume_from_checkpoint=None if last is None else str(last))
+
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches come ready-made, so there is nothing to sample or collate."""
         return DataLoader(self.batches, batch_size=None)
@@ -68,8 +81,8 @@ class GistTrainer(HuggingFaceTrainer):
         """Return the mean cross-entropy per answer token over the whole optimiser step."""
         lm = cast(GistLM, model)
         mode, labels = inputs["mode"], inputs["labels"]
-        if mode == "text":
-            logits = lm.answer(None, inputs["input_ids"])
+        if mode in ("text", "repeat"):
+            logits = lm.answer(None, inputs["input_ids"], logits_to_keep=labels.shape[1])
         else:
             logits = self._answer(lm, inputs, compressed=mode == "gist")
             right = exactly_right(logits.detach(), labels).float().mean().item()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dnsity.data import wording_en, wording_ko
 from dnsity.data.example import Language
 from dnsity.data.korean import particle
-from dnsity.data.needles import Needle, fact, facts, passkey
+from dnsity.data.needles import Needle, codes, different_facts, fact, facts, passkey, passphrase
 from dnsity.data.wording import Wording
 
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
@@ -72,6 +72,37 @@ def test_the_plain_passkey_question_is_always_listed() -> None:
     ]
     assert named
     assert all("What is the passkey?" in needle.questions for needle in named)
+
+
+@given(seed=seeds, language=languages, value=st.sampled_from(["river", "Kansas of", "바람이 분"]))
+def test_a_passphrase_stands_in_its_sentence_as_it_is(
+    seed: int, language: Language, value: str
+) -> None:
+    needle = passphrase(random.Random(seed), language, value)
+    assert value in needle.sentence
+    assert (needle.answer, needle.kind) == (value, "passphrase")
+    assert all(value not in question for question in needle.questions)
+
+
+def test_a_passphrase_that_no_sentence_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="as it is"):
+        passphrase(random.Random(0), "en", "and .. so")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_codes_have_owners_of_every_nature(language: Language) -> None:
+    rng = random.Random(0)
+    sentences = [needle.sentence for _ in range(200) for needle in codes(rng, language, 1)]
+    for group in WORDINGS[language].groups.values():
+        assert any(sort in sentence for sentence in sentences for sort in group.sorts)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_different_facts_have_an_attribute_each(language: Language) -> None:
+    rng = random.Random(0)
+    for _ in range(50):
+        kinds = [needle.kind for needle in different_facts(rng, language, len(KINDS))]
+        assert len(set(kinds)) == len(KINDS)
 
 
 def test_passkey_refuses_no_digits() -> None:

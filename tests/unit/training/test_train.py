@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dnsity.data.collate import collate
+from dnsity.data.collate import IGNORE, collate
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_model import GistModel
 from dnsity.training.batches import Batches
+from dnsity.training.resume import newest_whole
 from dnsity.training.train_gist import TrainConfig, starting_point, train
 from dnsity.training.trainer import WEIGHTS
 from support import assert_same
@@ -72,6 +73,34 @@ def test_a_resumed_run_is_the_same_run(
     resumed = load_file(interrupted / "checkpoint-6" / WEIGHTS)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_torn_checkpoint_is_passed_over(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for file in sorted(p.name for p in (finished / "checkpoint-6").iterdir()):
+        folder = tmp_path / file
+        shutil.copytree(finished, folder)
+        torn = folder / "checkpoint-6" / file
+        torn.write_bytes(torn.read_bytes()[:-20])
+        if file.endswith((".json", ".safetensors", ".pt", ".pth")):
+            assert newest_whole(folder) == folder / "checkpoint-3", file
+            assert f"{folder / 'checkpoint-6'} is not whole" in caplog.text
+    (tmp_path / "x" / "checkpoint-9").mkdir(parents=True)
+    assert newest_whole(tmp_path / "x") is None
+
+
+def test_resuming_a_finished_run_changes_nothing(
+    finished: Path, tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
+    run_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    again = shutil.copytree(finished, tmp_path / "run")
+    train(_config(base_directory, corpus, run_settings), again, resume=True)
+    assert [p.name for p in sorted(again.glob("checkpoint-*"))] == ["checkpoint-3", "checkpoint-6"]
+    files = [p.relative_to(finished) for p in (finished / "model").rglob("*.safetensors")]
+    assert files
+    for file in files:
+        assert (finished / file).read_bytes() == (again / file).read_bytes()
 
 
 def test_lora_leaves_the_base_as_it_was(
@@ -145,6 +174,22 @@ def test_batches_are_functions_of_their_number(
     )
 
 
+def test_prose_said_twice_is_learned_the_second_time(
+    finished: Path, corpus: dict[str, list[str]]
+) -> None:
+    from dnsity.data.mixture import Mixture, MixtureConfig
+    from dnsity.training.curriculum import Curriculum, Stage
+
+    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
+    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
+    curriculum = Curriculum([Stage(tokens=[20], share={"repeat": 1.0})])
+    batch = Batches(mixture, encoder, curriculum, "Q {question} A", 256, 0).batch(0)
+    ids, labels = batch["input_ids"], batch["labels"]
+    assert torch.equal(ids[:, -40:-20], ids[:, -20:])
+    assert torch.equal(labels[:, 1:], ids[:, -20:])
+    assert (labels[:, 0] == IGNORE).all()
+
+
 def test_a_batch_of_long_documents_holds_the_least_number(
     finished: Path, corpus: dict[str, list[str]]
 ) -> None:
@@ -182,6 +227,28 @@ def test_every_hidden_needle_is_in_its_document(
     assert {example.language for example in examples} == {"en", "ko"}
     batch = collate(examples[:4], encoder, "Q {question} A")
     assert batch["document_index"].max() == 3
+
+
+def test_a_mixture_draws_what_it_is_asked_for(finished: Path, corpus: dict[str, list[str]]) -> None:
+    import random
+
+    from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
+
+    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
+    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
+    rng = random.Random(0)
+    kinds: dict[DocumentKind, str] = {
+        "passkey": "passkey",
+        "passphrase": "passphrase",
+        "codes": "fact:access_code",
+        "quote": "quote",
+    }
+    for kind, name in kinds.items():
+        for _ in range(10):
+            example = mixture.draw(rng, 100, {kind: 1.0})
+            assert {question.kind for question in example.questions} <= {name, "passkey"}
+            assert all(question.answer in example.document for question in example.questions)
+            assert any(question.kind == name for question in example.questions)
 
 
 def test_missing_corpus_is_a_clear_error(
