@@ -31,6 +31,10 @@ class DamagedFileError(DnsityError):
     exit_code = 4
 
 
+class DivergedError(DnsityError):
+    """A training run came to a loss or weights that are not finite numbers."""
+
+
 def first_line(error: BaseException) -> str:
     """Shorten a library's error to its first line."""
     lines: list[str] = str(error).strip().splitlines()

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from transformers import (
     Trainer as HuggingFaceTrainer,
@@ -22,6 +23,7 @@ from transformers import (
 from transformers.trainer_callback import ExportableState, PrinterCallback, ProgressCallback
 
 from dnsity.data.collate import IGNORE
+from dnsity.errors import DivergedError
 from dnsity.model.gist_lm import GistLM, select
 from dnsity.training.batches import Batches
 from dnsity.training.objective import answer_cross_entropy, exactly_right
@@ -89,6 +91,12 @@ class GistTrainer(HuggingFaceTrainer):
             self.curriculum.observe(mode, right)
         loss = answer_cross_entropy(logits, labels)
         loss = loss / (num_items_in_batch or (labels[:, 1:] != IGNORE).sum())
+        if not torch.isfinite(loss):
+            raise DivergedError(
+                f"the loss of step {self.state.global_step + 1} is {loss.item()} (mode {mode}, "
+                f"documents of {inputs.get('document_ids', inputs['input_ids']).shape[1]} tokens); "
+                "the last checkpoint is whole: lower training.learning_rate and --resume"
+            )
         return (loss, logits) if return_outputs else loss
 
     def _answer(self, model: GistLM, inputs: dict[str, Any], *, compressed: bool) -> Tensor:
@@ -117,8 +125,29 @@ class GistTrainer(HuggingFaceTrainer):
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
         directory = Path(output_dir or self.args.output_dir or ".")
+        weights = trainable(self.model)
+        broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+        if broken:
+            raise DivergedError(
+                f"after step {self.state.global_step} {len(broken)} weights are not finite, first "
+                f"{broken[0]}; no checkpoint was written, the last one is whole: lower "
+                "training.learning_rate and --resume"
+            )
         directory.mkdir(parents=True, exist_ok=True)
-        save_file(trainable(self.model), directory / WEIGHTS)
+        save_file(weights, directory / WEIGHTS)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Go on at the configured learning rate: the checkpoint would bring its own run's."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        scheduler = self.lr_scheduler
+        if checkpoint is None or not isinstance(scheduler, LambdaLR):
+            return
+        scheduler.base_lrs = [self.args.learning_rate for _ in scheduler.base_lrs]
+        for group, share in zip(
+            scheduler.optimizer.param_groups, scheduler.lr_lambdas, strict=True
+        ):
+            group["initial_lr"] = self.args.learning_rate
+            group["lr"] = self.args.learning_rate * share(scheduler.last_epoch)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         restore_trainable(self.model, Path(resume_from_checkpoint) / WEIGHTS)

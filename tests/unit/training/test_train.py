@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dnsity.data.collate import IGNORE, collate
-from dnsity.errors import BadInputError
+from dnsity.errors import BadInputError, DivergedError
 from dnsity.inference.gist_model import GistModel
 from dnsity.training.batches import Batches
 from dnsity.training.resume import newest_whole
@@ -101,6 +101,30 @@ def test_resuming_a_finished_run_changes_nothing(
     assert files
     for file in files:
         assert (finished / file).read_bytes() == (again / file).read_bytes()
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(
+    finished: Path, tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
+    run_settings: dict[str, Any],
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copytree(finished / "checkpoint-3", run / "checkpoint-3")
+    wild = {**run_settings, "learning_rate": 1e30}
+    with pytest.raises(DivergedError, match=r"step \d.*--resume"):
+        train(_config(base_directory, corpus, wild), run, resume=True)
+    assert newest_whole(run) == run / "checkpoint-3"
+    assert not (run / "model").exists()
+
+
+def test_weights_that_are_not_finite_are_not_saved(
+    tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    every_step = {**run_settings, "learning_rate": 1e30, "save_steps": 1}
+    with pytest.raises(DivergedError):
+        train(_config(base_directory, corpus, every_step), tmp_path)
+    for checkpoint in tmp_path.glob("checkpoint-*"):
+        assert all(t.isfinite().all() for t in load_file(checkpoint / WEIGHTS).values())
 
 
 def test_lora_leaves_the_base_as_it_was(
