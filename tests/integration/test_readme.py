@@ -35,8 +35,7 @@ def test_generated_tables_are_fresh() -> None:
     [
         ("mini_pretrain", PretrainConfig),
         ("mini_gist", TrainConfig),
-        ("mini_gist_long", TrainConfig),
-        ("mini_gist_decay", TrainConfig),
+        ("mini_facts", TrainConfig),
     ],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:

@@ -64,7 +64,10 @@ class Batches(IterableDataset[dict[str, Any]]):
             return {"mode": mode, **self._text(rng, length, count, twice=mode == "repeat")}
         documents = self.curriculum.stage.documents
         examples = [self.mixture.draw(rng, length, documents) for _ in range(count)]
-        return {"mode": mode, **collate(examples, self.encoder, self.template)}
+        batch: dict[str, Any] = {"mode": mode, **collate(examples, self.encoder, self.template)}
+        if mode == "gist" and self.curriculum.stage.gists:
+            batch["gists"] = rng.choice(self.curriculum.stage.gists)
+        return batch
 
     def _text(self, rng: random.Random, length: int, count: int, *, twice: bool) -> dict[str, Any]:
         """Plain prose, cut to equal rows; said twice, only the second time is learned."""

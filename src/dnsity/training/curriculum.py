@@ -28,6 +28,8 @@ class Stage(Config):
         tokens: Document lengths to draw from.
         share: Relative weight of each mode.
         documents: Relative weight of each kind of document (None: as the mixture says).
+        gists: Gist counts to draw from in mode `gist`: the first so many rows are used alone, so
+            one model serves several ratios (None: always all rows).
         advance_at: Running accuracy on the stage's hardest mode that ends it; None: never.
         most_steps: Batches after which the stage ends in any case; None: never.
     """
@@ -35,6 +37,7 @@ class Stage(Config):
     tokens: list[int] = Field(min_length=1)
     share: dict[Mode, float] = Field(default={"gist": 1.0}, min_length=1)
     documents: dict[DocumentKind, float] | None = Field(default=None, min_length=1)
+    gists: list[int] | None = Field(default=None, min_length=1)
     advance_at: float | None = Field(default=None, gt=0, le=1)
     most_steps: int | None = Field(default=None, ge=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from transformers import PreTrainedTokenizerBase
 
 from dnsity.config import Config, manifest, write_json
@@ -52,6 +52,15 @@ class TrainConfig(Config):
     data: MixtureConfig
     stages: list[Stage] = Field(min_length=1)
     training: Settings
+
+    @model_validator(mode="after")
+    def _draws_gists_it_has(self) -> TrainConfig:
+        drawn = {count for stage in self.stages for count in stage.gists or ()}
+        if not all(1 <= count <= self.gist.gists for count in drawn):
+            raise ValueError(
+                f"stages draw {sorted(drawn)} gists, allowed are 1 to gist.gists={self.gist.gists}"
+            )
+        return self
 
 
 def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase, str]:

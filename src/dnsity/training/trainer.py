@@ -105,8 +105,11 @@ class GistTrainer(HuggingFaceTrainer):
         mask = inputs["document_mask"]
         # Without padding the fast causal kernel needs no mask at all.
         given = None if bool(mask.all()) else mask
-        run = model.compress if compressed else model.read
-        prefix = select(run(inputs["document_ids"], given), rows)
+        if compressed:
+            read = model.compress(inputs["document_ids"], given, gists=inputs.get("gists"))
+        else:
+            read = model.read(inputs["document_ids"], given)
+        prefix = select(read, rows)
         return model.answer(
             prefix,
             inputs["input_ids"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -125,6 +126,28 @@ def test_weights_that_are_not_finite_are_not_saved(
         train(_config(base_directory, corpus, every_step), tmp_path)
     for checkpoint in tmp_path.glob("checkpoint-*"):
         assert all(t.isfinite().all() for t in load_file(checkpoint / WEIGHTS).values())
+
+
+def test_a_stage_trains_only_the_gists_it_draws(
+    tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    config = _config(
+        base_directory, corpus, run_settings, stages=[{"tokens": [40], "gists": [1, 2]}]
+    )
+    before = starting_point(config)[0].gist_rows.detach()
+    train(config, tmp_path)
+    after = load_file(tmp_path / "checkpoint-6" / WEIGHTS)["gist_rows"]
+    moved = (after - before).abs().amax(dim=1)
+    decayed = run_settings["steps"] * run_settings["learning_rate"] * 0.01 * before.abs().max()
+    assert (moved[:2] > 10 * decayed).all()
+    assert (moved[2:] <= decayed).all()
+
+
+def test_a_stage_cannot_draw_gists_that_do_not_exist(
+    base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError, match=r"stages draw \[2, 5\] gists, allowed are 1 to"):
+        _config(base_directory, corpus, run_settings, stages=[{"tokens": [40], "gists": [2, 5]}])
 
 
 def test_lora_leaves_the_base_as_it_was(
