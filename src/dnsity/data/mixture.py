@@ -7,14 +7,22 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dnsity.config import Config
 from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
 from dnsity.data.hide import fits, needle_example
-from dnsity.data.needles import Needle, codes, different_facts, facts, passkey, passphrase
+from dnsity.data.needles import (
+    ATTRIBUTES,
+    Needle,
+    codes,
+    different_facts,
+    facts,
+    passkey,
+    passphrase,
+)
 from dnsity.data.quote import quotes
 
 DocumentKind = Literal["passkey", "passphrase", "codes", "facts", "alike", "quote"]
@@ -37,6 +45,7 @@ class MixtureConfig(Config):
         digits: Lengths of passkeys and codes, drawn evenly.
         alphabets: From how many different digits passkeys and codes are drawn, drawn evenly. Few
             digits force a model to copy a number by place (docs/log.md).
+        attributes: What documents of kind `facts` say of their entities (empty: anything).
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
@@ -49,9 +58,17 @@ class MixtureConfig(Config):
     )
     digits: list[int] = Field(default=[5], min_length=1)
     alphabets: list[int] = Field(default=[10], min_length=1)
+    attributes: list[str] = Field(default=[])
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
     tokens_per_quote: int = Field(default=24, ge=1)
+
+    @field_validator("attributes")
+    @classmethod
+    def _are_known(cls, names: list[str]) -> list[str]:
+        if unknown := set(names) - set(ATTRIBUTES):
+            raise ValueError(f"unknown {sorted(unknown)}, allowed are {ATTRIBUTES}")
+        return names
 
 
 class Mixture:
@@ -141,8 +158,9 @@ class Mixture:
         if kind == "codes":
             alphabet = rng.choice(self.config.alphabets)
             return codes(rng, language, count, self.config.digits, alphabet)
-        make = different_facts if kind == "facts" else facts
-        return make(rng, language, count)
+        if kind == "facts":
+            return different_facts(rng, language, count, self.config.attributes)
+        return facts(rng, language, count)
 
 
 def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:

@@ -17,6 +17,8 @@ from dnsity.data.example import Language
 from dnsity.data.wording import Kind, Value, Wording
 
 _WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
+ATTRIBUTES = sorted({kind.name for wording in _WORDINGS.values() for kind in wording.kinds})
+"""What facts can say of an entity."""
 # How a further fact of a set relates to an earlier one; what is left over is a fresh fact.
 _SAME_ENTITY, _SAME_KIND = 0.3, 0.4
 _TRIES_PER_FACT = 200
@@ -131,19 +133,22 @@ def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
     return _distinct(rng, wording, wording.kinds, count)
 
 
-def different_facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
+def different_facts(
+    rng: random.Random, language: Language, count: int, attributes: Sequence[str] = ()
+) -> list[Needle]:
     """Draws facts that are easily told apart: each has an attribute and an entity of its own.
 
     Args:
         rng: The only source of chance.
         language: Language of sentences and questions.
         count: How many facts; at most as many as there are attributes.
+        attributes: Names of the attributes to draw from; all if empty.
 
     Raises:
         ValueError: If there are not so many attributes, or no distinct facts were found.
     """
     wording = _WORDINGS[language]
-    names = sorted({kind.name for kind in wording.kinds})
+    names = sorted({k.name for k in wording.kinds if not attributes or k.name in attributes})
     if count > len(names):
         raise ValueError(f"there are {len(names)} attributes, not {count}")
     for _ in range(_TRIES_PER_FACT):

@@ -298,6 +298,23 @@ def test_a_mixture_draws_what_it_is_asked_for(finished: Path, corpus: dict[str, 
             assert any(question.kind == name for question in example.questions)
 
 
+def test_facts_say_only_what_they_are_asked_to(
+    finished: Path, corpus: dict[str, list[str]]
+) -> None:
+    import random
+
+    from dnsity.data.mixture import Mixture, MixtureConfig
+
+    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
+    config = {"corpus": corpus, "attributes": ["fee", "room"], "max_facts": 1}
+    mixture = Mixture(MixtureConfig.model_validate(config), encoder)
+    drawn = [mixture.draw(random.Random(n), 100, {"facts": 1.0}) for n in range(30)]
+    kinds = {question.kind for example in drawn for question in example.questions}
+    assert kinds == {"fact:fee", "fact:room"}
+    with pytest.raises(ValidationError, match=r"unknown \['colour'\], allowed are"):
+        MixtureConfig.model_validate({"corpus": corpus, "attributes": ["colour"]})
+
+
 def test_missing_corpus_is_a_clear_error(
     tmp_path: Path, base_directory: Path, run_settings: dict[str, Any]
 ) -> None:
