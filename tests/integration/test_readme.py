@@ -36,6 +36,7 @@ def test_generated_tables_are_fresh() -> None:
         ("mini_pretrain", PretrainConfig),
         ("mini_gist", TrainConfig),
         ("mini_facts", TrainConfig),
+        ("mini_long", TrainConfig),
     ],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
