@@ -87,6 +87,11 @@ def body(base: PreTrainedModel) -> nn.Module:
     return cast(nn.Module, base.get_decoder())
 
 
+def last_layer(base: PreTrainedModel) -> nn.Module:
+    """Return the last decoder layer."""
+    return cast(nn.Module, cast(Any, body(base)).layers[-1])
+
+
 def segment_cache(
     base: PreTrainedModel, prefix: KeyValues | None, *, keys_only: bool = False
 ) -> Cache:

@@ -11,6 +11,8 @@ Training, inference, evaluation and benchmarks all call these two functions.
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import RLock
@@ -27,6 +29,9 @@ from dnsity.gist.spec import GistSpec
 from dnsity.model import backbone
 from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
+
+_KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
+"""How transformers' decoders name the projections whose output a cache keeps."""
 
 
 class GistLM(nn.Module):
@@ -66,9 +71,33 @@ class GistLM(nn.Module):
             from peft import get_peft_model
 
             base.requires_grad_(False)
-            self.peft_model = get_peft_model(base, lora)
+            with warnings.catch_warnings():
+                # Nothing to leave out, as with keys and values alone as targets, is no mistake.
+                warnings.filterwarnings("ignore", message="You have passed exclude_modules")
+                self.peft_model = get_peft_model(base, self._without_what_never_acts(lora))
         self._switch = RLock()
         self.gist_rows = nn.Parameter(self._distinct_rows(spec.gists))
+
+    def _without_what_never_acts(self, lora: Any) -> Any:
+        """Leave modules out of an adapter that no answer would ever feel.
+
+        Of the last layer a compress pass keeps keys and values only. So where the adapter is off in
+        answers, its other weights in that layer would never get a gradient.
+        """
+        if self.spec.scope == "both":
+            return lora
+        last = backbone.num_layers(self.base) - 1
+        lora = copy.copy(lora)
+        lora.exclude_modules = {
+            *(lora.exclude_modules or ()),
+            *(
+                f"layers.{last}.{name}"
+                for name, module in backbone.last_layer(self.base).named_modules()
+                if isinstance(module, nn.Linear)
+                and not any(part in name for part in _KEYS_AND_VALUES)
+            ),
+        }
+        return lora
 
     @torch.no_grad()
     def _distinct_rows(self, count: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 from dnsity.data.collate import IGNORE, collate
 from dnsity.data.encode import TextEncoder
 from dnsity.data.mixture import Mixture
-from dnsity.training.curriculum import Curriculum
+from dnsity.training.curriculum import Curriculum, Mode, Stage
 
 QUESTION_TOKENS = 32
 """What a question costs beside its document, roughly; keeps steps on short documents short."""
@@ -58,15 +58,22 @@ class Batches(IterableDataset[dict[str, Any]]):
     def batch(self, number: int) -> dict[str, Any]:
         """Build one batch: documents of one length, as many as fit the token budget."""
         rng = random.Random(f"{self.seed}/{number}")
-        mode, length = self.curriculum.draw(rng)
+        return self._draw(rng, self.curriculum.stage, *self.curriculum.draw(rng))
+
+    def of_mode(self, mode: Mode, stage: Stage) -> dict[str, Any]:
+        """Build a batch of a wanted mode, of the shortest documents of a stage, with every gist."""
+        rng = random.Random(f"{self.seed}/{mode}")
+        return self._draw(rng, stage.model_copy(update={"gists": None}), mode, min(stage.tokens))
+
+    def _draw(self, rng: random.Random, stage: Stage, mode: Mode, length: int) -> dict[str, Any]:
+        """Draw documents of one length and lay them out."""
         count = max(self.least_documents, self.tokens // (length + QUESTION_TOKENS))
         if mode in ("text", "repeat"):
             return {"mode": mode, **self._text(rng, length, count, twice=mode == "repeat")}
-        documents = self.curriculum.stage.documents
-        examples = [self.mixture.draw(rng, length, documents) for _ in range(count)]
+        examples = [self.mixture.draw(rng, length, stage.documents) for _ in range(count)]
         batch: dict[str, Any] = {"mode": mode, **collate(examples, self.encoder, self.template)}
-        if mode == "gist" and self.curriculum.stage.gists:
-            batch["gists"] = rng.choice(self.curriculum.stage.gists)
+        if mode == "gist" and stage.gists:
+            batch["gists"] = rng.choice(stage.gists)
         return batch
 
     def _text(self, rng: random.Random, length: int, count: int, *, twice: bool) -> dict[str, Any]:

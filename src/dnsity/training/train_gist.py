@@ -19,6 +19,7 @@ from dnsity.model.card import model_card
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
+from dnsity.training.gradients import require_gradients
 from dnsity.training.settings import Settings, training_arguments
 from dnsity.training.trainer import GistTrainer
 
@@ -131,6 +132,9 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         config.training.least_documents,
     )
     trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
+    gist_stages = [stage for stage in config.stages if "gist" in stage.share]
+    if gist_stages:
+        require_gradients(trainer, batches.of_mode("gist", gist_stages[0]))
     trainer.fit(resume=resume)
     target = output_dir / "model"
     checkpoint.save(

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from dnsity.data.collate import IGNORE, collate
 from dnsity.errors import BadInputError, DivergedError
 from dnsity.inference.gist_model import GistModel
+from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import Batches
 from dnsity.training.resume import newest_whole
 from dnsity.training.train_gist import TrainConfig, starting_point, train
@@ -126,6 +127,21 @@ def test_weights_that_are_not_finite_are_not_saved(
         train(_config(base_directory, corpus, every_step), tmp_path)
     for checkpoint in tmp_path.glob("checkpoint-*"):
         assert all(t.isfinite().all() for t in load_file(checkpoint / WEIGHTS).values())
+
+
+def test_what_no_gradient_reaches_is_refused_before_the_run(
+    tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
+    run_settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    lora = {
+        "gist": {"gists": 4, "window_tokens": 96, "scope": "document"},
+        "lora": {"rank": 4, "alpha": 8},
+    }
+    config = _config(base_directory, corpus, run_settings, **lora)
+    monkeypatch.setattr(GistLM, "_without_what_never_acts", lambda _, lora: lora)
+    with pytest.raises(BadInputError, match=r"no gradient reaches .*q_proj.* and \d+ more"):
+        train(config, tmp_path)
+    assert not list(tmp_path.glob("checkpoint-*"))
 
 
 def test_a_stage_trains_only_the_gists_it_draws(
