@@ -37,6 +37,7 @@ def test_generated_tables_are_fresh() -> None:
         ("mini_gist", TrainConfig),
         ("mini_facts", TrainConfig),
         ("mini_long", TrainConfig),
+        ("mini_polish", TrainConfig),
     ],
 )
 def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
