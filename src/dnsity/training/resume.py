@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-STATE = "trainer_state.json"
 _log = logging.getLogger(__name__)
 
 
@@ -39,7 +39,7 @@ def newest_whole(output_dir: Path) -> Path | None:
 
 def steps_done(checkpoint: Path) -> int:
     """Read how many optimiser steps a checkpoint has behind it."""
-    return int(json.loads((checkpoint / STATE).read_text("utf-8"))["global_step"])
+    return int(json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))["global_step"])
 
 
 def _fault(checkpoint: Path) -> str | None:

@@ -63,13 +63,19 @@ def test_the_result_compresses_and_answers(finished: Path) -> None:
     assert json.loads((finished / "run.json").read_text("utf-8"))["config"]["gist"]["gists"] == 4
 
 
+def _killed_after_three_steps(finished: Path, folder: Path) -> Path:
+    """Lay out what a run leaves that was killed between its two checkpoints."""
+    run = folder / "run"
+    run.mkdir()
+    shutil.copytree(finished / "checkpoint-3", run / "checkpoint-3")
+    return run
+
+
 def test_a_resumed_run_is_the_same_run(
     finished: Path, tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
     run_settings: dict[str, Any],
 ) -> None:  # fmt: skip
-    interrupted = tmp_path / "run"
-    interrupted.mkdir()
-    shutil.copytree(finished / "checkpoint-3", interrupted / "checkpoint-3")
+    interrupted = _killed_after_three_steps(finished, tmp_path)
     train(_config(base_directory, corpus, run_settings), interrupted, resume=True)
     whole = load_file(finished / "checkpoint-6" / WEIGHTS)
     resumed = load_file(interrupted / "checkpoint-6" / WEIGHTS)
@@ -109,9 +115,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(
     finished: Path, tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
     run_settings: dict[str, Any],
 ) -> None:  # fmt: skip
-    run = tmp_path / "run"
-    run.mkdir()
-    shutil.copytree(finished / "checkpoint-3", run / "checkpoint-3")
+    run = _killed_after_three_steps(finished, tmp_path)
     wild = {**run_settings, "learning_rate": 1e30}
     with pytest.raises(DivergedError, match=r"step \d.*--resume"):
         train(_config(base_directory, corpus, wild), run, resume=True)
