@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Protocol
 
 from pydantic import Field, field_validator, model_validator
@@ -33,6 +36,8 @@ _FILLER: dict[Language, str] = {
     "ko": "풀은 푸르다. 하늘은 파랗다. 해는 노랗다. 자, 이제 출발한다. 갔다가 다시 돌아온다.",
 }
 _TRIES = 200
+_CHUNK = 32
+"""Documents handed to a worker process at a time."""
 
 
 class NiahConfig(Config):
@@ -102,12 +107,14 @@ class Filler:
         return " ".join([self.line] * (characters // len(self.line) + 1)), FILLER
 
 
-def generate(config: NiahConfig, encoder: TextEncoder) -> Iterator[Example]:
+def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> Iterator[Example]:
     """Make the documents of a set, one by one.
 
     Args:
         config: The set.
         encoder: The tokenizer in which lengths are counted.
+        workers: Processes to spread the work over; the documents and their order do not depend on
+            it. More than one needs the `__main__` guard of `multiprocessing` in a script.
 
     Yields:
         Examples whose details say kind, wanted depth, place of every needle (share of the
@@ -121,49 +128,79 @@ def generate(config: NiahConfig, encoder: TextEncoder) -> Iterator[Example]:
         Filler(config.language) if config.haystack == FILLER else _prose(config, encoder)
     )
     sample = haystack.passage(random.Random(config.seed), 20_000)[0]
-    characters_per_token = len(sample) / len(encoder.encode(sample))
-    for number in range(config.samples):
-        yield _one(config, haystack, encoder, number, characters_per_token)
+    hider = _Hider(config, haystack, encoder, len(sample) / len(encoder.encode(sample)))
+    numbers = range(config.samples)
+    if workers == 1:
+        yield from map(hider.hide, numbers)
+        return
+    # The haystack goes to each process once, not with each document; fork would be unsafe beside
+    # the threads of tokenizers and torch.
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start_worker, initargs=(hider,)
+    )
+    try:
+        yield from pool.map(_hide, numbers, chunksize=_CHUNK)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _one(
-    config: NiahConfig,
-    haystack: Haystack,
-    encoder: TextEncoder,
-    number: int,
-    characters_per_token: float,
-) -> Example:
-    """Make document `number`; lengths turn fastest, then depths."""
-    rng = random.Random(f"niah/{VERSION}/{config.language}/{config.kind}/{config.seed}/{number}")
-    tokens = config.tokens[number % len(config.tokens)]
-    depth = config.depths[number // len(config.tokens) % len(config.depths)]
-    for attempt in range(_TRIES):
-        needles = draw(rng, config.language, config.kind, config.needles, config.digits)
-        depths = [depth, *(rng.random() for _ in needles[1:])]
-        # Some to spare, as the density of a passage differs from that of the sample.
-        characters = 100 + int((1.15 + attempt / 10) * tokens * characters_per_token)
-        passage, source = haystack.passage(rng, characters)
-        document = _fill(passage, encoder, needles, depths, tokens)
-        if document is not None:
-            break
-    else:
-        raise BadInputError(
-            f"could not hide {config.needles} needle(s) in {tokens} tokens of {config.haystack!r}; "
-            "use longer documents, fewer needles or another haystack"
+@dataclass(frozen=True)
+class _Hider:
+    """Makes document `number`: all that a worker process needs."""
+
+    config: NiahConfig
+    haystack: Haystack
+    encoder: TextEncoder
+    characters_per_token: float
+
+    def hide(self, number: int) -> Example:
+        """Make one document; lengths turn fastest, then depths."""
+        config = self.config
+        rng = random.Random(
+            f"niah/{VERSION}/{config.language}/{config.kind}/{config.seed}/{number}"
         )
-    details: dict[str, Detail] = {
-        "task": f"niah-{config.language}",
-        "version": VERSION,
-        "kind": config.kind,
-        "tokens": tokens,
-        "characters": len(document),
-        "depth": depth,
-        "placed": [round(document.index(n.sentence) / len(document), 4) for n in needles],
-        "seed": config.seed,
-        "number": number,
-    }
-    asked = needles[: config.asked]
-    return Example(document, questions(rng, asked), config.language, source, details)
+        tokens = config.tokens[number % len(config.tokens)]
+        depth = config.depths[number // len(config.tokens) % len(config.depths)]
+        for attempt in range(_TRIES):
+            needles = draw(rng, config.language, config.kind, config.needles, config.digits)
+            depths = [depth, *(rng.random() for _ in needles[1:])]
+            # Some to spare, as the density of a passage differs from that of the sample.
+            characters = 100 + int((1.15 + attempt / 10) * tokens * self.characters_per_token)
+            passage, source = self.haystack.passage(rng, characters)
+            document = _fill(passage, self.encoder, needles, depths, tokens)
+            if document is not None:
+                break
+        else:
+            raise BadInputError(
+                f"could not hide {config.needles} needle(s) in {tokens} tokens of "
+                f"{config.haystack!r}; use longer documents, fewer needles or another haystack"
+            )
+        details: dict[str, Detail] = {
+            "task": f"niah-{config.language}",
+            "version": VERSION,
+            "kind": config.kind,
+            "tokens": tokens,
+            "characters": len(document),
+            "depth": depth,
+            "placed": [round(document.index(n.sentence) / len(document), 4) for n in needles],
+            "seed": config.seed,
+            "number": number,
+        }
+        asked = needles[: config.asked]
+        return Example(document, questions(rng, asked), config.language, source, details)
+
+
+_hider: _Hider
+"""In a worker process: what `_hide` works with."""
+
+
+def _start_worker(hider: _Hider) -> None:
+    global _hider  # handed over once per process, not once per document
+    _hider = hider
+
+
+def _hide(number: int) -> Example:
+    return _hider.hide(number)
 
 
 def _fill(

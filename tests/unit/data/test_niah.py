@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any, get_args
 
@@ -153,3 +154,16 @@ def test_a_document_too_short_for_its_needles_is_refused(encoder: TextEncoder) -
 def test_bad_options_say_what_is_allowed(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInputError, match=message):
         validated(NiahConfig, options, "options")
+
+
+def test_worker_processes_change_nothing(encoder: TextEncoder, prose: dict[Language, str]) -> None:
+    config = NiahConfig(language="ko", haystack=prose["ko"], tokens=[300, 400], samples=70)
+    alone = list(generate(config, encoder))
+    assert list(generate(config, encoder, workers=2)) == alone
+    too_short = config.model_copy(update={"tokens": [300, 10]})
+    with pytest.raises(BadInputError, match="could not hide 1 needle"):
+        list(generate(too_short, encoder, workers=2))
+    some = generate(config, encoder, workers=2)
+    assert next(some) == alone[0]
+    some.close()  # as Ctrl-C does; must not wait for the rest
+    assert not active_children()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -10,6 +11,8 @@ from dnsity.cli.console import progress_bar
 from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done
 from dnsity.cli.options import Json, TokenizerOf, load_encoder
 from dnsity.errors import BadInputError
+
+_WORTH_PROCESSES = 500
 
 
 def command(
@@ -63,9 +66,15 @@ def command(
     )
     encoder = load_encoder(tokenizer)
     with progress_bar("documents") as progress:
-        records = (example.to_record() for example in generate(config, encoder))
+        made = generate(config, encoder, workers=_workers(samples))
+        records = (example.to_record() for example in made)
         count = write_records(output, counted(records, progress, samples))
     done(json, output, {"documents": count, "questions": count * (asked or needles)})
+
+
+def _workers(samples: int) -> int:
+    """Use every core for a set that takes longer than starting a process does (some 3 s)."""
+    return (os.cpu_count() or 1) if samples >= _WORTH_PROCESSES else 1
 
 
 def _numbers(text: str, option: str) -> list[float]:
