@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import platform
+import reprlib
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from dnsity.errors import BadInputError
 
@@ -48,7 +51,8 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         overrides: `a.b=value` each; the value is read as YAML.
 
     Raises:
-        BadInputError: If the file is missing, is not YAML, or does not fit the model.
+        BadInputError: If the file is missing, is not YAML, or does not fit the model; it names all
+            settings and overrides that are wrong.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - safe
@@ -60,25 +64,83 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         raise BadInputError(
             f"{path} must hold a mapping of settings, found {type(values).__name__}"
         )
+    problems = []
     for override in overrides:
-        _set(values, override)
-    return validated(model, values, str(path))
+        try:
+            _set(values, override)
+        except BadInputError as error:
+            problems.append(str(error))
+    try:
+        settings = validated(model, values, f"{path} with --set" if overrides else str(path))
+    except BadInputError as error:
+        problems.append(str(error))
+    if problems:
+        raise BadInputError("; ".join(problems))
+    return settings
 
 
 def validated(model: type[ConfigT], values: dict[str, Any], origin: str) -> ConfigT:
     """Check values against a model; `origin` says in errors where they come from.
 
     Raises:
-        BadInputError: If they do not fit; it names the first setting that does not.
+        BadInputError: If they do not fit; it names every setting that does not, what was found and
+            what is allowed.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInputError(
-            f"{origin}: {where}: {first['msg']} (found {first['input']!r})"
-        ) from error
+        problems: dict[tuple[str, str], list[str]] = {}
+        for one in error.errors():  # a value that may be one of several types has one for each
+            found = f" (found {reprlib.repr(one['input'])})"
+            about_the_whole = one["type"] == "value_error" and isinstance(one["input"], dict)
+            if one["type"] == "missing" or about_the_whole:  # the message says it better
+                found = ""
+            allowed = _allowed(model, one)
+            problems.setdefault((_path(values, one), found), []).append(allowed)
+        explained = "; ".join(
+            f"{path}{' or '.join(allowed)}{found}" for (path, found), allowed in problems.items()
+        )
+        raise BadInputError(f"{origin}: {explained}") from error
+
+
+def _path(values: Any, error: ErrorDetails) -> str:
+    """Write where an error is, without the names of types that pydantic adds inside unions."""
+    path = []
+    for part in error["loc"]:
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        path.append(str(part))
+    if error["type"] == "missing":
+        path.append(str(error["loc"][-1]))
+    return f"{'.'.join(path)}: " if path else ""
+
+
+def _allowed(model: type[BaseModel], error: ErrorDetails) -> str:
+    """Say what could stand where an error is: pydantic does, but for unknown keys."""
+    if error["type"] != "extra_forbidden":
+        return error["msg"].removeprefix("Value error, ")
+    *parents, key = error["loc"]
+    places = [model]
+    for part in parents:
+        inside = [place.model_fields[part] for place in places if part in place.model_fields]
+        if inside:  # else an index, a key of a mapping or a member of a union
+            places = [one for field in inside for one in _models(field.annotation)]
+    keys = list(dict.fromkeys(name for place in places for name in place.model_fields))
+    near = difflib.get_close_matches(str(key), keys, n=1)
+    return "unknown key, " + (
+        f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(keys)}"
+    )
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models in a type such as `list[Stage] | None`."""
+    inside = get_args(annotation)
+    for one in inside:
+        yield from _models(one)
+    if not inside and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
 
 
 def _set(values: dict[str, Any], override: str) -> None:

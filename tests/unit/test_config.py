@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from dnsity.config import Config, load, manifest, write_json
 from dnsity.data.corpus import read_documents
@@ -26,6 +26,15 @@ class Outer(Config):
     name: str
     training: Inner = Inner()
     sizes: list[int] = Field(default=[1])
+    stages: list[Inner] = Field(default=[])
+    parts: dict[str, Inner] = Field(default={})
+    teacher: Inner | str | None = None
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Outer:
+        if len(self.name) > 9:
+            raise ValueError(f"the name has {len(self.name)} letters, allowed are 9")
+        return self
 
 
 def _load(tmp_path: Path, text: str, *overrides: str) -> Outer:
@@ -110,6 +119,66 @@ def test_what_is_wrong_is_said(
         _load(tmp_path, text, *overrides)
     for part in says:
         assert part in str(caught.value), str(caught.value)
+
+
+def _refused(tmp_path: Path, text: str, *overrides: str) -> str:
+    with pytest.raises(BadInputError) as caught:
+        _load(tmp_path, text, *overrides)
+    return str(caught.value).removeprefix(str(tmp_path / "run.yaml"))
+
+
+@pytest.mark.parametrize("as_overrides", [False, True])
+def test_everything_wrong_is_said_at_once(tmp_path: Path, as_overrides: bool) -> None:
+    text = "name: a\nstages: [{}, {seed: x}]\n"
+    if as_overrides:
+        said = _refused(tmp_path, text, "training.rat=0.1", "sizes=7", "name.x=1", "b=[")
+    else:
+        said = _refused(tmp_path, text + "training: {rat: 0.1}\nsizes: 7\n")
+    assert said.endswith(
+        ": training.rat: unknown key, did you mean 'rate'? (found 0.1); "
+        "sizes: Input should be a valid list (found 7); "
+        "stages.1.seed: Input should be a valid integer, unable to parse string as an integer "
+        "(found 'x')"
+    )
+    if as_overrides:
+        assert said.startswith("--set 'name.x=1': 'name' is a single value, it has no keys; ")
+        assert "; --set 'b=[': the value is not valid YAML; " in said
+        assert "run.yaml with --set: " in said
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("stages: [{sed: 1}]", ["stages.0.sed: ", "mean 'seed'?"], id="in a list"),
+        pytest.param("parts: {a: {sed: 1}}", ["parts.a.sed: ", "mean 'seed'?"], id="in a mapping"),
+        pytest.param("teacher: {sed: 1}", ["; teacher.sed: ", "mean 'seed'?"], id="in a union"),
+        pytest.param("trainin: {}", ["trainin: unknown key, did you mean 'training'?"], id="part"),
+        pytest.param("training: {colour: 1}", ["allowed are seed, rate (found 1)"], id="far"),
+        pytest.param("1: 2", ["1: Keys should be strings"], id="no word"),
+    ],
+)
+def test_an_unknown_key_comes_with_the_nearest_or_all_that_are_allowed(
+    tmp_path: Path, text: str, says: list[str]
+) -> None:
+    said = _refused(tmp_path, f"name: a\nsizes: x\n{text}")
+    for part in says:
+        assert part in said
+
+
+def test_alternatives_are_one_complaint(tmp_path: Path) -> None:
+    said = _refused(tmp_path, "name: a\nteacher: 3")
+    assert said.count("teacher: ") == said.count("(found 3)") == 1
+    assert "instance of Inner or Input should be a valid string" in said
+
+
+def test_what_concerns_no_single_key_stands_alone(tmp_path: Path) -> None:
+    assert _refused(tmp_path, "name: abcdefghijk") == ": the name has 11 letters, allowed are 9"
+
+
+def test_long_values_are_shortened(tmp_path: Path) -> None:
+    said = _refused(tmp_path, f"name: a\nsizes: {'x' * 5000}\nteacher: {list(range(5000))}")
+    assert "sizes: Input should be a valid list (found 'xxxx" in said
+    assert len(said) < 400
 
 
 @pytest.mark.parametrize("name", ["none.yaml", "."])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from dnsity.errors import BadInputError, DnsityError
 
 out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
+
+# PEFT imports bitsandbytes wherever that is installed, which on some CPUs then advises to install a
+# package that would fetch compiled code from a hub (backends/cpu/ops.py, 0.50.2).
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def say(text: str, style: str | None = None) -> None:

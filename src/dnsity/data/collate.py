@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
-from dnsity.gist.layout import Layout, split_to_window
+from dnsity.gist.layout import Layout, split_evenly, split_to_window
 from dnsity.gist.spec import GistSpec
 
 IGNORE = -100
@@ -117,20 +117,30 @@ def collate_masked(
         where everything stands.
     """
     document = encoder.start_ids + encoder.encode(example.document)
-    spans = split_to_window(len(document), spec.window_tokens)
     rows = _asked(example, encoder, spec.question_template)
+    chunks = len(split_to_window(len(document), spec.window_tokens))
+    ids, layout = sequence(document, [question + answer for question, answer in rows], spec, chunks)
+    labels = [IGNORE] * (len(ids) - sum(layout.questions))
+    for question, answer in rows:
+        labels += [IGNORE] * len(question) + answer
+    return {"input_ids": torch.tensor([ids]), "labels": torch.tensor([labels])}, layout
+
+
+def sequence(
+    document: Sequence[int], questions: Sequence[Sequence[int]], spec: GistSpec, chunks: int
+) -> tuple[list[int], Layout]:
+    """Join a document cut into `chunks`, each followed by its gists (as zeros), and questions."""
+    spans = split_evenly(len(document), chunks)
     layout = Layout(
         tuple(stop - start for start, stop in spans),
         spec.gists,
-        tuple(len(question) + len(answer) for question, answer in rows),
+        tuple(map(len, questions)),
         spec.placement,
         spec.chunking,
     )
     ids: list[int] = []
     for start, stop in spans:
-        ids += document[start:stop] + [0] * spec.gists
-    labels = [IGNORE] * len(ids)
-    for question, answer in rows:
-        ids += question + answer
-        labels += [IGNORE] * len(question) + answer
-    return {"input_ids": torch.tensor([ids]), "labels": torch.tensor([labels])}, layout
+        ids += [*document[start:stop], *[0] * spec.gists]
+    for question in questions:
+        ids += question
+    return ids, layout

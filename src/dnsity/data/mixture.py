@@ -1,13 +1,14 @@
-"""The training mixture: passkeys and facts hidden in ordinary prose, and prose to be quoted."""
+"""The training mixture: facts hidden in prose, prose asked for itself, and ready-made records."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dnsity.config import Config
 from dnsity.data.corpus import Corpus
@@ -23,15 +24,39 @@ from dnsity.data.needles import (
     passkey,
     passphrase,
 )
-from dnsity.data.quote import quotes
+from dnsity.data.packing import pack
+from dnsity.data.quote import continuation, quotes, reconstruction
+from dnsity.data.records import Records
+from dnsity.errors import BadInputError
 
-DocumentKind = Literal["passkey", "passphrase", "codes", "facts", "alike", "quote"]
+DocumentKind = Literal[
+    "passkey",
+    "passphrase",
+    "codes",
+    "facts",
+    "alike",
+    "quote",
+    "reconstruct",
+    "continue",
+    "records",
+]
 """What a document hides: an unnamed passkey; one made of words of another document; codes of easily
 mistaken owners; facts of different attributes; facts that are easily mistaken for one another;
-nothing, its own words are asked for."""
+nothing, it is asked for a few words of its own, for a stretch of itself, or for how it goes on;
+whatever a ready-made record asks for."""
 
+UNSCORED = frozenset({"reconstruction", "continuation"})
+"""Kinds of questions whose answers nobody expects word for word; they count in no running accuracy
+(a stage that waits for one would never end)."""
 
 _MOST_WORDS = 4
+_TRIES = 1000
+"""Passages drawn for one question before the corpus is given up."""
+_NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
+_NO_RECORDS = (
+    "records are to be drawn, but data.records is empty; set it to [your.jsonl], or leave records "
+    "out of `documents` in data and stages"
+)
 _EDGES = re.compile(r"^\W+|\W+$")
 
 
@@ -39,7 +64,8 @@ class MixtureConfig(Config):
     """What training documents are made of.
 
     Attributes:
-        corpus: Prose per language, each source as `data.corpus.read_documents` takes it.
+        corpus: Prose per language, each source as `data.corpus.read_documents` takes it; needed by
+            every kind of document but `records`.
         corpus_characters: How much of each language to read.
         documents: Relative weight of each kind of document.
         digits: Lengths of passkeys and codes, drawn evenly.
@@ -49,9 +75,11 @@ class MixtureConfig(Config):
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
+        span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
+        records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
     """
 
-    corpus: dict[Language, list[str]]
+    corpus: dict[Language, Annotated[list[str], Field(min_length=1)]] = Field(default={})
     corpus_characters: int = Field(default=30_000_000, ge=1)
     documents: dict[DocumentKind, float] = Field(
         default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
@@ -62,6 +90,8 @@ class MixtureConfig(Config):
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
     tokens_per_quote: int = Field(default=24, ge=1)
+    span_tokens: int = Field(default=64, ge=1)
+    records: list[str] = Field(default=[])
 
     @field_validator("attributes")
     @classmethod
@@ -70,18 +100,34 @@ class MixtureConfig(Config):
             raise ValueError(f"unknown {sorted(unknown)}, allowed are {ATTRIBUTES}")
         return names
 
+    @model_validator(mode="after")
+    def _has_what_it_draws(self) -> MixtureConfig:
+        drawn = {kind for kind, weight in self.documents.items() if weight > 0}
+        if "records" in drawn and not self.records:
+            raise ValueError(_NO_RECORDS)
+        if not self.corpus and (of_prose := sorted(drawn - {"records"})):
+            raise ValueError(f"data.documents has {', '.join(of_prose)}, but {_NO_PROSE}")
+        return self
+
 
 class Mixture:
     """Draws training documents of a wanted length in tokens."""
 
     def __init__(self, config: MixtureConfig, encoder: TextEncoder) -> None:
-        """Read the corpus and measure how many characters a token holds in each language."""
+        """Read the corpus and measure how many characters a token holds in each language.
+
+        Raises:
+            BadInputError: If a file of the corpus or of the records cannot be used; the message
+                names the setting.
+        """
         self.config = config
         self.encoder = encoder
-        self.corpora = {
-            language: Corpus(paths, language, config.corpus_characters)
-            for language, paths in config.corpus.items()
-        }
+        self.corpora: dict[Language, Corpus] = {}
+        for language, paths in config.corpus.items():
+            with _setting(f"data.corpus.{language}"):
+                self.corpora[language] = Corpus(paths, language, config.corpus_characters)
+        with _setting("data.records"):
+            self._records = Records(config.records, encoder) if config.records else None
         self._characters_per_token = {
             language: _characters_per_token(corpus, encoder)
             for language, corpus in self.corpora.items()
@@ -93,7 +139,13 @@ class Mixture:
         return self.corpora[language].passage(rng, characters)
 
     def language(self, rng: random.Random) -> Language:
-        """Draw a language."""
+        """Draw a language.
+
+        Raises:
+            BadInputError: If there is no corpus.
+        """
+        if not self.corpora:
+            raise BadInputError(_NO_PROSE)
         return rng.choice(sorted(self.corpora))
 
     def draw(
@@ -108,15 +160,22 @@ class Mixture:
             rng: The only source of chance.
             tokens: Length of the document.
             documents: Weights of the kinds, instead of the configured ones.
+
+        Raises:
+            BadInputError: If there is no corpus or no record to draw from, no record is that short,
+                or the corpus cannot be asked for its own words.
         """
-        language = self.language(rng)
+        language = self.language(rng) if self.corpora else None
         weights = documents or self.config.documents
         kind = rng.choices(list(weights), list(weights.values()))[0]
-        while kind == "quote":
-            passage, source = self.text(rng, language, tokens)
-            asked = quotes(rng, language, passage, max(1, tokens // self.config.tokens_per_quote))
-            if asked:
-                return Example(passage, asked, language, source)
+        if kind == "records":
+            if self._records is None:
+                raise BadInputError(_NO_RECORDS)
+            return self._records.draw(rng, tokens)
+        if language is None:
+            raise BadInputError(_NO_PROSE)
+        if kind in ("quote", "reconstruct", "continue"):
+            return self._own_words(rng, language, kind, tokens)
         most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
         count = rng.randint(1, most)
         while True:
@@ -125,6 +184,38 @@ class Mixture:
             haystack, source = self.text(rng, language, max(4, tokens - taken))
             if all(fits(haystack, needle) for needle in needles):
                 return needle_example(rng, haystack, language, needles, source=source)
+
+    def packed(self, rng: random.Random, language: Language, tokens: int) -> list[int]:
+        """Fill a row of exactly so many ids for plain language modelling, see `data.packing`.
+
+        Whole documents, each followed by the end token, from a random sentence of a random one on:
+        nothing is padding. Attention is not masked where documents meet, as in GPT-3 (Brown et al.
+        2020, appendix B).
+        """
+        return pack(rng, self.corpora[language].texts, self.encoder, tokens)
+
+    def _own_words(
+        self, rng: random.Random, language: Language, kind: DocumentKind, tokens: int
+    ) -> Example:
+        """Prose and what is asked of its own words; drawn anew where nothing can be."""
+        span = self.config.span_tokens
+        # A passage may be a quarter shorter than asked for, and the document must not take it all.
+        wanted = (tokens + span) * 4 // 3 if kind == "continue" else tokens
+        for _ in range(_TRIES):
+            text, source = self.text(rng, language, wanted)
+            if kind == "quote":
+                count = max(1, tokens // self.config.tokens_per_quote)
+                asked = quotes(rng, language, text, count)
+            elif kind == "reconstruct":
+                asked = reconstruction(rng, language, text, self.encoder, span)
+            else:
+                text, asked = continuation(rng, language, text, self.encoder, tokens, span)
+            if asked:
+                return Example(text, asked, language, source)
+        raise BadInputError(
+            f"{_TRIES} passages of data.corpus.{language} gave no question of kind {kind!r} on "
+            f"{tokens} tokens; ask for longer documents, or for prose of more words"
+        )
 
     def _needles(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
@@ -161,6 +252,18 @@ class Mixture:
         if kind == "facts":
             return different_facts(rng, language, count, self.config.attributes)
         return facts(rng, language, count)
+
+
+@contextmanager
+def _setting(key: str) -> Iterator[None]:
+    """Say in errors which setting is wrong."""
+    try:
+        yield
+    except BadInputError as error:
+        raise BadInputError(
+            f"{key}: {error} (change {key} in the configuration or with --set {key}=[your.jsonl]; "
+            "paths start from the working directory)"
+        ) from error
 
 
 def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:

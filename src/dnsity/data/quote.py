@@ -1,7 +1,12 @@
-"""Questions for a document's own words: what comes after a few given ones.
+"""Questions for a document's own words: a few of them, a stretch of it, or how it goes on.
 
-The text continuation of ICAE (Ge et al., 2307.06945) as a question. It teaches to copy any token,
-where passkeys teach to copy digits only, and no document is too plain to be asked for.
+    quotes          a few words, by those before them: teaches to copy any token, where passkeys
+                    teach to copy digits only, and no document is too plain for it
+    reconstruction  the text itself from a place on: gists learn to hold all of it
+    continuation    what follows the document: gists learn to be a context to write on from
+
+The latter two are the objectives of ICAE (Ge et al., 2307.06945) put as questions; reconstruction
+also pretrains 500xCompressor (2408.03094) and mends gists in Deng et al. (2412.17483).
 """
 
 from __future__ import annotations
@@ -9,10 +14,15 @@ from __future__ import annotations
 import random
 import re
 
+from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
 
 _CUE, _ANSWER = (2, 4), (2, 6)
-"""Fewest and most words of cue and answer."""
+"""Fewest and most words of a cue, and of the answer to a quotation."""
+_TRIES = 8
+"""Places tried for a cue that stands once."""
+_CHARACTERS = 32
+"""More than a token of prose has; bounds what is encoded to cut a few tokens off a long text."""
 _WORD = re.compile(r"\S+")
 _QUESTIONS: dict[Language, tuple[str, ...]] = {
     "en": (
@@ -24,6 +34,48 @@ _QUESTIONS: dict[Language, tuple[str, ...]] = {
         '"{cue}" 다음에는 무슨 말이 나오나요?',
         '"{cue}" 뒤에 이어지는 말은 무엇입니까?',
         '글에서 "{cue}" 다음을 이어 주세요.',
+    ),
+}
+_FROM_CUE: dict[Language, tuple[str, ...]] = {
+    "en": (
+        'Repeat word for word the text that follows "{cue}".',
+        'Copy out the document from right after "{cue}".',
+        'Start right after "{cue}" and write the text out exactly as it stands.',
+        'Please quote the passage that comes after "{cue}" without changing a word.',
+    ),
+    "ko": (
+        '글에서 "{cue}" 바로 다음부터 그대로 옮겨 적어 주세요.',
+        '"{cue}" 뒤에 나오는 내용을 원문 그대로 다시 써 주세요.',
+        '본문에서 "{cue}" 다음 부분을 한 글자도 바꾸지 말고 적어 주십시오.',
+        '"{cue}"에 이어지는 대목을 원문대로 인용해 주세요.',
+    ),
+}
+_FROM_START: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Repeat the text from the beginning, word for word.",
+        "How does the document begin? Give its exact words.",
+        "Write out the opening of the text exactly as it stands.",
+        "Please recite the document from the start without changing a word.",
+    ),
+    "ko": (
+        "글을 처음부터 그대로 옮겨 적어 주세요.",
+        "이 글은 어떻게 시작합니까? 원문 그대로 적어 주십시오.",
+        "문서의 앞부분을 한 글자도 바꾸지 말고 다시 써 주세요.",
+        "본문의 첫머리를 원문대로 인용해 주세요.",
+    ),
+}
+_GO_ON: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Continue the text.",
+        "The text breaks off in the middle. How does it go on?",
+        "Write what comes next in the document.",
+        "Please carry on from where the text stops.",
+    ),
+    "ko": (
+        "글을 이어서 써 주세요.",
+        "글이 중간에 끊겼습니다. 그다음은 어떻게 이어집니까?",
+        "문서의 마지막 부분에 이어질 내용을 써 주십시오.",
+        "글이 끝난 곳에서부터 이어서 써 주세요.",
     ),
 }
 
@@ -55,3 +107,82 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
             found.append(Question(question, answer, "quote"))
         at = end
     return tuple(found)
+
+
+def reconstruction(
+    rng: random.Random, language: Language, text: str, encoder: TextEncoder, span_tokens: int
+) -> tuple[Question, ...]:
+    """Ask for the text itself: as often its beginning as what follows a few words of it.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the question.
+        text: The document.
+        encoder: Text to ids.
+        span_tokens: Most tokens of the answer.
+
+    Returns:
+        One question, whose cue (if any) occurs once in the text and whose answer is what follows
+        it, verbatim; none if the text holds no word of so few tokens there.
+    """
+    asked, start = rng.choice(_FROM_START[language]), 0
+    words = list(_WORD.finditer(text))
+    if rng.random() < 0.5 and len(words) > _CUE[1]:
+        for _ in range(_TRIES):
+            at = rng.randrange(len(words) - _CUE[1])
+            middle = at + rng.randint(*_CUE)
+            cue = text[words[at].start() : words[middle - 1].end()]
+            # Where words overlap themselves ("gas as a") `count` would miss the second place.
+            if text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
+                asked = rng.choice(_FROM_CUE[language]).format(cue=cue)
+                start = words[middle].start()
+                break
+    answer = _answer(encoder, text[start:], span_tokens)
+    return (Question(asked, answer, "reconstruction"),) if answer else ()
+
+
+def continuation(
+    rng: random.Random,
+    language: Language,
+    text: str,
+    encoder: TextEncoder,
+    tokens: int,
+    span_tokens: int,
+) -> tuple[str, tuple[Question, ...]]:
+    """Cut a text in two and ask for what follows the first part.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the question.
+        text: Prose of more than `tokens` tokens.
+        encoder: Text to ids.
+        tokens: Most tokens of the document.
+        span_tokens: Most tokens of the answer.
+
+    Returns:
+        The document, whole words from the beginning of the text, and one question, whose answer
+        follows it; no question if nothing does, or another article (behind a blank line).
+    """
+    document = _head(encoder, text, tokens)
+    rest, _, _ = text[len(document) :].partition("\n\n")
+    answer = _answer(encoder, rest, span_tokens)
+    if not document or not answer:
+        return document, ()
+    return document, (Question(rng.choice(_GO_ON[language]), answer, "continuation"),)
+
+
+def _answer(encoder: TextEncoder, text: str, tokens: int) -> str:
+    """The beginning of a text as an answer: counted behind a space, as answers are encoded."""
+    return _head(encoder, " " + text.lstrip(), tokens).lstrip()
+
+
+def _head(encoder: TextEncoder, text: str, tokens: int) -> str:
+    """The words at the beginning of a text that take at most so many tokens together."""
+    near = text[: tokens * _CHARACTERS]
+    end = encoder.border(near, tokens) or len(near)
+    # One character more, to see whether the last word is whole.
+    ends = [word.end() for word in _WORD.finditer(text[: end + 1]) if word.end() <= end]
+    # A character of several tokens may reach over the border.
+    while ends and len(encoder.encode(text[: ends[-1]])) > tokens:
+        ends.pop()
+    return text[: ends[-1]] if ends else ""

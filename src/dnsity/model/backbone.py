@@ -19,6 +19,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 
@@ -92,6 +93,11 @@ def last_layer(base: PreTrainedModel) -> nn.Module:
     return cast(nn.Module, cast(Any, body(base)).layers[-1])
 
 
+def is_sharded(base: PreTrainedModel) -> bool:
+    """Say whether FSDP2 spreads this model's layers over devices."""
+    return isinstance(last_layer(base), FSDPModule)
+
+
 def segment_cache(
     base: PreTrainedModel, prefix: KeyValues | None, *, keys_only: bool = False
 ) -> Cache:
@@ -115,7 +121,9 @@ def segment_keys(
     """Run a segment and return its keys and values per layer, each `[B, K, T, D]`.
 
     The pass ends inside the last layer, whose output nobody reads: that saves the attention and MLP
-    of one layer and, always, every logit. Only checkpointing, which replays whole layers, needs it.
+    of one layer and, always, every logit. Only checkpointing, which replays whole layers, needs it,
+    and sharding (FSDP2), which gathers a layer's weights for the backward pass when a gradient
+    reaches the layer's output: there the keys are made to depend on it, by zero.
 
     Args:
         base: The causal LM.
@@ -124,17 +132,23 @@ def segment_keys(
         attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
         prefix: Keys and values that stand before the segment.
     """
+    sharded = is_sharded(base)
     replayed = torch.is_grad_enabled() and base.is_gradient_checkpointing
-    cache = segment_cache(base, prefix, keys_only=not replayed)
+    cache = segment_cache(base, prefix, keys_only=not (replayed or sharded))
+    output = None
     with suppress(_SegmentEnd):
-        body(base)(
+        output = body(base)(
             inputs_embeds=inputs_embeds,
             position_ids=position_ids,
             attention_mask=attention_mask,
             past_key_values=cache,
             use_cache=False,
         )
-    return tuple((layer.keys, layer.values) for layer in cast(Any, cache.layers))
+    found: list[tuple[Tensor, Tensor]] = [(x.keys, x.values) for x in cast(Any, cache.layers)]
+    if sharded and output is not None:
+        keys, values = found[-1]
+        found[-1] = keys + 0 * output.last_hidden_state.sum(), values
+    return tuple(found)
 
 
 def segment_logits(
@@ -162,6 +176,7 @@ def masked_logits(
     inputs_embeds: Float[Tensor, "B T hidden"],
     position_ids: PositionIds,
     attention_mask: Masks,
+    logits_to_keep: int = 0,
 ) -> Logits:
     """Run one whole sequence under explicit masks: the definition the segments must equal."""
     output = base(
@@ -169,6 +184,7 @@ def masked_logits(
         position_ids=position_ids,
         attention_mask=attention_mask,
         use_cache=False,
+        logits_to_keep=logits_to_keep,
     )
     return cast(Tensor, output.logits)
 

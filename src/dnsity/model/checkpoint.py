@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerBase
 from dnsity.config import Config, write_json
 from dnsity.errors import BadInputError, first_line
 from dnsity.gist.spec import GistSpec
-from dnsity.model.base import load_base, load_tokenizer
+from dnsity.model.base import Quantization, load_base, load_tokenizer, quantization_of
 from dnsity.model.gist_lm import GistLM
 
 CONFIG_FILE = "gist_config.json"
@@ -40,11 +40,13 @@ class CheckpointConfig(Config):
         format_version: Of this directory's layout.
         spec: How the model compresses.
         base_model: Directory or hub id of the base; `base` means the directory beside it.
+        quantization: How the base is quantised while it is loaded; None: it is taken as stored.
     """
 
     format_version: Literal[1] = 1
     spec: GistSpec
     base_model: str = "base"
+    quantization: Quantization | None = None
 
 
 def find(name: str) -> Path:
@@ -104,7 +106,7 @@ def load(
     directory = find(name)
     config = read_config(directory)
     base_name = _base_name(directory, config)
-    base, tokenizer = load_base(base_name, dtype=dtype)
+    base, tokenizer = load_base(base_name, dtype=dtype, quantization=config.quantization)
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
     model = GistLM(base, config.spec, lora=lora)
@@ -235,7 +237,12 @@ def save(
         model.peft_model.save_pretrained(str(directory / "adapter"))
     save_file({"gist_rows": model.gist_rows.detach().contiguous()}, directory / ROWS_FILE)
     (directory / "README.md").write_text(card, encoding="utf-8")
-    config = CheckpointConfig(spec=model.spec, base_model="base" if own_base else base_name)
+    config = CheckpointConfig(
+        spec=model.spec,
+        base_model="base" if own_base else base_name,
+        # A base stored in any other quantised form says so itself.
+        quantization="nf4" if quantization_of(model.base.config) == "nf4" else None,
+    )
     write_json(directory / CONFIG_FILE, config.model_dump(mode="json"))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from dnsity.model.base import quantization_of
 from dnsity.model.gist_lm import GistLM
 
 NO_IDENTITY = frozenset(
@@ -20,6 +21,7 @@ NO_IDENTITY = frozenset(
         "transformers_version",
         "use_cache",
         "_name_or_path",
+        "quantization_config",  # names the compute type too; how weights are quantised stands alone
     }
 )
 
@@ -32,7 +34,8 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
     large one, and any fine-tuning shows.
 
     Returns:
-        SHA-256 digests of `weights`, `adapter` (with the gist rows), `config` and `tokenizer`.
+        SHA-256 digests of `weights`, `adapter` (with the gist rows), `config`, `tokenizer` and
+        `spec`; of `quantization` too if the base is quantised.
     """
     base, adapter = hashlib.sha256(), hashlib.sha256()
     for name, tensor in sorted(model.named_parameters()):
@@ -47,7 +50,9 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
         state = {**json.loads(backend.to_str()), "padding": None, "truncation": None}
     else:
         state = tokenizer.get_vocab()
+    quantization = quantization_of(model.base.config)
     return {
+        **({} if quantization is None else {"quantization": _digest(quantization)}),
         "weights": base.hexdigest(),
         "adapter": adapter.hexdigest(),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
@@ -69,10 +74,9 @@ def _digest(text: str) -> str:
 def describe_base(model: GistLM) -> dict[str, Any]:
     """Describe the base for metadata: type, dtype and rotary embedding."""
     text = model.base.config.get_text_config()
-    quantization = getattr(model.base.config, "quantization_config", None)
     return {
         "model_type": text.model_type,
         "dtype": str(model.base.dtype).removeprefix("torch."),
-        "quantization": None if quantization is None else str(quantization.quant_method),
+        "quantization": quantization_of(model.base.config),
         "rope": json.loads(json.dumps(text.rope_parameters, default=str)),
     }

@@ -28,6 +28,7 @@ from dnsity.gist.mask import gist_sees_document, visible
 from dnsity.gist.spec import GistSpec
 from dnsity.model import backbone
 from dnsity.model.architectures import require_supported, sliding_window
+from dnsity.model.base import quantization_of
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
@@ -54,7 +55,7 @@ class GistLM(nn.Module):
 
         Raises:
             UnsupportedModelError: If gists would not be safe on this architecture.
-            BadInputError: If scope and adapter do not fit together.
+            BadInputError: If scope and adapter, or scope and a quantised base, do not fit together.
         """
         super().__init__()
         require_supported(base.config)
@@ -63,6 +64,12 @@ class GistLM(nn.Module):
         if (spec.scope == "full") != (lora is None):
             raise BadInputError(
                 f"scope {spec.scope!r} {'takes no' if lora else 'needs a'} LoRA configuration"
+            )
+        quantization = quantization_of(base.config)
+        if spec.scope == "full" and quantization is not None:
+            raise BadInputError(
+                f"scope 'full' trains all weights, which a base quantised as {quantization} does "
+                "not allow; use scope 'document', 'gist' or 'both', or load the base unquantised"
             )
         self.spec = spec
         self.base = base
@@ -118,6 +125,10 @@ class GistLM(nn.Module):
     def answering(self) -> AbstractContextManager[None]:
         """Run the base as it is when it answers: adapter off, unless the scope is `both`."""
         return self._adapter("answer")
+
+    def untouched(self) -> AbstractContextManager[None]:
+        """Run the base without its adapter, whatever the scope: the teacher's view."""
+        return nullcontext() if self.peft_model is None else backbone.adapter_off(self.peft_model)
 
     @contextmanager
     def _adapter(self, part: Literal["document", "gist", "answer"]) -> Iterator[None]:
@@ -289,15 +300,16 @@ class GistLM(nn.Module):
                 logits_to_keep,
             )
 
-    def masked(self, input_ids: TokenIds, layout: Layout) -> Logits:
+    def masked(self, input_ids: TokenIds, layout: Layout, *, logits_to_keep: int = 0) -> Logits:
         """Run document, gists and questions as one masked sequence: the reference for both passes.
 
         Args:
             input_ids: Ids `[B, T]` in the layout's token order; ids at gist slots are ignored.
             layout: Where everything stands; the same for all rows.
+            logits_to_keep: Logits of only the last so many tokens; 0 for all.
 
         Returns:
-            Logits of all tokens, `[B, T, vocab]`.
+            Logits `[B, T or logits_to_keep, vocab]`.
 
         Raises:
             BadInputError: For scopes whose adapter acts on part of the tokens only, which a single
@@ -321,6 +333,7 @@ class GistLM(nn.Module):
             backbone.masks(
                 self.base, visible(layout)[None].to(embeds.device), positions, positions
             ),
+            logits_to_keep,
         )
 
 

@@ -1,7 +1,15 @@
-"""Endless training batches; batch n is a function of the seed, n and the curriculum's stage."""
+"""Endless training steps; step n is a function of the seed, n and the curriculum's stage.
+
+A step draws what it trains, how long its documents are, and each document on its own, so it holds
+the same documents however it is split into micro-batches over time (accumulation) and processes:
+
+    step n   d0 d1 d2 d3 d4 d5 d6 d7      1 process, accumulation 1
+             d0 d2 d4 d6 | d1 d3 d5 d7    1 process, accumulation 2; or 2 processes
+"""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -11,25 +19,29 @@ from torch.utils.data import IterableDataset
 
 from dnsity.data.collate import IGNORE, collate
 from dnsity.data.encode import TextEncoder
-from dnsity.data.mixture import Mixture
+from dnsity.data.mixture import UNSCORED, Mixture
 from dnsity.training.curriculum import Curriculum, Mode, Stage
+from dnsity.training.settings import Settings
 
 QUESTION_TOKENS = 32
 """What a question costs beside its document, roughly; keeps steps on short documents short."""
 
 
 class Batches(IterableDataset[dict[str, Any]]):
-    """Draws batches of about `tokens` document tokens each.
+    """Draws steps of about `settings.tokens_per_step` document tokens each, in micro-batches.
 
     Args:
         mixture: Where documents come from.
         encoder: Text to ids.
         curriculum: What to draw now.
         template: The model's question frame.
-        tokens: Tokens per batch.
-        seed: Seed of the run.
-        least_documents: Documents per batch at the least.
+        settings: Size and split of a step, and the seed.
     """
+
+    process, processes = 0, 1
+    """Which share of every step is drawn here; the trainer sets it."""
+    first = 0
+    """Number of the first step; a resumed run sets it."""
 
     def __init__(
         self,
@@ -37,54 +49,62 @@ class Batches(IterableDataset[dict[str, Any]]):
         encoder: TextEncoder,
         curriculum: Curriculum,
         template: str,
-        tokens: int,
-        seed: int,
-        least_documents: int = 1,
+        settings: Settings,
     ) -> None:
         """Nothing is drawn yet."""
         self.mixture, self.encoder, self.curriculum = mixture, encoder, curriculum
-        self.template, self.tokens, self.seed = template, tokens, seed
-        self.least_documents = least_documents
-        self.first = 0
-        """Number of the first batch; a resumed run sets it."""
+        self.template, self.settings = template, settings
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield batches forever."""
-        number = self.first
-        while True:
-            yield self.batch(number)
-            number += 1
+        """Yield this process's micro-batches, step by step, forever."""
+        parts = self.settings.accumulation * self.processes
+        for number in itertools.count(self.first):
+            for turn in range(self.settings.accumulation):
+                yield self.batch(number, turn * self.processes + self.process, parts)
 
-    def batch(self, number: int) -> dict[str, Any]:
-        """Build one batch: documents of one length, as many as fit the token budget."""
-        rng = random.Random(f"{self.seed}/{number}")
-        return self._draw(rng, self.curriculum.stage, *self.curriculum.draw(rng))
+    def batch(self, number: int, part: int = 0, parts: int = 1) -> dict[str, Any]:
+        """Build micro-batch `part` of `parts` of a step: documents of one length."""
+        name = f"{self.settings.seed}/{number}"
+        rng = random.Random(name)
+        stage = self.curriculum.stage
+        mode, length = self.curriculum.draw(rng)
+        gists = rng.choice(stage.gists) if mode == "gist" and stage.gists else None
+        return self._draw(name, stage, mode, length, gists, part, parts)
 
     def of_mode(self, mode: Mode, stage: Stage) -> dict[str, Any]:
         """Build a batch of a wanted mode, of the shortest documents of a stage, with every gist."""
-        rng = random.Random(f"{self.seed}/{mode}")
-        return self._draw(rng, stage.model_copy(update={"gists": None}), mode, min(stage.tokens))
+        return self._draw(f"{self.settings.seed}/{mode}", stage, mode, min(stage.tokens))
 
-    def _draw(self, rng: random.Random, stage: Stage, mode: Mode, length: int) -> dict[str, Any]:
-        """Draw documents of one length and lay them out."""
-        count = max(self.least_documents, self.tokens // (length + QUESTION_TOKENS))
+    def documents(self, length: int) -> int:
+        """Say how many documents of a length a step holds."""
+        fitting = self.settings.tokens_per_step // (length + QUESTION_TOKENS)
+        return max(self.settings.least_documents, fitting)
+
+    def _draw(
+        self, name: str, stage: Stage, mode: Mode, length: int,
+        gists: int | None = None, part: int = 0, parts: int = 1,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Draw a share of a step's documents and lay them out; no share is empty."""
+        numbers = range(part, max(parts, self.documents(length)), parts)
+        rngs = [random.Random(f"{name}/{number}") for number in numbers]
         if mode in ("text", "repeat"):
-            return {"mode": mode, **self._text(rng, length, count, twice=mode == "repeat")}
-        examples = [self.mixture.draw(rng, length, stage.documents) for _ in range(count)]
-        batch: dict[str, Any] = {"mode": mode, **collate(examples, self.encoder, self.template)}
-        if mode == "gist" and stage.gists:
-            batch["gists"] = rng.choice(stage.gists)
-        return batch
+            return {"mode": mode, **self._text(rngs, length, twice=mode == "repeat")}
+        examples = [self.mixture.draw(rng, length, stage.documents) for rng in rngs]
+        batch: dict[str, Any] = {
+            "mode": mode,
+            **collate(examples, self.encoder, self.template),
+            "scored": torch.tensor([q.kind not in UNSCORED for e in examples for q in e.questions]),
+            "sources": [example.source for example in examples],
+        }
+        return batch if gists is None else {**batch, "gists": gists}
 
-    def _text(self, rng: random.Random, length: int, count: int, *, twice: bool) -> dict[str, Any]:
-        """Plain prose, cut to equal rows; said twice, only the second time is learned."""
-        rows: list[list[int]] = []
-        while len(rows) < count:
-            ids = self.encoder.encode(
-                self.mixture.text(rng, self.mixture.language(rng), 2 * length)[0]
-            )
-            if len(ids) >= length:
-                rows.append(self.encoder.start_ids + ids[:length] * (2 if twice else 1))
+    def _text(self, rngs: list[random.Random], length: int, *, twice: bool) -> dict[str, Any]:
+        """Packed prose in equal rows; said twice, only the second time is learned."""
+        rows = [
+            self.encoder.start_ids
+            + self.mixture.packed(rng, self.mixture.language(rng), length) * (2 if twice else 1)
+            for rng in rngs
+        ]
         input_ids = torch.tensor(rows)
         labels = input_ids[:, -length - 1 :].clone()
         labels[:, 0] = IGNORE

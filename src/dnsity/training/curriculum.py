@@ -31,7 +31,7 @@ class Stage(Config):
         gists: Gist counts to draw from in mode `gist`: the first so many rows are used alone, so
             one model serves several ratios (None: always all rows).
         advance_at: Running accuracy on the stage's hardest mode that ends it; None: never.
-        most_steps: Batches after which the stage ends in any case; None: never.
+        most_steps: Steps after which the stage ends in any case; None: never.
     """
 
     tokens: list[int] = Field(min_length=1)
@@ -52,8 +52,8 @@ class Curriculum:
         """Start at the first stage."""
         self.stages = stages
         self.index = 0
-        self.batches = 0
-        """Batches of the current stage so far."""
+        self.steps = 0
+        """Steps of the current stage so far."""
         self.accuracy: dict[str, float] = {}
 
     @property
@@ -67,25 +67,26 @@ class Curriculum:
         mode = rng.choices(modes, [self.stage.share[m] for m in modes])[0]
         return mode, rng.choice(self.stage.tokens)
 
-    def observe(self, mode: Mode, accuracy: float) -> None:
-        """Take in one batch's accuracy; go to the next stage when this one is mastered or over."""
-        self.batches += 1
-        before = self.accuracy.get(mode, 0.0)
-        self.accuracy[mode] = self.SMOOTHING * before + (1 - self.SMOOTHING) * accuracy
+    def observe(self, mode: Mode, right: int, asked: int) -> None:
+        """Take in one step's answers; go to the next stage when this one is mastered or over."""
+        self.steps += 1
+        if asked:
+            before = self.accuracy.get(mode, 0.0)
+            self.accuracy[mode] = self.SMOOTHING * before + (1 - self.SMOOTHING) * right / asked
         stage = self.stage
         hardest = "gist" if "gist" in stage.share else "full"
         mastered = (
             stage.advance_at is not None and self.accuracy.get(hardest, 0.0) >= stage.advance_at
         )
-        over = stage.most_steps is not None and self.batches >= stage.most_steps
+        over = stage.most_steps is not None and self.steps >= stage.most_steps
         if (mastered or over) and self.index + 1 < len(self.stages):
             self.index += 1
             self.accuracy = {}
-            self.batches = 0
+            self.steps = 0
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` needs."""
-        return {"index": self.index, "batches": self.batches, "accuracy": dict(self.accuracy)}
+        return {"index": self.index, "steps": self.steps, "accuracy": dict(self.accuracy)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state` was taken.
@@ -100,4 +101,4 @@ class Curriculum:
                 f"{len(self.stages)}; resume with the stages of the interrupted run"
             )
         self.index, self.accuracy = index, dict(state["accuracy"])
-        self.batches = int(state["batches"])
+        self.steps = int(state["steps"])

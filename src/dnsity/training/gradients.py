@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -26,14 +26,12 @@ def require_gradients(trainer: GistTrainer, batch: dict[str, Any]) -> None:
     Raises:
         BadInputError: Naming the first few parameters.
     """
-    model = trainer.model
-    curriculum = trainer.curriculum.state()
+    model = cast(torch.nn.Module, trainer.model)
     with torch.random.fork_rng():
-        trainer.compute_loss(model, trainer._prepare_inputs(batch)).backward()
-    trainer.curriculum.restore(curriculum)
+        model(trainer._prepare_inputs(batch))["loss"].backward()
     idle = [
         name
-        for name, parameter in model.named_parameters()
+        for name, parameter in trainer.lm.named_parameters()
         if parameter.requires_grad
         and (parameter.grad is None or not ("lora_A" in name or parameter.grad.any()))
     ]

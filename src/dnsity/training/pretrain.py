@@ -6,21 +6,22 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
+from accelerate import PartialState
 from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from dnsity.config import Config, manifest, write_json
+from dnsity.config import Config
 from dnsity.data.corpus import read_documents
 from dnsity.data.encode import TextEncoder
-from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.data.mixture import MixtureConfig
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.batches import Batches
-from dnsity.training.curriculum import Curriculum, Stage
-from dnsity.training.settings import Settings, training_arguments
-from dnsity.training.trainer import GistTrainer
+from dnsity.training.curriculum import Stage
+from dnsity.training.passes import Passes
+from dnsity.training.probe import ProbeConfig
+from dnsity.training.run import begin, run
+from dnsity.training.settings import Settings
 
 END = "<|end|>"
 
@@ -49,6 +50,7 @@ class PretrainConfig(Config):
     tokenizer_characters: int = Field(default=10_000_000, ge=1000)
     data: MixtureConfig
     stages: list[Stage] = Field(min_length=1)
+    probe: ProbeConfig | None = None
     training: Settings
     question_template: str = "\n\nQ: {question}\nA:"
 
@@ -117,27 +119,30 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
     Returns:
         `output_dir`, which `from_pretrained` of transformers can load.
     """
-    output_dir.mkdir(parents=True, exist_ok=True)
-    write_json(output_dir / "run.json", manifest(config, config.training.seed))
-    torch.manual_seed(config.training.seed)
-    if resume and (output_dir / "tokenizer.json").exists():
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(output_dir)
-    else:
-        tokenizer = train_tokenizer(config)
-        tokenizer.save_pretrained(output_dir)
-    base = new_base(config.architecture, tokenizer.eos_token_id)
-    model = GistLM(base, GistSpec(scope="full", question_template=config.question_template))
-    encoder = TextEncoder(tokenizer)
-    batches = Batches(
-        Mixture(config.data, encoder),
-        encoder,
-        Curriculum(config.stages),
-        config.question_template,
-        config.training.tokens_per_batch,
-        config.training.seed,
-        config.training.least_documents,
+    begin(config, config.training, output_dir)
+    with PartialState().main_process_first():  # one process trains it, the others read it
+        if (output_dir / "tokenizer.json").exists() and (
+            resume or not PartialState().is_main_process
+        ):
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(output_dir)
+        else:
+            tokenizer = train_tokenizer(config)
+            tokenizer.save_pretrained(output_dir)
+
+    def new_model() -> GistLM:
+        base = new_base(config.architecture, tokenizer.eos_token_id)
+        return GistLM(base, GistSpec(scope="full", question_template=config.question_template))
+
+    trainer = run(
+        Passes(new_model()),
+        TextEncoder(tokenizer),
+        output_dir,
+        data=config.data,
+        stages=config.stages,
+        settings=config.training,
+        probe=config.probe,
+        resume=resume,
     )
-    trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
-    trainer.fit(resume=resume)
-    base.save_pretrained(output_dir)
+    if trainer.args.should_save:
+        trainer.whole(new_model).base.save_pretrained(output_dir)
     return output_dir

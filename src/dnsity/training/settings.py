@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -11,16 +11,21 @@ from transformers import TrainingArguments
 
 from dnsity.config import Config
 
+GistPath = Literal["two_pass", "masked"]
+
 
 class Settings(Config):
     """How a run is optimised.
 
     Attributes:
         steps: Optimiser steps.
-        tokens_per_batch: Document tokens per batch.
-        least_documents: Documents a batch holds at the least, however long they are: a step on two
+        tokens_per_step: Document tokens per optimiser step, over all processes.
+        least_documents: Documents a step holds at the least, however long they are: a step on two
             answers is mostly noise (docs/log.md).
-        accumulation: Batches per step.
+        accumulation: Micro-batches a process cuts its share of a step into; costs no accuracy, the
+            loss is the mean over the step's answer tokens in any case.
+        path: How gists are trained: `two_pass`, or `masked` (one sequence under the defining mask).
+        checkpointing: Recompute layers in the backward pass: less memory, a third more time.
         learning_rate: Peak rate: linear warm-up, constant, then linear decay.
         warmup_steps: Length of the warm-up.
         decay_share: Share of all steps spent decaying to `final_rate_share` of the peak.
@@ -31,12 +36,16 @@ class Settings(Config):
         seed: Seed of everything.
         save_steps: Steps between resumable checkpoints; two are kept.
         log_steps: Steps between log lines.
+        report_to: Where else metrics go beside `metrics.jsonl`: tensorboard, trackio, or any other
+            integration of transformers.
     """
 
     steps: int = Field(ge=1)
-    tokens_per_batch: int = Field(default=2048, ge=1)
+    tokens_per_step: int = Field(default=2048, ge=1)
     least_documents: int = Field(default=1, ge=1)
     accumulation: int = Field(default=1, ge=1)
+    path: GistPath = "two_pass"
+    checkpointing: bool = False
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=100, ge=0)
     decay_share: float = Field(default=0.4, ge=0, le=1)
@@ -47,6 +56,7 @@ class Settings(Config):
     seed: int = 0
     save_steps: int = Field(default=500, ge=1)
     log_steps: int = Field(default=50, ge=1)
+    report_to: list[str] = Field(default=[])
 
 
 def bfloat16_is_fast() -> bool:
@@ -82,6 +92,7 @@ def training_arguments(settings: Settings, output_dir: Path, **more: Any) -> Tra
         save_steps=settings.save_steps,
         save_total_limit=2,
         logging_steps=settings.log_steps,
+        report_to=settings.report_to or "none",
         ignore_data_skip=True,  # batches are functions of their number; nothing to replay
         remove_unused_columns=False,
         accelerator_config={"dispatch_batches": False},

@@ -1,27 +1,35 @@
-"""Train gists: `python -m dnsity.training.train_gist --config FILE --output-dir DIR`."""
+"""Train gists: `python -m dnsity.training.train_gist --config FILE --output-dir DIR`.
+
+The same as `dnsity train`. On several devices, `accelerate launch -m dnsity train ...`.
+"""
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import torch
 from pydantic import Field, model_validator
 from transformers import PreTrainedTokenizerBase
 
-from dnsity.config import Config, manifest, write_json
+from dnsity.config import Config
 from dnsity.data.encode import TextEncoder
-from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.data.mixture import MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.model import checkpoint
 from dnsity.model.base import load_base
 from dnsity.model.card import model_card
+from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.batches import Batches
-from dnsity.training.curriculum import Curriculum, Stage
-from dnsity.training.gradients import require_gradients
-from dnsity.training.settings import Settings, training_arguments
-from dnsity.training.trainer import GistTrainer
+from dnsity.training.curriculum import Stage
+from dnsity.training.objective import Objective
+from dnsity.training.passes import Passes
+from dnsity.training.probe import ProbeConfig
+from dnsity.training.run import begin, run
+from dnsity.training.settings import Settings
+from dnsity.training.teacher import Teacher
 
 
 class LoraSettings(Config):
@@ -43,6 +51,8 @@ class TrainConfig(Config):
         lora: The adapter; leave out for scope `full`.
         data: Training documents.
         stages: The curriculum.
+        objective: What is minimised.
+        probe: Held-out documents to ask while training; leave out for none.
         training: The optimiser.
     """
 
@@ -52,6 +62,8 @@ class TrainConfig(Config):
     lora: LoraSettings | None = None
     data: MixtureConfig
     stages: list[Stage] = Field(min_length=1)
+    objective: Objective = Objective()
+    probe: ProbeConfig | None = None
     training: Settings
 
     @model_validator(mode="after")
@@ -60,6 +72,27 @@ class TrainConfig(Config):
         if not all(1 <= count <= self.gist.gists for count in drawn):
             raise ValueError(
                 f"stages draw {sorted(drawn)} gists, allowed are 1 to gist.gists={self.gist.gists}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_trained_this_way(self) -> TrainConfig:
+        scope = self.gist.scope
+        if self.training.path == "masked" and scope not in ("full", "both"):
+            raise ValueError(
+                f"training.path 'masked' cannot express gist.scope {scope!r}, whose adapter acts "
+                "on part of one sequence; use 'two_pass'"
+            )
+        if scope == "full" and self.objective.teacher_cache is not None:
+            raise ValueError(
+                "objective.teacher_cache needs a base that stays as it is; gist.scope 'full' "
+                "trains it"
+            )
+        modes = {mode for stage in self.stages for mode in stage.share}
+        if scope in ("gist", "document") and modes != {"gist"}:
+            raise ValueError(
+                f"stages train {sorted(modes - {'gist'})}, but with gist.scope {scope!r} only mode "
+                "'gist' has anything to train: the base answers untouched"
             )
         return self
 
@@ -110,39 +143,55 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
 
     Args:
         config: The run.
-        output_dir: Where checkpoints, history and the result go.
+        output_dir: Where checkpoints, metrics and the result go.
         resume: Continue from the newest checkpoint in `output_dir`.
 
     Returns:
         The directory of the gist model.
+
+    Raises:
+        BadInputError: If base, data or settings do not fit, or the directory holds another run.
+        DivergedError: If loss or weights stop being numbers.
     """
-    output_dir.mkdir(parents=True, exist_ok=True)
-    described = manifest(config, config.training.seed)
-    write_json(output_dir / "run.json", described)
-    torch.manual_seed(config.training.seed)
+    described = begin(config, config.training, output_dir)
     model, tokenizer, base_name = starting_point(config)
-    encoder = TextEncoder(tokenizer)
-    batches = Batches(
-        Mixture(config.data, encoder),
-        encoder,
-        Curriculum(config.stages),
-        model.spec.question_template,
-        config.training.tokens_per_batch,
-        config.training.seed,
-        config.training.least_documents,
+    passes = Passes(
+        model, config.objective, config.training.path, _teacher(config, model, tokenizer)
     )
-    trainer = GistTrainer(model, training_arguments(config.training, output_dir), batches)
-    gist_stages = [stage for stage in config.stages if "gist" in stage.share]
-    if gist_stages:
-        require_gradients(trainer, batches.of_mode("gist", gist_stages[0]))
-    trainer.fit(resume=resume)
+    trainer = run(
+        passes,
+        TextEncoder(tokenizer),
+        output_dir,
+        data=config.data,
+        stages=config.stages,
+        settings=config.training,
+        probe=config.probe,
+        resume=resume,
+    )
     target = output_dir / "model"
-    checkpoint.save(
-        model,
-        tokenizer,
-        target,
-        base_name=base_name,
-        card=model_card(model.spec, base_name, described),
-        dtype=torch.bfloat16,
-    )
+    if trainer.args.should_save:
+        checkpoint.save(
+            trainer.whole(lambda: starting_point(config)[0]),
+            tokenizer,
+            target,
+            base_name=base_name,
+            card=model_card(model.spec, base_name, described),
+            dtype=torch.bfloat16,
+        )
     return target
+
+
+def _teacher(
+    config: TrainConfig, model: GistLM, tokenizer: PreTrainedTokenizerBase
+) -> Teacher | None:
+    """Build the teacher, if the objective asks for one."""
+    aim = config.objective
+    if not aim.needs_teacher:
+        return None
+    identity = "" if aim.teacher_cache is None else fingerprints(model, tokenizer)["weights"]
+    return Teacher(model, aim.teacher_top, aim.teacher_cache, identity)
+
+
+if __name__ == "__main__":  # the command line stands above this package, so it is run, not imported
+    sys.argv.insert(1, "train")
+    runpy.run_module("dnsity", run_name="__main__")

@@ -2,75 +2,129 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
-from transformers import (
-    Trainer as HuggingFaceTrainer,
-)
-from transformers import (
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
-from transformers.trainer_callback import ExportableState, PrinterCallback, ProgressCallback
+from transformers import Trainer as HuggingFaceTrainer
+from transformers import TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from dnsity.data.collate import IGNORE
-from dnsity.errors import DivergedError
-from dnsity.model.gist_lm import GistLM, select
+from dnsity.errors import BadInputError, DivergedError
+from dnsity.model.backbone import is_sharded
+from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import Batches
-from dnsity.training.objective import answer_cross_entropy, exactly_right
+from dnsity.training.callbacks import Bar, Metrics, RunState
+from dnsity.training.passes import Passes
+from dnsity.training.probe import Probe
 from dnsity.training.resume import newest_whole, steps_done
 
 WEIGHTS = "trainable.safetensors"
 
 
 class GistTrainer(HuggingFaceTrainer):
-    """Trains a `GistLM` on batches that say which mode they train.
+    """Trains `Passes` on batches that say which mode they train.
 
     Only trainable tensors are saved: a frozen base is never copied into a checkpoint, and tied
     weights are written once.
+
+    Args:
+        passes: The model with its objective.
+        args: See `settings.training_arguments`.
+        batches: Where steps come from; carries the curriculum.
+        probe: Asked while the run goes on.
     """
 
-    model: GistLM
     loss_is_scaled_for_ga = True
 
-    def __init__(self, model: GistLM, args: TrainingArguments, batches: Batches) -> None:
-        """Set up the loop; `batches` carries the curriculum."""
-        self.curriculum = batches.curriculum
+    def __init__(
+        self,
+        passes: Passes,
+        args: TrainingArguments,
+        batches: Batches,
+        probe: Probe | None = None,
+    ) -> None:
+        """Set up the loop."""
+        self.probe = probe
         self.batches = batches
+        self.run = RunState(batches)
         super().__init__(
-            model=model,
+            model=passes,
             args=args,
             train_dataset=batches,
-            callbacks=[CurriculumCallback(batches), HistoryCallback()],
+            callbacks=[self.run, *([] if probe is None else [probe]), Metrics()],
         )
+        self.run.reduce = self.accelerator.reduce
+        batches.process, batches.processes = args.process_index, args.world_size
         self.model_accepts_loss_kwargs = True  # ask for the number of label tokens in a step
         self.remove_callback(PrinterCallback)
-        if args.disable_tqdm:
-            self.remove_callback(ProgressCallback)
+        self.remove_callback(ProgressCallback)
+        if not args.disable_tqdm:
+            self.add_callback(Bar())
+
+    @property
+    def lm(self) -> GistLM:
+        """The model that is trained, out of whatever runs it on several devices."""
+        return cast(Passes, self.accelerator.unwrap_model(self.model)).lm
 
     def fit(self, *, resume: bool) -> None:
         """Train, or go on from the newest whole checkpoint; a finished run is only read back.
 
         Args:
             resume: Look for a checkpoint. Without one the run starts at its beginning.
+
+        Raises:
+            BadInputError: If the directory holds an earlier run that is not to be resumed.
+            DivergedError: If loss or weights stop being numbers.
         """
-        last = newest_whole(Path(self.args.output_dir or ".")) if resume else None
+        kept = cast(Passes, self.model).objective.teacher_cache
+        if self.is_fsdp_enabled and kept is not None:
+            raise BadInputError(
+                "objective.teacher_cache lets processes skip passes that sharded (FSDP) ones must "
+                "all run; leave it out"
+            )
+        last = newest_whole(self._directory) if resume else None
+        if not resume and any(self._directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
+            raise BadInputError(
+                f"{self._directory} holds checkpoints of an earlier run; go on with it (--resume) "
+                "or choose another --output-dir"
+            )
         if last is not None and steps_done(last) >= self.args.max_steps:
-            restore_trainable(self.model, last / WEIGHTS)
+            restore_trainable(self.lm, last / WEIGHTS)
+            self.run.read(last)
             return
         self.train(resume_from_checkpoint=None if last is None else str(last))
 
+    def whole(self, build: Callable[[], GistLM]) -> GistLM:
+        """Return the trained model with whole weights.
+
+        Args:
+            build: Makes the untrained model anew, for the last checkpoint's weights; only called
+                where those of the trained one are sharded over devices.
+        """
+        if not is_sharded(self.lm.base):
+            return self.lm
+        last = newest_whole(self._directory)
+        assert last is not None  # a run ends with a checkpoint
+        fresh = build()
+        restore_trainable(fresh, last / WEIGHTS)
+        return fresh
+
+    @property
+    def _directory(self) -> Path:
+        return Path(self.args.output_dir or ".")
+
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches come ready-made, so there is nothing to sample or collate."""
+        """Batches come ready-made and already split, so there is nothing to sample or collate."""
         return DataLoader(self.batches, batch_size=None)
 
     def compute_loss(
@@ -80,55 +134,45 @@ class GistTrainer(HuggingFaceTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Return the mean cross-entropy per answer token over the whole optimiser step."""
-        lm = cast(GistLM, model)
-        mode, labels = inputs["mode"], inputs["labels"]
-        if mode in ("text", "repeat"):
-            logits = lm.answer(None, inputs["input_ids"], logits_to_keep=labels.shape[1])
-        else:
-            logits = self._answer(lm, inputs, compressed=mode == "gist")
-            right = exactly_right(logits.detach(), labels).float().mean().item()
-            self.curriculum.observe(mode, right)
-        loss = answer_cross_entropy(logits, labels)
-        loss = loss / (num_items_in_batch or (labels[:, 1:] != IGNORE).sum())
+        """Return this micro-batch's share of the mean loss per answer token of the whole step."""
+        found = model(inputs)
+        tokens = num_items_in_batch or (inputs["labels"][:, 1:] >= 0).sum()
+        # Gradients are averaged over processes, the loss is a mean over all their tokens.
+        loss = found["loss"] / tokens * self.args.world_size
         if not torch.isfinite(loss):
+            sources = inputs.get("sources", [])
+            named = f" from {', '.join(sources[:4])}" if sources else ""
             raise DivergedError(
-                f"the loss of step {self.state.global_step + 1} is {loss.item()} (mode {mode}, "
-                f"documents of {inputs.get('document_ids', inputs['input_ids']).shape[1]} tokens); "
+                f"the loss of step {self.state.global_step + 1} is {loss.item()} (mode "
+                f"{inputs['mode']}, documents of "
+                f"{inputs.get('document_ids', inputs['input_ids']).shape[1]} tokens{named}); "
                 "the last checkpoint is whole: lower training.learning_rate and --resume"
             )
-        return (loss, logits) if return_outputs else loss
-
-    def _answer(self, model: GistLM, inputs: dict[str, Any], *, compressed: bool) -> Tensor:
-        """Logits of the answers, behind gists or behind the document itself."""
-        rows = inputs["document_index"]
-        mask = inputs["document_mask"]
-        # Without padding the fast causal kernel needs no mask at all.
-        given = None if bool(mask.all()) else mask
-        if compressed:
-            read = model.compress(inputs["document_ids"], given, gists=inputs.get("gists"))
-        else:
-            read = model.read(inputs["document_ids"], given)
-        prefix = select(read, rows)
-        return model.answer(
-            prefix,
-            inputs["input_ids"],
-            inputs["attention_mask"],
-            prefix_mask=None if compressed or given is None else mask[rows],
-            logits_to_keep=inputs["labels"].shape[1],
-        )
+        self.run.take_in(inputs, found["right"])
+        return (loss, found) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the curriculum's place to every log line."""
-        logs["stage"] = self.curriculum.index
-        logs.update({f"right_{k}": round(v, 4) for k, v in self.curriculum.accuracy.items()})
-        super().log(logs, start_time)
+        """Add the curriculum's place, the speed and what a probe found to every log line."""
+        found = {} if self.probe is None else self.probe.news()
+        super().log({**logs, **self.run.describe(), **found}, start_time)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save, or say what is left when that is not possible (no space, no permission)."""
+        try:
+            super()._save_checkpoint(model, trial)
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors hide it
+            torn = self._directory / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            shutil.rmtree(torn, ignore_errors=True)
+            last = newest_whole(self._directory)
+            kept = "no earlier one exists" if last is None else f"{last} is whole"
+            raise BadInputError(
+                f"cannot write checkpoint {torn} ({error}); {kept}: make room and --resume"
+            ) from error
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        directory = Path(output_dir or self.args.output_dir or ".")
-        weights = trainable(self.model)
+        weights = trainable(self.lm)
         broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
         if broken:
             raise DivergedError(
@@ -136,8 +180,10 @@ class GistTrainer(HuggingFaceTrainer):
                 f"{broken[0]}; no checkpoint was written, the last one is whole: lower "
                 "training.learning_rate and --resume"
             )
-        directory.mkdir(parents=True, exist_ok=True)
-        save_file(weights, directory / WEIGHTS)
+        if self.args.should_save:
+            directory = Path(output_dir or self._directory)
+            directory.mkdir(parents=True, exist_ok=True)
+            save_file(weights, directory / WEIGHTS)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Go on at the configured learning rate: the checkpoint would bring its own run's."""
@@ -153,12 +199,21 @@ class GistTrainer(HuggingFaceTrainer):
             group["lr"] = self.args.learning_rate * share(scheduler.last_epoch)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        restore_trainable(self.model, Path(resume_from_checkpoint) / WEIGHTS)
+        restore_trainable(self.lm, Path(resume_from_checkpoint) / WEIGHTS)
 
 
 def trainable(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Collect every trainable tensor once (tied ones under their first name)."""
-    return {n: p.detach().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+    """Collect every trainable tensor once (tied ones under their first name), and whole.
+
+    Where weights are sharded over devices every process must call this.
+    """
+    return {
+        name: (weight.full_tensor() if isinstance(weight, DTensor) else weight)
+        .detach()
+        .contiguous()
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
 
 
 @torch.no_grad()
@@ -166,43 +221,7 @@ def restore_trainable(model: torch.nn.Module, path: Path) -> None:
     """Copy saved tensors back into the model's parameters."""
     parameters = dict(model.named_parameters())
     for name, tensor in load_file(path).items():
-        parameters[name].copy_(tensor)
-
-
-class CurriculumCallback(TrainerCallback, ExportableState):
-    """Keeps the curriculum's place in Trainer's own state file, so that a resumed run continues."""
-
-    def __init__(self, batches: Batches) -> None:
-        """Watch the batches' curriculum."""
-        self.batches = batches
-
-    def state(self) -> dict[str, Any]:
-        """Return what Trainer writes into `trainer_state.json`."""
-        return {"args": {}, "attributes": {"curriculum": self.batches.curriculum.state()}}
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Continue at the batch and the stage where the checkpoint was taken."""
-        saved = cast(dict[str, Any], state.stateful_callbacks).get("CurriculumCallback")
-        if state.global_step and isinstance(saved, dict):
-            self.batches.curriculum.restore(saved["attributes"]["curriculum"])
-            self.batches.first = state.global_step * args.gradient_accumulation_steps
-
-
-class HistoryCallback(TrainerCallback):
-    """Appends every log line to `history.jsonl` in the output directory."""
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **_: Any,
-    ) -> None:
-        """Write one line."""
-        path = Path(args.output_dir or ".") / "history.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+        weight = parameters[name]
+        if isinstance(weight, DTensor):
+            tensor = distribute_tensor(tensor, weight.device_mesh, weight.placements)
+        weight.copy_(tensor)

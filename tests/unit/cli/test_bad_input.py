@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,6 +249,22 @@ def test_runs_refuse_a_config_that_cannot_be_read(
     done = run(command, option, tmp_path / "none.yaml", "--output-dir", target)
     _assert_refused(done, 2, ["cannot read config", "No such file"])
     assert not target.exists()
+
+
+def test_everything_wrong_in_a_config_is_one_line(tmp_path: Path) -> None:
+    """In a process of its own: what is imported for training may have things to say as well."""
+    config = tmp_path / "run.yaml"
+    config.write_text("base: 3\ngist: {gits: 4}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "dnsity", "train", "--config", str(config), "--output-dir"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "out"), "--set", "chat=maybe"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    says = ["base: Input", "; gist.gits: unknown key, did you mean 'gists'? (found 4); chat: Input"]
+    says += ["; data: Field required; ", "; training: Field required\n"]
+    _assert_refused(Done(done.returncode, done.stdout, done.stderr), 2, says)
 
 
 def test_eval_refuses_an_output_folder_that_cannot_be_made(run: Run, place: Place) -> None:

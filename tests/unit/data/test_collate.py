@@ -21,7 +21,7 @@ from dnsity.errors import UnsupportedModelError
 from dnsity.gist.layout import split_to_window
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM, select
-from dnsity.training.objective import answer_cross_entropy
+from dnsity.training.objective import answer_cross_entropy, supervised
 from support import assert_same, compress_chunks, tiny_base
 from tiny import tiny_tokenizer
 
@@ -173,19 +173,17 @@ def test_the_masked_sequence_has_the_loss_of_the_two_passes(placement: str, wind
         ]
         with torch.no_grad():
             logits = model.masked(inputs["input_ids"], layout)
-            masked = answer_cross_entropy(logits, inputs["labels"])
+            masked = answer_cross_entropy(*supervised(logits, inputs["labels"]))
             document = torch.tensor([encoder.encode(example.document)])
             gists = compress_chunks(
                 model, [document[:, a:b] for a, b in split_to_window(document.shape[1], window)]
             )
             batch = collate([example], encoder, spec.question_template)
-            two_pass = answer_cross_entropy(
-                model.answer(
-                    select(gists, batch["document_index"]),
-                    batch["input_ids"],
-                    batch["attention_mask"],
-                    logits_to_keep=batch["labels"].shape[1],
-                ),
-                batch["labels"],
+            logits = model.answer(
+                select(gists, batch["document_index"]),
+                batch["input_ids"],
+                batch["attention_mask"],
+                logits_to_keep=batch["labels"].shape[1],
             )
+            two_pass = answer_cross_entropy(*supervised(logits, batch["labels"]))
         assert_same(two_pass, masked, "loss")

@@ -1,14 +1,17 @@
-"""A quotation is asked for by words that stand once, and answered by what follows them."""
+"""A document's own words: asked for by words that stand once, and answered by what follows."""
 
 from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsity.data.example import Language
-from dnsity.data.quote import quotes
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Language, Question
+from dnsity.data.quote import continuation, quotes, reconstruction
+from tiny import tiny_tokenizer
 
 words = st.sampled_from(["one", "two", "셋이", "넷은", 'say "five"', "six,\n", "7."])
 texts = st.lists(words, max_size=60).map(" ".join)
@@ -48,3 +51,53 @@ def test_pieces_do_not_overlap() -> None:
 
 def test_a_text_too_short_to_quote_gives_no_question() -> None:
     assert quotes(random.Random(0), "en", "Only these", 3) == ()
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return TextEncoder(tiny_tokenizer())
+
+
+def _follows(document: str, question: Question) -> bool:
+    """Whether an answer is the document's beginning, or follows the phrase quoted."""
+    if '"' not in question.text:
+        return document.startswith(question.answer)
+    cue = question.text.split('"')[1]
+    assert document.find(cue) == document.rfind(cue) >= 0
+    return document[document.find(cue) + len(cue) :].lstrip().startswith(question.answer)
+
+
+def test_the_beginning_and_every_other_place_are_asked_for(encoder: TextEncoder) -> None:
+    text = " ".join(f"w{n}" for n in range(100))
+    asked = [reconstruction(random.Random(n), "en", text, encoder, 12)[0] for n in range(400)]
+    firsts = {int(question.answer.split()[0][1:]) for question in asked}
+    assert min(firsts) == 0
+    assert max(firsts) > 95
+    assert 150 < sum('"' not in question.text for question in asked) < 250
+
+
+@pytest.mark.parametrize(
+    "text", ["a b a b a b a b a b", 'She "said" it.', "One.\nTwo.\nThree.", "gas as a b c d"]
+)
+def test_only_a_phrase_that_stands_once_is_quoted_else_the_beginning_is_asked_for(
+    encoder: TextEncoder, text: str
+) -> None:
+    for seed in range(20):
+        (question,) = reconstruction(random.Random(seed), "ko", text, encoder, 64)
+        assert _follows(text, question)
+
+
+def test_an_answer_ends_with_a_whole_word_within_its_tokens(encoder: TextEncoder) -> None:
+    text = "나루터 “안내소는” 열 시에 — 문을 🙂🙂 엽니다. " * 4
+    for span in range(1, 60):
+        for question in reconstruction(random.Random(0), "ko", text, encoder, span):
+            assert len(encoder.encode(" " + question.answer)) <= span
+            assert text.startswith(f"{question.answer} ")
+
+
+def test_another_article_is_no_continuation(encoder: TextEncoder) -> None:
+    text = "One two three.\n\nFour five six."
+    tokens = len(encoder.encode("One two three."))
+    assert continuation(random.Random(0), "en", text, encoder, tokens, 64)[1] == ()
+    document, asked = continuation(random.Random(0), "en", text, encoder, tokens - 2, 64)
+    assert f"{document} {asked[0].answer}" == "One two three."

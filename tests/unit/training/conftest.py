@@ -53,7 +53,7 @@ def run_settings() -> dict[str, Any]:
     """Optimiser settings of a very short run."""
     return {
         "steps": 6,
-        "tokens_per_batch": 256,
+        "tokens_per_step": 256,
         "learning_rate": 3e-3,
         "warmup_steps": 1,
         "bf16": False,

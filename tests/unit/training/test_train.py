@@ -13,11 +13,9 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from dnsity.data.collate import IGNORE, collate
 from dnsity.errors import BadInputError, DivergedError
 from dnsity.inference.gist_model import GistModel
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.batches import Batches
 from dnsity.training.resume import newest_whole
 from dnsity.training.train_gist import TrainConfig, starting_point, train
 from dnsity.training.trainer import WEIGHTS
@@ -48,7 +46,7 @@ def finished(
     """One uninterrupted run of six steps."""
     folder = tmp_path_factory.mktemp("run")
     settings = {
-        "steps": 6, "tokens_per_batch": 256, "learning_rate": 3e-3, "warmup_steps": 1,
+        "steps": 6, "tokens_per_step": 256, "learning_rate": 3e-3, "warmup_steps": 1,
         "bf16": False, "save_steps": 3, "log_steps": 1,
     }  # fmt: skip
     train(_config(base_directory, corpus, settings), folder)
@@ -111,6 +109,13 @@ def test_resuming_a_finished_run_changes_nothing(
         assert (finished / file).read_bytes() == (again / file).read_bytes()
 
 
+def test_a_run_is_not_begun_over_another(
+    finished: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    with pytest.raises(BadInputError, match=r"holds checkpoints of an earlier run.*--resume"):
+        train(_config(base_directory, corpus, run_settings), finished)
+
+
 def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(
     finished: Path, tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]],
     run_settings: dict[str, Any],
@@ -140,6 +145,7 @@ def test_what_no_gradient_reaches_is_refused_before_the_run(
     lora = {
         "gist": {"gists": 4, "window_tokens": 96, "scope": "document"},
         "lora": {"rank": 4, "alpha": 8},
+        "stages": [{"tokens": [40]}],
     }
     config = _config(base_directory, corpus, run_settings, **lora)
     monkeypatch.setattr(GistLM, "_without_what_never_acts", lambda _, lora: lora)
@@ -214,125 +220,6 @@ def test_a_chat_model_is_asked_in_its_own_frame_and_trained_further_in_it(
     assert starting_point(further)[0].spec.question_template == frame
     with pytest.raises(BadInputError, match="the configuration asks for"):
         starting_point(further.model_copy(update={"chat": False}))
-
-
-def test_batches_are_functions_of_their_number(
-    finished: Path, corpus: dict[str, list[str]]
-) -> None:
-    from dnsity.data.mixture import Mixture, MixtureConfig
-    from dnsity.training.curriculum import Curriculum, Stage
-
-    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
-    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
-    stages = [Stage(tokens=[48], share={"gist": 1.0, "text": 1.0})]
-
-    def batches(seed: int) -> Batches:
-        return Batches(mixture, encoder, Curriculum(stages), "Q {question} A", 256, seed)
-
-    one, again, other = batches(1), batches(1), batches(2)
-    kinds = set()
-    for number in (5, 0, 3, 1, 2, 4):
-        first, second = one.batch(number), again.batch(number)
-        kinds.add(first.pop("mode"))
-        assert all(torch.equal(first[k], second[k]) for k in first)
-    assert kinds == {"gist", "text"}
-    assert any(
-        one.batch(n)["input_ids"].tolist() != other.batch(n)["input_ids"].tolist() for n in range(3)
-    )
-
-
-def test_prose_said_twice_is_learned_the_second_time(
-    finished: Path, corpus: dict[str, list[str]]
-) -> None:
-    from dnsity.data.mixture import Mixture, MixtureConfig
-    from dnsity.training.curriculum import Curriculum, Stage
-
-    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
-    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
-    curriculum = Curriculum([Stage(tokens=[20], share={"repeat": 1.0})])
-    batch = Batches(mixture, encoder, curriculum, "Q {question} A", 256, 0).batch(0)
-    ids, labels = batch["input_ids"], batch["labels"]
-    assert torch.equal(ids[:, -40:-20], ids[:, -20:])
-    assert torch.equal(labels[:, 1:], ids[:, -20:])
-    assert (labels[:, 0] == IGNORE).all()
-
-
-def test_a_batch_of_long_documents_holds_the_least_number(
-    finished: Path, corpus: dict[str, list[str]]
-) -> None:
-    from dnsity.data.mixture import Mixture, MixtureConfig
-    from dnsity.training.curriculum import Curriculum, Stage
-
-    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
-    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
-
-    def documents(tokens: int) -> int:
-        curriculum = Curriculum([Stage(tokens=[tokens])])
-        batches = Batches(mixture, encoder, curriculum, "Q {question} A", 256, 0, least_documents=3)
-        return len(batches.batch(0)["document_ids"])
-
-    assert documents(200) == 3
-    assert documents(10) > 3
-
-
-def test_every_hidden_needle_is_in_its_document(
-    finished: Path, corpus: dict[str, list[str]]
-) -> None:
-    import random
-
-    from dnsity.data.mixture import Mixture, MixtureConfig
-
-    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
-    config = MixtureConfig.model_validate({"corpus": corpus, "max_facts": 3, "tokens_per_fact": 30})
-    mixture = Mixture(config, encoder)
-    rng = random.Random(0)
-    examples = [mixture.draw(rng, 200) for _ in range(40)]
-    for example in examples:
-        for question in example.questions:
-            assert example.document.count(question.answer) >= 1
-    assert {len(example.questions) for example in examples} == {1, 2, 3}
-    assert {example.language for example in examples} == {"en", "ko"}
-    batch = collate(examples[:4], encoder, "Q {question} A")
-    assert batch["document_index"].max() == 3
-
-
-def test_a_mixture_draws_what_it_is_asked_for(finished: Path, corpus: dict[str, list[str]]) -> None:
-    import random
-
-    from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
-
-    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
-    mixture = Mixture(MixtureConfig.model_validate({"corpus": corpus}), encoder)
-    rng = random.Random(0)
-    kinds: dict[DocumentKind, str] = {
-        "passkey": "passkey",
-        "passphrase": "passphrase",
-        "codes": "fact:access_code",
-        "quote": "quote",
-    }
-    for kind, name in kinds.items():
-        for _ in range(10):
-            example = mixture.draw(rng, 100, {kind: 1.0})
-            assert {question.kind for question in example.questions} <= {name, "passkey"}
-            assert all(question.answer in example.document for question in example.questions)
-            assert any(question.kind == name for question in example.questions)
-
-
-def test_facts_say_only_what_they_are_asked_to(
-    finished: Path, corpus: dict[str, list[str]]
-) -> None:
-    import random
-
-    from dnsity.data.mixture import Mixture, MixtureConfig
-
-    encoder = GistModel.from_pretrained(finished / "model").loaded.encoder
-    config = {"corpus": corpus, "attributes": ["fee", "room"], "max_facts": 1}
-    mixture = Mixture(MixtureConfig.model_validate(config), encoder)
-    drawn = [mixture.draw(random.Random(n), 100, {"facts": 1.0}) for n in range(30)]
-    kinds = {question.kind for example in drawn for question in example.questions}
-    assert kinds == {"fact:fee", "fact:room"}
-    with pytest.raises(ValidationError, match=r"unknown \['colour'\], allowed are"):
-        MixtureConfig.model_validate({"corpus": corpus, "attributes": ["colour"]})
 
 
 def test_missing_corpus_is_a_clear_error(

@@ -1,0 +1,59 @@
+"""Ready-made documents with questions, drawn by the length of the document."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Example
+from dnsity.data.jsonl import read_examples
+from dnsity.errors import BadInputError
+
+
+class Records:
+    """Example records in memory, in order of length; those without document or question left out.
+
+    Args:
+        paths: Files of example records, as every `dnsity data` command writes them.
+        encoder: Measures the documents, once.
+
+    Raises:
+        BadInputError: If a file is missing or holds anything else, or no record is left.
+    """
+
+    def __init__(self, paths: Sequence[str], encoder: TextEncoder) -> None:
+        """Read and measure the records."""
+        measured = sorted(
+            (
+                (len(encoder.encode(example.document)), example)
+                for path in paths
+                for example in read_examples(Path(path))
+                if example.questions and example.document.strip()
+            ),
+            key=lambda pair: pair[0],
+        )
+        if not measured:
+            raise BadInputError(f"no record with a document and a question in {', '.join(paths)}")
+        self._tokens = [tokens for tokens, _ in measured]
+        self._examples = [example for _, example in measured]
+
+    def draw(self, rng: random.Random, tokens: int) -> Example:
+        """Draw a record whose document has at most so many tokens, and more than half if any has.
+
+        Otherwise one of the longest that fit is drawn.
+
+        Raises:
+            BadInputError: If none is that short.
+        """
+        stop = bisect_right(self._tokens, tokens)
+        if stop == 0:
+            raise BadInputError(
+                f"no document in data.records has at most {tokens} tokens, the shortest has "
+                f"{self._tokens[0]}; ask for as many in `stages`, or add shorter documents"
+            )
+        longest = bisect_left(self._tokens, self._tokens[stop - 1])
+        start = min(longest, bisect_right(self._tokens, tokens / 2))
+        return self._examples[rng.randrange(start, stop)]

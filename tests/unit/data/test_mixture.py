@@ -1,0 +1,203 @@
+"""What the mixture draws beside hidden facts, and what it refuses to begin with."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from dnsity.config import validated
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Example, Language, Question
+from dnsity.data.jsonl import write_records
+from dnsity.data.mixture import UNSCORED, DocumentKind, Mixture, MixtureConfig
+from dnsity.errors import BadInputError
+from tiny import tiny_tokenizer
+
+_WORDS = {
+    "en": "the harbour is quiet and old boats rest near a long grey wall of stone".split(),
+    "ko": "나루터 마을은 조용하고 오래된 배가 긴 돌담 곁에서 쉽니다 그리고 바람이 붑니다".split(),
+}
+_LANGUAGES: tuple[Language, ...] = get_args(Language)
+SPAN = 24
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return TextEncoder(tiny_tokenizer())
+
+
+@pytest.fixture(scope="module")
+def articles() -> dict[str, str]:
+    """Texts by id; every word bears a number of its own, so no piece of one is in another."""
+    texts = {}
+    for language, words in _WORDS.items():
+        rng = random.Random(language)
+        for article in range(6):
+            sentences = (
+                " ".join(f"{rng.choice(words)}{article}{number}{n}" for n in range(6))
+                for number in range(10, 50)
+            )
+            texts[f"{language}-{article}"] = " ".join(f"{x.capitalize()}." for x in sentences)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def corpus(
+    articles: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[str]]:
+    folder = tmp_path_factory.mktemp("corpus")
+    for language in _LANGUAGES:
+        write_records(
+            folder / f"{language}.jsonl",
+            ({"id": id, "text": text} for id, text in articles.items() if id[:2] == language),
+        )
+    return {language: [str(folder / f"{language}.jsonl")] for language in _LANGUAGES}
+
+
+@pytest.fixture(scope="module")
+def mixture(corpus: dict[str, list[str]], encoder: TextEncoder) -> Mixture:
+    return Mixture(_config(corpus=corpus, span_tokens=SPAN), encoder)
+
+
+def _config(**values: Any) -> MixtureConfig:
+    return MixtureConfig.model_validate(values)
+
+
+def _records(path: Path, document: str = "Ann rows.") -> list[str]:
+    """A file of one record."""
+    example = Example(document, (Question("Who?", "Ann", "who"),), "en", "record")
+    write_records(path, [example.to_record()])
+    return [str(path)]
+
+
+@pytest.mark.parametrize("tokens", [20, 90, 400])
+@pytest.mark.parametrize("kind", ["reconstruct", "continue"])
+def test_own_words_are_words_of_the_article_named(
+    mixture: Mixture,
+    encoder: TextEncoder,
+    articles: dict[str, str],
+    kind: DocumentKind,
+    tokens: int,
+) -> None:
+    rng = random.Random(0)
+    asked = set()
+    for _ in range(60):
+        example = mixture.draw(rng, tokens, {kind: 1.0})
+        (question,) = example.questions
+        assert 0 < len(encoder.encode(" " + question.answer)) <= SPAN
+        assert question.kind in UNSCORED
+        article = "\n\n".join(articles[id] for id in example.source.split("+"))
+        asked.add((example.language, question.text.split('"')[0]))
+        if kind == "reconstruct":
+            assert example.document in article
+            _, quoted, _ = (question.text + '""').split('"')[:3]
+            if quoted:
+                assert f"{quoted} {question.answer}" in example.document
+            else:
+                assert example.document.startswith(question.answer)
+        else:
+            assert len(encoder.encode(example.document)) <= tokens
+            assert question.answer not in example.document
+            assert f"{example.document} {question.answer}" in article
+    assert len(asked) > 6, "several wordings in both languages"
+    assert {language for language, _ in asked} == set(_LANGUAGES)
+
+
+def test_the_same_seed_draws_the_same(mixture: Mixture) -> None:
+    kinds: dict[DocumentKind, float] = {"reconstruct": 1.0, "continue": 1.0}
+    one, other = (
+        [mixture.draw(rng, 80, kinds) for _ in range(10)]
+        for rng in (random.Random(3), random.Random(3))
+    )
+    assert one == other
+    assert mixture.packed(random.Random(3), "ko", 99) == mixture.packed(random.Random(3), "ko", 99)
+
+
+def test_a_corpus_that_can_never_be_asked_is_given_up(tmp_path: Path, encoder: TextEncoder) -> None:
+    (tmp_path / "a.txt").write_text("a " * 500, encoding="utf-8")
+    mixture = Mixture(_config(corpus={"en": [str(tmp_path / "a.txt")]}), encoder)
+    with pytest.raises(BadInputError, match=r"data\.corpus\.en gave no question of kind 'quote'"):
+        mixture.draw(random.Random(0), 50, {"quote": 1.0})
+
+
+def test_records_stand_beside_prose(
+    corpus: dict[str, list[str]], tmp_path: Path, encoder: TextEncoder
+) -> None:
+    paths = _records(tmp_path / "r.jsonl")
+    config = _config(corpus=corpus, records=paths, documents={"records": 1.0, "quote": 1.0})
+    mixture = Mixture(config, encoder)
+    kinds = [mixture.draw(random.Random(n), 60).questions[0].kind for n in range(40)]
+    assert set(kinds) == {"who", "quote"}
+    mixture = Mixture(_config(corpus=corpus), encoder)
+    with pytest.raises(BadInputError, match=r"data\.records is empty; set it to"):
+        mixture.draw(random.Random(0), 60, {"records": 1.0})
+
+
+def test_without_a_corpus_there_is_no_prose(tmp_path: Path, encoder: TextEncoder) -> None:
+    paths = _records(tmp_path / "r.jsonl")
+    mixture = Mixture(_config(records=paths, documents={"records": 1.0}), encoder)
+    assert mixture.draw(random.Random(0), 60).source == "record"
+    for draw in (
+        lambda: mixture.draw(random.Random(0), 60, {"passkey": 1.0}),
+        lambda: mixture.language(random.Random(0)),
+    ):
+        with pytest.raises(BadInputError, match=r"no prose; set data\.corpus\.en"):
+            draw()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, r"has codes, facts, passkey, but data\.corpus holds no prose; set data\.corpus\.en"),
+        (
+            {"records": ["x"], "documents": {"records": 1, "quote": 1}},
+            "data.documents has quote, but",
+        ),
+        ({"corpus": {"en": ["x"]}, "documents": {"records": 1}}, r"data\.records is empty"),
+        ({"corpus": {"en": []}}, "at least 1 item"),
+        ({"corpus": {"en": ["x"]}, "span_tokens": 0}, "greater than or equal to 1"),
+    ],
+)
+def test_a_mixture_without_what_it_draws_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError):
+        _config(**values)
+    with pytest.raises(BadInputError, match=message):
+        validated(MixtureConfig, values, "run.yaml")
+
+
+def test_what_is_not_drawn_is_not_needed() -> None:
+    _config(records=["x"], documents={"records": 1, "quote": 0})
+    _config(corpus={"en": ["x"]}, records=["x"])
+
+
+def test_unusable_files_are_told_with_their_setting(tmp_path: Path, encoder: TextEncoder) -> None:
+    config = _config(corpus={"ko": ["nowhere.jsonl"]})
+    with pytest.raises(BadInputError, match=r"^data\.corpus\.ko: cannot read nowhere\.jsonl") as no:
+        Mixture(config, encoder)
+    assert "--set data.corpus.ko=[your.jsonl]" in str(no.value)
+    config = _config(records=["nowhere.jsonl"], documents={"records": 1})
+    with pytest.raises(BadInputError, match=r"^data\.records: cannot read nowhere\.jsonl"):
+        Mixture(config, encoder)
+    prose = tmp_path / "prose.jsonl"
+    prose.write_text(json.dumps({"text": "x"}), encoding="utf-8")
+    config = _config(records=[str(prose)], documents={"records": 1})
+    with pytest.raises(BadInputError, match=r"^data\.records: .* not an example record"):
+        Mixture(config, encoder)
+    config = _config(records=_records(tmp_path / "r.jsonl", " "), documents={"records": 1})
+    with pytest.raises(BadInputError, match="no record with a document and a question"):
+        Mixture(config, encoder)
+
+
+def test_a_packed_row_holds_the_language_asked_for(
+    mixture: Mixture, encoder: TextEncoder, articles: dict[str, str]
+) -> None:
+    for language in _LANGUAGES:
+        ids = mixture.packed(random.Random(5), language, 400)
+        assert len(ids) == 400
+        begins = encoder.decode(ids)[:30]
+        assert any(begins in text for id, text in articles.items() if id[:2] == language)

@@ -1,0 +1,127 @@
+"""Both paths to the same loss and gradients, over every way a batch can look."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from asked import EXAMPLES, asked_batch, small_lm
+from dnsity.training.objective import Objective, supervised, teacher_divergence
+from dnsity.training.passes import Passes, compress_batch
+from dnsity.training.settings import GistPath
+from dnsity.training.teacher import Teacher
+from support import (
+    assert_same,
+    assert_same_gradients,
+    assert_same_keys,
+    compress_chunks,
+    gradients_of,
+    row_of,
+    tiny_lora_lm,
+)
+
+
+@pytest.mark.parametrize("family", ["qwen3-tied", "llama", "gemma3"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"placement": "spread"},
+        {"window_tokens": 24},
+        {"window_tokens": 24, "chunking": "carry", "placement": "spread"},
+    ],
+    ids=lambda spec: "-".join(map(str, spec.values())) or "append",
+)
+@pytest.mark.parametrize("gists", [None, 2])
+@pytest.mark.parametrize("taught", [False, True])
+def test_both_paths_have_the_same_loss_and_gradients(
+    family: str, spec: dict[str, Any], gists: int | None, taught: bool
+) -> None:
+    if family == "gemma3" and spec.get("chunking") == "carry":
+        pytest.skip("refused: chunking 'carry' needs full attention")
+    batch = asked_batch(**({} if gists is None else {"gists": gists}))
+    objective = Objective(teacher=0.7, least_weight=0.3) if taught else Objective()
+    found = {}
+    for path in ("two_pass", "masked"):
+        lm = small_lm(family, **spec)
+        teacher = Teacher(lm, 16) if taught else None
+        passes = Passes(lm, objective, path, teacher)  # type: ignore[arg-type]
+        outcome = passes(batch)
+        outcome["loss"].backward()
+        found[path] = (outcome, gradients_of(lm))
+    two_pass, masked = found["two_pass"], found["masked"]
+    assert_same(two_pass[0]["loss"].detach(), masked[0]["loss"].detach(), "loss")
+    assert torch.equal(two_pass[0]["right"], masked[0]["right"])
+    assert_same_gradients(two_pass[1], masked[1])
+
+
+@pytest.mark.parametrize("path", ["two_pass", "masked"])
+@pytest.mark.parametrize("window", [256, 24, 12])
+def test_a_batch_adds_up_to_its_documents(path: GistPath, window: int) -> None:
+    """Also where its documents fill different numbers of windows."""
+    passes = Passes(small_lm(window_tokens=window), path=path)
+    together = passes(asked_batch())["loss"].detach()
+    alone = sum(passes(asked_batch([example]))["loss"].detach() for example in EXAMPLES)
+    assert_same(together, alone, "loss")
+
+
+@pytest.mark.parametrize("chunking", ["independent", "carry"])
+def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
+    lm = small_lm(window_tokens=12, chunking=chunking)
+    batch = asked_batch([EXAMPLES[0], EXAMPLES[0]])
+    ids = batch["document_ids"]
+    chunks = -(-ids.shape[1] // 12)
+    assert chunks > 2
+    borders = [ids.shape[1] * part // chunks for part in range(chunks + 1)]
+    with torch.no_grad():
+        joined = compress_batch(lm, ids, batch["document_mask"], chunks)
+        expected = compress_chunks(lm, [ids[:1, a:b] for a, b in itertools.pairwise(borders)])
+    assert joined[0][0].shape[-2] == 4 * chunks
+    assert_same_keys(row_of(joined, 1), expected)
+
+
+def test_the_gist_path_never_sees_the_document_and_full_context_does() -> None:
+    """Of two documents with the same gists, only full context can tell them apart."""
+    passes = Passes(small_lm())
+    batch, other = asked_batch([EXAMPLES[0]]), asked_batch([EXAMPLES[0]])
+    other["document_ids"] = batch["document_ids"].flip(1)
+    with torch.no_grad():
+        for mode, same in [("none", True), ("full", False), ("gist", False)]:
+            one, two = (passes.answers({**b, "mode": mode}) for b in (batch, other))
+            assert torch.equal(one, two) == same, mode
+
+
+@pytest.mark.parametrize("scope", ["gist", "document", "both"])
+def test_the_teacher_is_the_base_without_its_adapter(scope: str) -> None:
+    lm = tiny_lora_lm("llama", scope)
+    ids = {
+        "document_ids": torch.randint(3, 90, (2, 20), generator=torch.Generator().manual_seed(3)),
+        "document_mask": torch.ones(2, 20, dtype=torch.bool),
+        "input_ids": torch.randint(3, 90, (2, 6), generator=torch.Generator().manual_seed(4)),
+        "attention_mask": torch.ones(2, 6, dtype=torch.bool),
+        "document_index": torch.tensor([0, 1]),
+    }
+    labels = torch.cat([torch.full((2, 1), -100), ids["input_ids"][:, -2:]], dim=1)
+    lesson = Teacher(lm, 5)({**ids, "labels": labels})
+    with torch.no_grad(), lm.untouched():
+        whole = torch.cat([ids["document_ids"], ids["input_ids"]], dim=1)
+        expected = lm.base(whole).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
+        without = lm.base(ids["input_ids"]).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
+    targets = ids["input_ids"][:, -2:].flatten()[:, None]
+    assert_same(lesson.top_log_p, expected.topk(5).values)
+    assert_same(lesson.gold_log_p, expected.gather(-1, targets)[:, 0])
+    assert_same(lesson.gold_log_p_without, without.gather(-1, targets)[:, 0])
+
+
+def test_a_student_that_sees_the_document_has_nothing_to_learn_from_the_teacher() -> None:
+    lm = small_lm()
+    batch = asked_batch()
+    lesson = Teacher(lm, 410)(batch)
+    with torch.no_grad():
+        for mode, most in [("full", 1e-4), ("none", None)]:
+            logits, _ = supervised(Passes(lm).answers({**batch, "mode": mode}), batch["labels"])
+            divergence = teacher_divergence(logits, lesson.top_ids, lesson.top_log_p).item()
+            assert (divergence < most) if most else (divergence > 0.1), mode
