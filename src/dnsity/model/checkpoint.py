@@ -39,7 +39,8 @@ class CheckpointConfig(Config):
     Attributes:
         format_version: Of this directory's layout.
         spec: How the model compresses.
-        base_model: Directory or hub id of the base; `base` means the directory beside it.
+        base_model: Directory or hub id of the base, or `mini`, the bundled one; `base` means the
+            directory beside it.
         quantization: How the base is quantised while it is loaded; None: it is taken as stored.
     """
 
@@ -126,7 +127,12 @@ def load(
 
 def _base_name(directory: Path, config: CheckpointConfig) -> str:
     """Where the base is: in the checkpoint itself, or under a name of its own."""
-    return str(directory / "base") if config.base_model == "base" else config.base_model
+    return str(directory / "base") if config.base_model == "base" else base_of(config.base_model)
+
+
+def base_of(name: str) -> str:
+    """Turn `mini` into the directory of the bundled model's base; other names stay as they are."""
+    return str(find(BUNDLED) / "base") if name == BUNDLED else name
 
 
 def tokenizer_of(name: str) -> PreTrainedTokenizerBase:

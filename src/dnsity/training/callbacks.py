@@ -155,3 +155,9 @@ class Bar(ProgressCallback):
         bar: Any = self.training_bar  # none on other processes than the first
         if bar is not None:
             bar.set_postfix(self.shown)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        bar: Any = self.training_bar
+        if bar is not None:
+            bar.close()

@@ -49,9 +49,9 @@ OPTIMISER = 12
 """Bytes per trainable parameter: gradient and AdamW's two moments, in float32."""
 HEAP = 1.5
 """What a CPU's allocator holds beside live tensors; measured 1.3 to 2.1 with glibc."""
-UTILISATION = 0.6
+UTILISATION = 0.65
 """Share of the measured speed of matrix products that a step's matrix products reach."""
-ATTENTION_UTILISATION = 0.3
+ATTENTION_UTILISATION = 0.33
 """The same for attention."""
 FLASH_BACKWARD = 2.5
 """FLOPs of attention's backward pass for each of its forward pass: it computes scores anew."""
@@ -153,7 +153,8 @@ class _Segment:
         tokens: Of a row.
         before: Keys that stand before a row.
         graph: What the backward pass does with it.
-        whole: Through all layers; a compress pass ends at the keys and values of the last one.
+        unread: Last layers of whose output nothing depends. Of the last one a compress pass
+            computes keys and values only, and gists never come to read those of the document.
         masked: Under a mask, which only a document alone in its batch does without.
         passes: Calls of the base that the rows are spread over.
     """
@@ -162,7 +163,7 @@ class _Segment:
     tokens: int
     before: int
     graph: Graph
-    whole: bool = False
+    unread: int = 1
     masked: bool = True
     passes: int = 1
 
@@ -319,13 +320,13 @@ def _batch(config: TrainConfig, share: float, stage: Stage, mode: Mode, length: 
     of_document, of_gist, of_answer = GRAPHS[spec.scope]
     if mode in ("text", "repeat"):
         prose = length * (2 if mode == "repeat" else 1)
-        row = _Segment(rows, prose, 0, of_answer, whole=True, masked=False)
+        row = _Segment(rows, prose, 0, of_answer, unread=0, masked=False)
         return _Batch(per_step, (row,), rows * length)
     questions, answer = _asked(config, stage, length)
     asked, turn = rows * questions, round(QUESTION_TOKENS - ANSWER_TOKENS + answer)
     padded = rows > 1  # documents of one length differ by a few tokens
     document = _Segment(rows, length, 0, of_answer, masked=padded)
-    reply = _Segment(asked, turn, length, of_answer, whole=True)
+    reply = _Segment(asked, turn, length, of_answer, unread=0)
     if mode == "full":
         return _Batch(per_step, (document, reply), asked * answer, held=asked * length)
     chunks = math.ceil(length / spec.window_tokens)
@@ -334,11 +335,11 @@ def _batch(config: TrainConfig, share: float, stage: Stage, mode: Mode, length: 
     segments: tuple[_Segment, ...]
     if settings.path == "masked":
         line = length + chunks * gists + round(questions * turn)
-        segments = (_Segment(rows, line, 0, of_gist, whole=True, passes=rows),)
+        segments = (_Segment(rows, line, 0, of_gist, unread=0, passes=rows),)
     else:
         held = rows * chunk if of_document == "none" else 0.0
         segments = (
-            replace(document, rows=rows * chunks, tokens=chunk, graph=of_document, passes=chunks),
+            _Segment(rows * chunks, chunk, 0, of_document, 2, padded, passes=chunks),
             _Segment(rows * chunks, gists, chunk, of_gist, passes=chunks),
             replace(reply, before=chunks * gists),
         )
@@ -410,7 +411,7 @@ def _activations(shape: _Shape, batch: _Batch, checkpointing: bool) -> float:
             working = max(working, once)
             once = segment.rows * segment.tokens * (FLOAT * shape.hidden + keys)
         if segment.graph != "none":
-            total += (shape.layers - (not segment.whole)) * once
+            total += (shape.layers - segment.unread) * once
     return total + working
 
 
@@ -456,15 +457,24 @@ def _work(shape: _Shape, batch: _Batch, checkpointing: bool) -> float:
     attention = 0.0
     for segment in batch.segments:
         tokens, seen = segment.rows * segment.tokens, segment.before + segment.tokens
+        # Forward and backward passes, each of a matrix product and of attention (whose backward
+        # computes the scores anew); checkpointing replays the forward pass.
         again = checkpointing and segment.graph != "none"
-        layers = shape.layers - (not (segment.whole or again))
-        last = 0 if segment.whole else (shape.queries + 2 * shape.keys) * shape.hidden
-        times = {"none": 1, "frozen": 2, "adapter": 2, "weights": 3}[segment.graph] + again
-        lora = shape.layers * shape.adapter * (3 + again) if segment.graph == "adapter" else 0
-        products += 2 * tokens * ((layers * shape.matrices + last) * times + lora)
+        forward = (shape.layers - min(segment.unread, not again)) * (1 + again)
+        backward = 0 if segment.graph == "none" else shape.layers - segment.unread
+        partial = (shape.queries + 2 * shape.keys) * shape.hidden if segment.unread else 0
+        both = 2 if segment.graph == "weights" else 1
+        products += (
+            2
+            * tokens
+            * (
+                (forward + both * backward) * shape.matrices
+                + (1 + both * (segment.graph != "none")) * partial
+                + (shape.layers * shape.adapter * (3 + again) if segment.graph == "adapter" else 0)
+            )
+        )
         pairs = tokens * seen / (1 if segment.masked else 2)
-        back = 0 if segment.graph == "none" else FLASH_BACKWARD + again
-        attention += 4 * shape.queries * layers * pairs * (1 + back)
+        attention += 4 * shape.queries * pairs * (forward + FLASH_BACKWARD * backward)
     return products / UTILISATION + attention / ATTENTION_UTILISATION
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from dnsity.config import Config
+from dnsity.errors import BadInputError
 
 GistPath = Literal["two_pass", "masked"]
 
@@ -58,6 +61,13 @@ class Settings(Config):
     log_steps: int = Field(default=50, ge=1)
     report_to: list[str] = Field(default=[])
 
+    @field_validator("report_to")
+    @classmethod
+    def _are_integrations(cls, names: list[str]) -> list[str]:
+        if unknown := sorted(set(names) - set(INTEGRATION_TO_CALLBACK)):
+            raise ValueError(f"unknown {unknown}, allowed are {sorted(INTEGRATION_TO_CALLBACK)}")
+        return names
+
 
 def bfloat16_is_fast() -> bool:
     """Say whether bfloat16 has instructions of its own here.
@@ -71,7 +81,17 @@ def bfloat16_is_fast() -> bool:
 
 
 def training_arguments(settings: Settings, output_dir: Path, **more: Any) -> TrainingArguments:
-    """Translate; `more` goes to TrainingArguments as it is."""
+    """Translate; `more` goes to TrainingArguments as it is.
+
+    Raises:
+        BadInputError: If a package of `report_to` is not installed.
+    """
+    for name in settings.report_to:
+        if find_spec(name) is None:
+            raise BadInputError(
+                f"training.report_to names {name}, which is not installed: pip install {name}, or "
+                "leave it out (metrics.jsonl is written in any case)"
+            )
     return TrainingArguments(
         output_dir=str(output_dir),
         max_steps=settings.steps,

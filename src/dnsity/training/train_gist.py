@@ -8,6 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -19,7 +20,7 @@ from dnsity.data.mixture import MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.model import checkpoint
-from dnsity.model.base import load_base
+from dnsity.model.base import Quantization, load_base
 from dnsity.model.card import model_card
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
@@ -45,7 +46,10 @@ class TrainConfig(Config):
     """One gist training run.
 
     Attributes:
-        base: Directory or hub id of the base model; or a gist model, whose training goes on.
+        base: Directory or hub id of the base model, or `mini`, the bundled one; or the directory of
+            a gist model, whose training goes on.
+        dtype: Type of the base's weights; scope `full` needs float32.
+        quantization: `nf4` keeps a frozen base in 4 bit (QLoRA, Dettmers et al., 2305.14314).
         gist: What to train.
         chat: Ask in the base's chat template instead of the `gist` section's `question_template`.
         lora: The adapter; leave out for scope `full`.
@@ -57,6 +61,8 @@ class TrainConfig(Config):
     """
 
     base: str
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    quantization: Quantization | None = None
     gist: GistSpec
     chat: bool = False
     lora: LoraSettings | None = None
@@ -88,6 +94,13 @@ class TrainConfig(Config):
                 "objective.teacher_cache needs a base that stays as it is; gist.scope 'full' "
                 "trains it"
             )
+        if scope == "full" and (self.dtype != "float32" or self.quantization is not None):
+            raise ValueError(
+                "gist.scope 'full' trains all weights: dtype must be float32, without quantization"
+            )
+        if (scope == "full") != (self.lora is None):
+            needs = "takes no lora section" if scope == "full" else "needs a lora section"
+            raise ValueError(f"gist.scope {scope!r} {needs}")
         modes = {mode for stage in self.stages for mode in stage.share}
         if scope in ("gist", "document") and modes != {"gist"}:
             raise ValueError(
@@ -106,8 +119,9 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
     Raises:
         BadInputError: If the gist model to go on with compresses in another way.
     """
+    dtype: torch.dtype = getattr(torch, config.dtype)
     if (Path(config.base) / checkpoint.CONFIG_FILE).exists():
-        model, tokenizer, base_name = checkpoint.load(config.base)
+        model, tokenizer, base_name = checkpoint.load(config.base, dtype=dtype)
         wanted = _spec(config, tokenizer)
         if model.spec != wanted:
             raise BadInputError(
@@ -115,7 +129,9 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
                 f"{wanted}; make the `gist` section equal or start from its base"
             )
         return model.train(), tokenizer, base_name
-    base, tokenizer = load_base(config.base)
+    base, tokenizer = load_base(
+        checkpoint.base_of(config.base), dtype=dtype, quantization=config.quantization
+    )
     lora = None
     if config.lora is not None:
         from peft import LoraConfig

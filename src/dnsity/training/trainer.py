@@ -68,8 +68,8 @@ class GistTrainer(HuggingFaceTrainer):
         self.model_accepts_loss_kwargs = True  # ask for the number of label tokens in a step
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
-        if not args.disable_tqdm:
-            self.add_callback(Bar())
+        self.bar = Bar()
+        self.add_callback(self.bar)
 
     @property
     def lm(self) -> GistLM:
@@ -102,7 +102,10 @@ class GistTrainer(HuggingFaceTrainer):
             restore_trainable(self.lm, last / WEIGHTS)
             self.run.read(last)
             return
-        self.train(resume_from_checkpoint=None if last is None else str(last))
+        try:
+            self.train(resume_from_checkpoint=None if last is None else str(last))
+        finally:
+            self.bar.close()  # an error's one line must stand below it
 
     def whole(self, build: Callable[[], GistLM]) -> GistLM:
         """Return the trained model with whole weights.
