@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from dnsity.gist.layout import Layout, Segment, split_evenly
+from dnsity.gist.layout import Layout, Segment
 from dnsity.gist.spec import Placement
 
 
@@ -43,8 +43,8 @@ def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
         if query.kind == "gist":
             document = next(s for s in segments if s.kind == "document" and s.index == query.index)
             seen[query.start : query.stop, document.start : document.stop] = gist_sees_document(
-                layout.gists, document.length, layout.placement
-            )
+                layout.gists, torch.ones(1, document.length, dtype=torch.bool), layout.placement
+            )[0]
     seen &= torch.ones(total, total, dtype=torch.bool).tril()
     if window is not None:
         position = torch.tensor(layout.positions())
@@ -53,15 +53,23 @@ def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
 
 
 def gist_sees_document(
-    gists: int, document_tokens: int, placement: Placement
-) -> Bool[Tensor, "G T"]:
-    """Say which tokens of its chunk each gist (row) reads."""
+    gists: int, real: Bool[Tensor, "B T"], placement: Placement
+) -> Bool[Tensor, "B G T"]:
+    """Say which tokens of its chunk each gist reads, in a left-padded batch of chunks.
+
+    With `spread`, gist i reads span i of `layout.split_evenly`, counted in real tokens.
+
+    Args:
+        gists: Gists per chunk.
+        real: True at real tokens.
+        placement: `append` or `spread`.
+    """
     if placement == "append":
-        return torch.ones(gists, document_tokens, dtype=torch.bool)
-    seen = torch.zeros(gists, document_tokens, dtype=torch.bool)
-    for gist, (start, stop) in enumerate(split_evenly(document_tokens, gists)):
-        seen[gist, start:stop] = True
-    return seen
+        return real[:, None].expand(-1, gists, -1)
+    length = real.sum(dim=1)[:, None, None]
+    place = torch.arange(real.shape[1], device=real.device) - (real.shape[1] - length)
+    border = torch.arange(gists + 1, device=real.device)[None, :, None] * length // gists
+    return (border[:, :-1] <= place) & (place < border[:, 1:])
 
 
 def _sees(query: Segment, key: Segment, layout: Layout) -> bool:

@@ -198,7 +198,7 @@ class GistLM(nn.Module):
         seen = torch.cat(
             [
                 before[:, None].expand(-1, count, -1),
-                self._gist_sees_document(mask, count),
+                gist_sees_document(count, mask, self.spec.placement),
                 torch.ones(count, count, dtype=torch.bool, device=device)
                 .tril()
                 .expand(batch, -1, -1),
@@ -219,14 +219,6 @@ class GistLM(nn.Module):
                 ),
                 document if prefix is None else concatenate(prefix, document),
             )
-
-    def _gist_sees_document(self, mask: PaddingMask, count: int) -> Tensor:
-        """Who reads which document token, `[B, G, N]`; spans are counted in real tokens."""
-        batch, tokens = mask.shape
-        seen = torch.zeros(batch, count, tokens, dtype=torch.bool)
-        for row, length in enumerate(mask.sum(dim=1).tolist()):
-            seen[row, :, tokens - length :] = gist_sees_document(count, length, self.spec.placement)
-        return seen.to(mask.device)
 
     def read(self, document_ids: TokenIds, document_mask: PaddingMask | None = None) -> KeyValues:
         """Read documents uncompressed: the full-context control, in the form `answer` takes.

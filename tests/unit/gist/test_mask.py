@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dnsity.gist.layout import Layout, Segment
+from dnsity.gist.layout import Layout, Segment, split_evenly
 from dnsity.gist.mask import gist_sees_document, visible
 from gist_strategies import layouts
 
@@ -110,9 +110,24 @@ def test_spread_hides_nothing_from_the_last_gist_that_earlier_ones_pass_on(
     gists: int, tokens: int
 ) -> None:
     """Through earlier gists the last one reaches the whole document."""
-    spans = gist_sees_document(gists, tokens, "spread")
+    spans = gist_sees_document(gists, torch.ones(1, tokens, dtype=torch.bool), "spread")[0]
     reached = spans.any(dim=0)
     assert reached.all()
+
+
+@given(st.integers(1, 8), st.lists(st.integers(1, 30), min_size=1, max_size=4))
+def test_a_padded_batch_is_its_rows_each_cut_into_even_spans(
+    gists: int, lengths: list[int]
+) -> None:
+    longest = max(lengths)
+    real = torch.stack([torch.arange(longest) >= longest - length for length in lengths])
+    for placement in ("append", "spread"):
+        seen = gist_sees_document(gists, real, placement)  # type: ignore[arg-type]
+        for row, length in enumerate(lengths):
+            spans = split_evenly(length, gists) if placement == "spread" else [(0, length)] * gists
+            for gist, (start, stop) in enumerate(spans):
+                expected = [longest - length + place for place in range(start, stop)]
+                assert seen[row, gist].nonzero()[:, 0].tolist() == expected
 
 
 @given(layouts(), st.integers(1, 20))

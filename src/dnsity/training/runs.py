@@ -1,0 +1,135 @@
+"""What a finished run left in its directory, and the git tag that names it by what it measured."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field
+
+from dnsity.config import validated
+from dnsity.errors import BadInputError
+from dnsity.gist.spec import Placement
+
+MANIFEST, RESULT = "run.json", "result.json"
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+class _Gist(BaseModel):
+    gists: int
+    placement: Placement
+
+
+class _Configuration(BaseModel):
+    gist: _Gist
+
+
+class _Manifest(BaseModel):
+    commit: str
+    dirty: bool
+    config: _Configuration
+
+
+class _Probe(BaseModel):
+    tokens: Annotated[list[int], Field(min_length=1)]
+    gist: Annotated[float, Field(ge=0, le=1)]
+
+
+class _Result(BaseModel):
+    probe: _Probe | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """An annotated git tag that is yet to be made."""
+
+    name: str
+    message: str
+    commit: str
+
+    @property
+    def command(self) -> str:
+        """What to type to make it; all three parts are plain letters, digits and signs."""
+        return f'git tag -a {self.name} -m "{self.message}" {self.commit}'
+
+
+def tag(directory: Path) -> Tag:
+    """Name a finished run after what it is and what its last probe measured.
+
+    The version is one above the highest tag of that name in the git repository of the working
+    directory, or 1.
+
+    Raises:
+        BadInputError: If the run is not finished, has measured nothing, or its code is in no
+            commit.
+    """
+    manifest = validated(
+        _Manifest,
+        _read(directory / MANIFEST, "give the --output-dir of a `dnsity train` run"),
+        str(directory / MANIFEST),
+    )
+    result = validated(
+        _Result,
+        _read(
+            directory / RESULT,
+            f"the run is unfinished: go on with `dnsity train --output-dir {directory} --resume` "
+            "and its --config",
+        ),
+        str(directory / RESULT),
+    )
+    if result.probe is None:
+        raise BadInputError(
+            f"{directory} measured nothing, so there is nothing to name it after; add a `probe` "
+            "section to the configuration and --resume the run"
+        )
+    if manifest.dirty or not _COMMIT.fullmatch(manifest.commit):
+        why = "from a tree with uncommitted changes" if manifest.dirty else "outside any commit"
+        raise BadInputError(
+            f"{directory} was made {why}, so a tag would point to code that is not what ran; "
+            "commit and run it again"
+        )
+    gist = manifest.config.gist
+    stem = f"exp-gist{gist.gists}" + ("-spread" if gist.placement == "spread" else "")
+    longest = _short(max(result.probe.tokens))
+    return Tag(
+        f"{stem}-v{_next_version(stem)}",
+        f"{gist.gists} tokens, {longest} context, {result.probe.gist:.0%} passkey",
+        manifest.commit,
+    )
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    """Read a JSON object; `remedy` says what to do where the file is missing."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path.parent} holds no {path.name}; {remedy}") from error
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror}; {remedy}") from error
+    except ValueError as error:  # not JSON, or not UTF-8
+        raise BadInputError(f"{path} is damaged ({error}); --resume the run to write it") from error
+    if not isinstance(values, dict):
+        raise BadInputError(f"{path} is damaged (no object); --resume the run to write it")
+    return values
+
+
+def _short(tokens: int) -> str:
+    """Write 512 as 512 and 4096 as 4k."""
+    return f"{tokens // 1024}k" if tokens % 1024 == 0 else str(tokens)
+
+
+def _next_version(stem: str) -> int:
+    """Count on from the highest tag `STEM-vN`; outside a repository there is none."""
+    try:
+        done = subprocess.run(
+            ["git", "tag", "-l", f"{stem}-v*"],
+            capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return 1
+    versions = (name.removeprefix(f"{stem}-v") for name in done.stdout.split())
+    return 1 + max((int(version) for version in versions if version.isdecimal()), default=0)
