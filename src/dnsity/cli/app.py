@@ -9,7 +9,7 @@ import warnings
 
 import typer
 
-from dnsity.cli import ask, compress, data, demo, doctor, evaluate, inspect, train
+from dnsity.cli import ask, compress, data, demo, doctor, evaluate, inspect, runs, train
 from dnsity.cli.console import fail
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command("pretrain")(train.pretrain)
 app.command("train")(train.train)
 app.command("eval")(evaluate.command)
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:

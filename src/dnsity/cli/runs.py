@@ -18,11 +18,6 @@ Directory = Annotated[
 ]
 
 
-@app.callback()
-def _runs() -> None:
-    """Look at finished training runs."""
-
-
 @app.command("tag")
 def tag(directory: Directory, json: Json = False) -> None:
     """Print the git tag of a finished run, named by its result; nothing is tagged."""

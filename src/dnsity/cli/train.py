@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import err, make_directory
-from dnsity.cli.options import ConfigFile, OutputDir, Overrides
+from dnsity.cli.console import err, make_directory, say, show_json
+from dnsity.cli.options import ConfigFile, Json, OutputDir, Overrides
 from dnsity.config import load
 
 Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")]
@@ -27,13 +28,39 @@ def pretrain(
 
 
 def train(
-    config: ConfigFile, output_dir: OutputDir, overrides: Overrides = None, resume: Resume = False
+    config: ConfigFile,
+    output_dir: OutputDir,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the run would take, and stop.")
+    ] = False,
+    json: Json = False,
 ) -> None:
-    """Train gist tokens on a base model."""
+    """Train gist tokens on a base model.
+
+    Example: dnsity train --config experiments/configs/smoke.yaml --output-dir checkpoints/smoke
+    """
+    from dnsity.training.estimate import estimate, lines
+    from dnsity.training.runs import read_result
     from dnsity.training.train_gist import TrainConfig
     from dnsity.training.train_gist import train as run
 
     settings = load(config, TrainConfig, overrides or [])
+    found = estimate(settings)
+    if dry_run:
+        if json:
+            show_json(found.to_json())
+        else:
+            say("\n".join(lines(found)))
+        return
+    first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
+    if first:
+        err.print("\n".join(lines(found)), markup=False, highlight=False, soft_wrap=True)
     make_directory(output_dir)
     path = run(settings, output_dir, resume=resume)
+    if not first:
+        return
+    if json:
+        show_json({"model": str(path), **read_result(output_dir)})
     err.print(f"gist model in {path}", markup=False, highlight=False, soft_wrap=True)

@@ -51,22 +51,7 @@ def load_base(
             where that is not installed.
         UnsupportedModelError: If it cannot hold gists.
     """
-    try:
-        raw, _ = PreTrainedConfig.get_config_dict(name)
-        foreign = [named for named in _named_attention(raw) if named not in ATTENTION]
-        if foreign:
-            raise UnsupportedModelError(
-                f"the config of {name!r} asks for attention code {foreign[0]!r}; "
-                f"allowed are {', '.join(a for a in ATTENTION if a)}"
-            )
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except UnsupportedModelError:
-        raise
-    except (OSError, ValueError, StrictDataclassError) as error:
-        raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
-    verdict = require_supported(config)
-    if verdict.level == "warned":
-        logger.warning("%s", verdict.reason)
+    config = base_config(name)
     options = _quantize(name, config, quantization, dtype)
     try:
         base, found = cast(Any, AutoModelForCausalLM).from_pretrained(
@@ -88,6 +73,32 @@ def load_base(
     if quantization_of(base.config) in BITSANDBYTES:
         _compute_plainly(base, dtype)
     return base, load_tokenizer(name)
+
+
+def base_config(name: str) -> PreTrainedConfig:
+    """Read the config of a base model; refuse what must not or cannot be loaded.
+
+    Raises:
+        BadInputError: If it is missing.
+        UnsupportedModelError: If it cannot hold gists, or names foreign attention code.
+    """
+    try:
+        raw, _ = PreTrainedConfig.get_config_dict(name)
+        foreign = [named for named in _named_attention(raw) if named not in ATTENTION]
+        if foreign:
+            raise UnsupportedModelError(
+                f"the config of {name!r} asks for attention code {foreign[0]!r}; "
+                f"allowed are {', '.join(a for a in ATTENTION if a)}"
+            )
+        config: PreTrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except UnsupportedModelError:
+        raise
+    except (OSError, ValueError, StrictDataclassError) as error:
+        raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
+    verdict = require_supported(config)
+    if verdict.level == "warned":
+        logger.warning("%s", verdict.reason)
+    return config
 
 
 def quantization_of(config: PreTrainedConfig) -> str | None:

@@ -106,7 +106,7 @@ def load(
     """
     directory = find(name)
     config = read_config(directory)
-    base_name = _base_name(directory, config)
+    base_name = base_under(directory)
     base, tokenizer = load_base(base_name, dtype=dtype, quantization=config.quantization)
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
@@ -125,9 +125,14 @@ def load(
     return model.to(device).eval(), tokenizer, base_name
 
 
-def _base_name(directory: Path, config: CheckpointConfig) -> str:
-    """Where the base is: in the checkpoint itself, or under a name of its own."""
-    return str(directory / "base") if config.base_model == "base" else base_of(config.base_model)
+def base_under(directory: Path) -> str:
+    """Say where a gist model's base is: in its own directory, or under a name of its own.
+
+    Raises:
+        BadInputError: If the directory holds no gist model of this version.
+    """
+    named = read_config(directory).base_model
+    return str(directory / "base") if named == "base" else base_of(named)
 
 
 def base_of(name: str) -> str:
@@ -144,7 +149,7 @@ def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
     if name != BUNDLED and not (Path(name) / CONFIG_FILE).exists():
         return load_tokenizer(name)
     directory = find(name)
-    return load_tokenizer(_base_name(directory, read_config(directory)))
+    return load_tokenizer(base_under(directory))
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -27,6 +27,12 @@ QUESTION_TOKENS = 32
 """What a question costs beside its document, roughly; keeps steps on short documents short."""
 
 
+def documents_of(settings: Settings, length: int) -> int:
+    """Say how many documents of a length a step holds."""
+    fitting = settings.tokens_per_step // (length + QUESTION_TOKENS)
+    return max(settings.least_documents, fitting)
+
+
 class Batches(IterableDataset[dict[str, Any]]):
     """Draws steps of about `settings.tokens_per_step` document tokens each, in micro-batches.
 
@@ -75,17 +81,12 @@ class Batches(IterableDataset[dict[str, Any]]):
         """Build a batch of a wanted mode, of the shortest documents of a stage, with every gist."""
         return self._draw(f"{self.settings.seed}/{mode}", stage, mode, min(stage.tokens))
 
-    def documents(self, length: int) -> int:
-        """Say how many documents of a length a step holds."""
-        fitting = self.settings.tokens_per_step // (length + QUESTION_TOKENS)
-        return max(self.settings.least_documents, fitting)
-
     def _draw(
         self, name: str, stage: Stage, mode: Mode, length: int,
         gists: int | None = None, part: int = 0, parts: int = 1,
     ) -> dict[str, Any]:  # fmt: skip
         """Draw a share of a step's documents and lay them out; no share is empty."""
-        numbers = range(part, max(parts, self.documents(length)), parts)
+        numbers = range(part, max(parts, documents_of(self.settings, length)), parts)
         rngs = [random.Random(f"{name}/{number}") for number in numbers]
         if mode in ("text", "repeat"):
             return {"mode": mode, **self._text(rngs, length, twice=mode == "repeat")}

@@ -18,11 +18,9 @@ from dnsity.training.curriculum import Curriculum, Stage
 from dnsity.training.gradients import require_gradients
 from dnsity.training.passes import Passes
 from dnsity.training.probe import Probe, ProbeConfig
+from dnsity.training.runs import MANIFEST, RESULT
 from dnsity.training.settings import Settings, training_arguments
 from dnsity.training.trainer import GistTrainer
-
-MANIFEST = "run.json"
-RESULT = "result.json"
 
 
 def begin(config: BaseModel, settings: Settings, output_dir: Path) -> dict[str, Any]:

@@ -102,6 +102,11 @@ def tag(directory: Path) -> Tag:
     )
 
 
+def read_result(directory: Path) -> dict[str, Any]:
+    """Read `result.json` of a finished run."""
+    return _read(directory / RESULT, "the run is unfinished: --resume it")
+
+
 def _read(path: Path, remedy: str) -> dict[str, Any]:
     """Read a JSON object; `remedy` says what to do where the file is missing."""
     try:

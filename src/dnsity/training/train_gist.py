@@ -8,7 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -132,18 +132,23 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
     base, tokenizer = load_base(
         checkpoint.base_of(config.base), dtype=dtype, quantization=config.quantization
     )
-    lora = None
-    if config.lora is not None:
-        from peft import LoraConfig
+    model = GistLM(base, _spec(config, tokenizer), lora=lora_of(config))
+    return model, tokenizer, config.base
 
-        lora = LoraConfig(
-            r=config.lora.rank,
-            lora_alpha=config.lora.alpha,
-            lora_dropout=config.lora.dropout,
-            target_modules=config.lora.target_modules,
-            task_type="CAUSAL_LM",
-        )
-    return GistLM(base, _spec(config, tokenizer), lora=lora), tokenizer, config.base
+
+def lora_of(config: TrainConfig) -> Any | None:
+    """Describe the adapter as PEFT does; None for scope `full`."""
+    if config.lora is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=config.lora.rank,
+        lora_alpha=config.lora.alpha,
+        lora_dropout=config.lora.dropout,
+        target_modules=config.lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
 
 
 def _spec(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> GistSpec:
