@@ -98,15 +98,24 @@ def is_sharded(base: PreTrainedModel) -> bool:
     return isinstance(last_layer(base), FSDPModule)
 
 
+def ends_early(base: PreTrainedModel) -> bool:
+    """Say whether a pass for keys may end inside a layer.
+
+    Not under checkpointing, which replays whole layers, nor where FSDP2 shards them.
+    """
+    replayed = torch.is_grad_enabled() and base.is_gradient_checkpointing
+    return not replayed and not is_sharded(base)
+
+
 def segment_cache(
-    base: PreTrainedModel, prefix: KeyValues | None, *, keys_only: bool = False
+    base: PreTrainedModel, prefix: KeyValues | None, *, stop_at: int | None = None
 ) -> Cache:
-    """Build the cache for one segment; `keys_only` ends the pass inside the last layer."""
-    last = num_layers(base) - 1
+    """Build the cache for one segment; a pass ends inside layer `stop_at`."""
+    before = prefix or ()
     return Cache(
         layers=[
-            SegmentLayer(None if prefix is None else prefix[i], stop_here=keys_only and i == last)
-            for i in range(last + 1)
+            SegmentLayer(before[i] if i < len(before) else None, stop_here=i == stop_at)
+            for i in range(num_layers(base))
         ]
     )
 
@@ -117,13 +126,15 @@ def segment_keys(
     position_ids: PositionIds,
     attention_mask: PaddingMask | Masks | None,
     prefix: KeyValues | None = None,
+    *,
+    unread: int = 0,
 ) -> KeyValues:
     """Run a segment and return its keys and values per layer, each `[B, K, T, D]`.
 
-    The pass ends inside the last layer, whose output nobody reads: that saves the attention and MLP
-    of one layer and, always, every logit. Only checkpointing, which replays whole layers, needs it,
-    and sharding (FSDP2), which gathers a layer's weights for the backward pass when a gradient
-    reaches the layer's output: there the keys are made to depend on it, by zero.
+    The pass ends inside the last layer whose keys are read, as nobody needs that layer's output:
+    that saves the attention and MLP of one layer, all layers behind it and, always, every logit.
+    Where passes do not end early (`ends_early`), sharding gathers a layer's weights for the
+    backward pass when a gradient reaches its output: the keys are made to depend on it, by zero.
 
     Args:
         base: The causal LM.
@@ -131,10 +142,10 @@ def segment_keys(
         position_ids: Positions; may be negative.
         attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
         prefix: Keys and values that stand before the segment.
+        unread: Last layers whose keys nobody will read; they are left out where passes end early.
     """
-    sharded = is_sharded(base)
-    replayed = torch.is_grad_enabled() and base.is_gradient_checkpointing
-    cache = segment_cache(base, prefix, keys_only=not (replayed or sharded))
+    stop_at = max(0, num_layers(base) - 1 - unread) if ends_early(base) else None
+    cache = segment_cache(base, prefix, stop_at=stop_at)
     output = None
     with suppress(_SegmentEnd):
         output = body(base)(
@@ -144,8 +155,9 @@ def segment_keys(
             past_key_values=cache,
             use_cache=False,
         )
-    found: list[tuple[Tensor, Tensor]] = [(x.keys, x.values) for x in cast(Any, cache.layers)]
-    if sharded and output is not None:
+    reached = cast(Any, cache.layers)[: None if stop_at is None else stop_at + 1]
+    found: list[tuple[Tensor, Tensor]] = [(layer.keys, layer.values) for layer in reached]
+    if output is not None and is_sharded(base):
         keys, values = found[-1]
         found[-1] = keys + 0 * output.last_hidden_state.sum(), values
     return tuple(found)

@@ -185,6 +185,8 @@ class GistLM(nn.Module):
         document_positions = (
             origin + torch.arange(-document_ids.shape[1], 0, device=device)
         ).expand(batch, -1)
+        # The gists' own pass ends inside the last layer, before it looks back there.
+        unread = int(backbone.ends_early(self.base))
         with self._adapter("document"), self._document_graph(prefix):
             document = backbone.segment_keys(
                 self.base,
@@ -192,6 +194,7 @@ class GistLM(nn.Module):
                 document_positions,
                 None if document_mask is None else torch.cat([before, mask], dim=1),
                 prefix,
+                unread=unread,
             )
         gist_positions = (origin + torch.arange(count, device=device)).expand(batch, -1)
         before_positions = torch.arange(seen_before, device=device).expand(batch, -1)
@@ -217,7 +220,7 @@ class GistLM(nn.Module):
                     gist_positions,
                     torch.cat([before_positions, document_positions, gist_positions], dim=1),
                 ),
-                document if prefix is None else concatenate(prefix, document),
+                document if prefix is None else concatenate(prefix[: len(document)], document),
             )
 
     def read(self, document_ids: TokenIds, document_mask: PaddingMask | None = None) -> KeyValues:

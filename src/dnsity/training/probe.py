@@ -22,6 +22,7 @@ from dnsity.data.collate import collate
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
 from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
+from dnsity.training.answers import answers
 from dnsity.training.objective import exactly_right
 from dnsity.training.passes import Passes
 
@@ -105,7 +106,7 @@ class Probe(TrainerCallback):
         for mode in self.modes:
             for length, batch in self._batches:
                 there = {name: tensor.to(device) for name, tensor in batch.items()}
-                logits = passes.answers({"mode": mode, **there})
+                logits = answers(passes.lm, there, mode)
                 right = exactly_right(logits, there["labels"]).float().mean().item()
                 scores.setdefault(mode, []).append(right)
                 scores.setdefault(f"{mode}_{length}", []).append(right)

@@ -7,9 +7,9 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from dnsity.config import validated
 from dnsity.errors import BadInputError
@@ -34,13 +34,8 @@ class _Manifest(BaseModel):
     config: _Configuration
 
 
-class _Probe(BaseModel):
-    tokens: Annotated[list[int], Field(min_length=1)]
-    gist: Annotated[float, Field(ge=0, le=1)]
-
-
 class _Result(BaseModel):
-    probe: _Probe | None
+    probe: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +89,24 @@ def tag(directory: Path) -> Tag:
         )
     gist = manifest.config.gist
     stem = f"exp-gist{gist.gists}" + ("-spread" if gist.placement == "spread" else "")
-    longest = _short(max(result.probe.tokens))
+    tokens, right = _longest(result.probe, directory)
     return Tag(
         f"{stem}-v{_next_version(stem)}",
-        f"{gist.gists} tokens, {longest} context, {result.probe.gist:.0%} passkey",
+        f"{gist.gists} tokens, {_short(tokens)} context, {right:.0%} passkey",
         manifest.commit,
     )
+
+
+def _longest(probe: dict[str, Any], directory: Path) -> tuple[int, float]:
+    """Return the length of the longest documents that were asked, and the share right on them."""
+    try:
+        tokens = max(map(int, probe["tokens"]))
+        return tokens, float(probe[f"gist_{tokens}"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(
+            f"{directory / RESULT} holds no probe of gists ({type(error).__name__}: {error}); "
+            "--resume the run to write it"
+        ) from error
 
 
 def read_result(directory: Path) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dnsity.model.gist_lm import GistLM, select
+from dnsity.model.gist_lm import GistLM
+from dnsity.training.answers import answers
 from dnsity.training.objective import supervised, top_of
 
 
@@ -77,19 +78,8 @@ class Teacher:
         training = lm.training
         lm.eval()  # no dropout: the teacher says the same thing twice
         with lm.untouched():
-            mask = batch["document_mask"]
-            given = None if bool(mask.all()) else mask
-            rows = batch["document_index"]
-            logits = lm.answer(
-                select(lm.read(batch["document_ids"], given), rows),
-                batch["input_ids"],
-                batch["attention_mask"],
-                prefix_mask=None if given is None else mask[rows],
-                logits_to_keep=labels.shape[1],
-            )
-            alone = lm.answer(
-                None, batch["input_ids"], batch["attention_mask"], logits_to_keep=labels.shape[1]
-            )
+            logits = answers(lm, batch, "full")
+            alone = answers(lm, batch, "none")
         lm.train(training)
         logits, targets = supervised(logits, labels)
         gold = [

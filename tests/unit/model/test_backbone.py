@@ -70,6 +70,24 @@ def test_early_stop_skips_the_end_of_the_last_layer_and_the_head(family: str) ->
 
 @pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("unread", [1, LAYERS, LAYERS + 5])
+def test_keys_that_nobody_reads_are_not_computed(family: str, unread: int) -> None:
+    base = tiny_base(family)
+    ran: list[int] = []
+    for number, layer in enumerate(base.get_decoder().layers):
+        layer.self_attn.register_forward_pre_hook(lambda *_, number=number: ran.append(number))
+    given = embeds_and_positions(base, 20, -20)
+    whole = backbone.segment_keys(base, *given, None)
+    ran.clear()
+    fewer = backbone.segment_keys(base, *given, None, unread=unread)
+    left = max(1, LAYERS - unread)  # the layer in which a pass ends is always entered
+    assert ran == list(range(left))
+    assert len(fewer) == left
+    assert all(torch.equal(a, b) for a, b in zip(flat(fewer), flat(whole), strict=False))
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("family", FAMILIES)
 def test_early_stop_leaves_the_model_as_it_was(family: str) -> None:
     """The exception that ends the pass crosses the library's own hooks and contexts."""
     base = tiny_base(family)

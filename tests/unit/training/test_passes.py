@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from asked import EXAMPLES, asked_batch, small_lm
+from dnsity.model.gist_lm import GistLM
+from dnsity.training.answers import answers, compress_batch
 from dnsity.training.objective import Objective, supervised, teacher_divergence
-from dnsity.training.passes import Passes, compress_batch
+from dnsity.training.passes import Passes
 from dnsity.training.settings import GistPath
 from dnsity.training.teacher import Teacher
 from support import (
@@ -68,6 +70,26 @@ def test_a_batch_adds_up_to_its_documents(path: GistPath, window: int) -> None:
     assert_same(together, alone, "loss")
 
 
+@pytest.mark.parametrize("mode", ["gist", "full"])
+def test_long_documents_run_apart_with_the_same_answers(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lm, batch = small_lm(), asked_batch(EXAMPLES + EXAMPLES[::-1])
+    with torch.no_grad():
+        together = answers(lm, batch, mode)
+        masks: list[bool] = []
+        whole = GistLM.read if mode == "full" else GistLM.compress
+
+        def spy(self: GistLM, ids: Any, mask: Any = None, **more: Any) -> Any:
+            masks.append(mask is not None)
+            return whole(self, ids, mask, **more)
+
+        monkeypatch.setattr(GistLM, whole.__name__, spy)
+        monkeypatch.setattr("dnsity.training.answers.ALONE", 10)
+        assert_same(answers(lm, batch, mode), together)
+    assert masks == [False, False]  # equal lengths together, and nothing is padding
+
+
 @pytest.mark.parametrize("chunking", ["independent", "carry"])
 def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
     lm = small_lm(window_tokens=12, chunking=chunking)
@@ -85,12 +107,12 @@ def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
 
 def test_the_gist_path_never_sees_the_document_and_full_context_does() -> None:
     """Of two documents with the same gists, only full context can tell them apart."""
-    passes = Passes(small_lm())
+    lm = small_lm()
     batch, other = asked_batch([EXAMPLES[0]]), asked_batch([EXAMPLES[0]])
     other["document_ids"] = batch["document_ids"].flip(1)
     with torch.no_grad():
         for mode, same in [("none", True), ("full", False), ("gist", False)]:
-            one, two = (passes.answers({**b, "mode": mode}) for b in (batch, other))
+            one, two = (answers(lm, b, mode) for b in (batch, other))
             assert torch.equal(one, two) == same, mode
 
 
@@ -122,6 +144,6 @@ def test_a_student_that_sees_the_document_has_nothing_to_learn_from_the_teacher(
     lesson = Teacher(lm, 410)(batch)
     with torch.no_grad():
         for mode, most in [("full", 1e-4), ("none", None)]:
-            logits, _ = supervised(Passes(lm).answers({**batch, "mode": mode}), batch["labels"])
+            logits, _ = supervised(answers(lm, batch, mode), batch["labels"])
             divergence = teacher_divergence(logits, lesson.top_ids, lesson.top_log_p).item()
             assert (divergence < most) if most else (divergence > 0.1), mode

@@ -15,7 +15,7 @@ import pytest
 from dnsity.errors import BadInputError
 from dnsity.training import runs
 
-PROBE = {"documents": 32, "tokens": [512, 4096], "gist": 0.82, "full": 0.9, "none": 0.0}
+PROBE = {"documents": 32, "tokens": [512, 4096], "gist": 0.9, "gist_512": 0.98, "gist_4096": 0.82}
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -93,7 +93,9 @@ def test_outside_a_repository_the_version_is_one(
 def test_the_longest_probe_names_the_context(
     tmp_path: Path, tokens: list[int], written: str
 ) -> None:
-    tag = runs.tag(_finished(tmp_path / "run", probe={**PROBE, "tokens": tokens, "gist": 1.0}))
+    tag = runs.tag(
+        _finished(tmp_path / "run", probe={"tokens": tokens, f"gist_{max(tokens)}": 1.0})
+    )
     assert tag.message == f"25 tokens, {written} context, 100% passkey"
 
 

@@ -1,0 +1,182 @@
+"""Answers to a batch's questions, in every way that training and probes need.
+
+    text, repeat   prose ──▶ logits                       no document, no gists
+    full           read(document) ──▶ answer(question)    the document itself stands before it
+    gist           compress(document) ──▶ answer(question)
+    none           answer(question)                       the floor, for probes
+
+Gists take one of two paths with equal results: `two_pass` compresses each document once, however
+many questions it has; `masked` runs document, gists and questions as one sequence under the mask of
+`gist.mask` (the definition, and a reference to measure against).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dnsity.data.collate import left_pad, sequence
+from dnsity.errors import BadInputError
+from dnsity.gist.layout import split_evenly
+from dnsity.model.backbone import is_sharded
+from dnsity.model.gist_lm import GistLM, concatenate, select
+from dnsity.shapes import KeyValues, Logits
+from dnsity.training.settings import GistPath
+
+ALONE = 768
+"""Documents beyond so many tokens run apart when their lengths differ. Padding needs a mask
+`[N, N]` for each, kept in every layer: at 2,048 tokens on a CPU that took 46% more time, at 512
+running them apart took 18% more (6 layers of width 256, four documents)."""
+
+
+def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_pass") -> Logits:
+    """Answer the questions of a batch.
+
+    Args:
+        lm: The model.
+        batch: As `data.collate` lays it out, with `gists` if fewer than all are to be used; of
+            prose only `input_ids` and `labels`.
+        mode: See the module's picture.
+        path: How gists are run.
+
+    Returns:
+        Logits at the places of `batch["labels"]`, `[R, A+1, vocab]`.
+
+    Raises:
+        BadInputError: If a document does not fit one window where weights are sharded.
+    """
+    kept = batch["labels"].shape[1]
+    if mode in ("text", "repeat"):
+        return lm.answer(None, batch["input_ids"], logits_to_keep=kept)
+    if mode == "gist" and path == "masked":
+        return _masked(lm, batch)
+    prefix = prefix_mask = None
+    if mode != "none":
+        groups = _groups(lm, batch["document_mask"], mode)
+        if int(groups.min()) < int(groups.max()):
+            return _apart(lm, batch, mode, groups)
+        rows, mask = batch["document_index"], batch["document_mask"]
+        given = None if bool(mask.all()) else mask  # the fast causal kernel needs no mask at all
+        if mode == "gist":
+            chunks = int(chunks_of(mask, lm.spec.window_tokens)[0])
+            prefix = compress_batch(lm, batch["document_ids"], mask, chunks, batch.get("gists"))
+        else:
+            prefix = lm.read(batch["document_ids"], given)
+            prefix_mask = None if given is None else mask[rows]
+        prefix = select(prefix, rows)
+    return lm.answer(
+        prefix,
+        batch["input_ids"],
+        batch["attention_mask"],
+        prefix_mask=prefix_mask,
+        logits_to_keep=kept,
+    )
+
+
+def _groups(lm: GistLM, document_mask: Tensor, mode: str) -> Tensor:
+    """Say by what number documents run apart, `[B]`: windows, or lengths where they are long."""
+    chunks = chunks_of(document_mask, lm.spec.window_tokens)
+    if is_sharded(lm.base):
+        if mode == "gist" and int(chunks.max()) > 1:
+            raise BadInputError(
+                f"a document of {document_mask.shape[1]} tokens is longer than gist.window_tokens="
+                f"{lm.spec.window_tokens}; sharded (FSDP) processes must all run the same passes: "
+                "raise the window or shorten stages.tokens"
+            )
+        return torch.zeros_like(chunks)
+    if document_mask.shape[1] > ALONE:
+        return document_mask.sum(dim=1)
+    return chunks if mode == "gist" else torch.zeros_like(chunks)
+
+
+def _apart(lm: GistLM, batch: dict[str, Any], mode: str, groups: Tensor) -> Logits:
+    """Answer each group of documents by itself."""
+    rows = batch["document_index"]
+    found: list[Tensor] = []
+    asked: list[Tensor] = []
+    for group in torch.unique(groups):
+        documents = (groups == group).nonzero()[:, 0]
+        longest = int(batch["document_mask"][documents].sum(dim=1).max())
+        asked.append(torch.isin(rows, documents).nonzero()[:, 0])
+        part = {
+            **batch,
+            **{k: batch[k][documents, -longest:] for k in ("document_ids", "document_mask")},
+            **{k: batch[k][asked[-1]] for k in ("input_ids", "attention_mask", "labels")},
+            "document_index": torch.searchsorted(documents, rows[asked[-1]]),
+        }
+        found.append(answers(lm, part, mode))
+    return torch.cat(found)[torch.cat(asked).argsort()]
+
+
+def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
+    """Run each document with its gists and all its questions as one masked sequence."""
+    kept = batch["labels"].shape[1]
+    spec = lm.spec.model_copy(update={"gists": batch.get("gists") or lm.spec.gists})
+    asked = [
+        ids[mask] for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+    ]
+    chunks = chunks_of(batch["document_mask"], spec.window_tokens)
+    found: list[Tensor] = []
+    for number, (ids, mask) in enumerate(
+        zip(batch["document_ids"], batch["document_mask"], strict=True)
+    ):
+        rows = (batch["document_index"] == number).nonzero()[:, 0].tolist()
+        questions = [asked[row].tolist() for row in rows]
+        line, layout = sequence(ids[mask].tolist(), questions, spec, int(chunks[number]))
+        logits = lm.masked(
+            torch.tensor([line], device=ids.device), layout, logits_to_keep=sum(layout.questions)
+        )[0]
+        for question in torch.split(logits, list(layout.questions)):
+            short = max(0, kept - question.shape[0])
+            found.append(functional.pad(question, (0, 0, short, 0))[-kept:])
+    return torch.stack(found)
+
+
+def compress_batch(
+    lm: GistLM, document_ids: Tensor, document_mask: Tensor, chunks: int, gists: int | None = None
+) -> KeyValues:
+    """Compress documents of as many windows: chunk by chunk, the gists joined.
+
+    Args:
+        lm: The model.
+        document_ids: `[B, N]`, left-padded.
+        document_mask: True at real tokens.
+        chunks: How many each document is cut into.
+        gists: Gists per chunk (default: all of the spec's).
+
+    Returns:
+        Per layer keys and values `[B, K, chunks * G, D]`.
+    """
+    if chunks == 1:
+        return lm.compress(
+            document_ids, None if bool(document_mask.all()) else document_mask, gists=gists
+        )
+    count = lm.spec.gists if gists is None else gists
+    documents = [
+        (tokens, split_evenly(len(tokens), chunks))
+        for tokens in (
+            ids[mask].tolist() for ids, mask in zip(document_ids, document_mask, strict=True)
+        )
+    ]
+    parts: list[KeyValues] = []
+    for index in range(chunks):
+        ids, mask = left_pad([tokens[slice(*spans[index])] for tokens, spans in documents])
+        ids, mask = ids.to(document_ids.device), mask.to(document_ids.device)
+        parts.append(
+            lm.compress(
+                ids,
+                None if bool(mask.all()) else mask,
+                gists=count,
+                offset=index * count,
+                prefix=concatenate(*parts) if parts and lm.spec.chunking == "carry" else None,
+            )
+        )
+    return concatenate(*parts)
+
+
+def chunks_of(document_mask: Tensor, window: int) -> Tensor:
+    """Count the windows that each document fills, `[B]`."""
+    return (document_mask.sum(dim=1) + window - 1).div(window, rounding_mode="floor")
