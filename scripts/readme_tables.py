@@ -75,11 +75,53 @@ def demo(report: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip()
 
 
+def training(bench: dict[str, Any]) -> str:
+    """How fast gists train against other ways, and in how much memory."""
+    speed, manifest = bench["speed"], bench["manifest"]
+    rates, memory = speed["questions_per_second"], bench["memory_mb"]
+    lengths = [int(tokens) for tokens in memory["two_pass"]]
+    lines = [
+        f"Random weights, float32, everything trained, {manifest['hardware']['cpu']}, "
+        f"{manifest['threads']} threads, commit `{manifest['commit'][:10]}` "
+        "(`python bench/training.py`).",
+        "",
+        f"| documents of {speed['tokens']:,} tokens, {speed['questions']} questions each "
+        "(6 layers, width 256) | questions per second |",
+        "|---|---|",
+        f"| two passes | {rates['two_pass']:.2f} |",
+        f"| one masked sequence | {rates['masked']:.2f} "
+        f"(two passes are {speed['two_pass_over_masked']:.1f}x) |",
+        f"| one masked sequence per question | {rates['masked_one_question']:.2f} "
+        f"(two passes are {speed['two_pass_over_one_question']:.1f}x) |",
+        "",
+        "| shape, tokens per document | two passes, tokens/s | plain language modelling, tokens/s "
+        "| ratio |",
+        "|---|---|---|---|",
+    ]
+    for row in bench["plain"]:
+        rate = row["tokens_per_second"]
+        lines.append(
+            f"| {row['shape']}, {row['tokens']:,} | {rate['two_pass']:,.0f} | {rate['plain']:,.0f} "
+            f"| {row['two_pass_over_plain']:.2f} |"
+        )
+    lines += [
+        "",
+        f"| peak memory of a step, MB | {' | '.join(f'{n:,} tokens' for n in lengths)} |",
+        f"|---|{'---|' * len(lengths)}",
+    ]
+    names = {"two_pass": "two passes", "masked": "one masked sequence", "plain": "plain"}
+    for path, name in names.items():
+        cells = " | ".join(f"{memory[path][str(n)]:,.0f}" for n in lengths)
+        lines.append(f"| {name} | {cells} |")
+    return "\n".join(lines)
+
+
 def render(readme: str) -> str:
     """Return the README with every generated part made anew."""
     parts = {
         "demo": demo(_result("demo")),
         "niah": niah(_result("niah_mini")),
+        "training": training(_result("bench_training")),
     }
     for name, text in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dnsity.cli.evaluate import EvalConfig
 from dnsity.config import load
 from dnsity.data import values_en, values_ko, wording_en, wording_ko
 from dnsity.training.pretrain import PretrainConfig
@@ -30,18 +32,24 @@ def test_generated_tables_are_fresh() -> None:
     assert done.returncode == 0, "run `make results`"
 
 
-@pytest.mark.parametrize(
-    ("name", "model"),
-    [
-        ("mini_pretrain", PretrainConfig),
-        ("mini_gist", TrainConfig),
-        ("mini_facts", TrainConfig),
-        ("mini_long", TrainConfig),
-        ("mini_polish", TrainConfig),
-    ],
-)
-def test_shipped_configurations_parse(name: str, model: type[PretrainConfig]) -> None:
-    assert load(CONFIGS / f"{name}.yaml", model).training.steps > 0
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_parse(path: Path) -> None:
+    model = {"mini_pretrain": PretrainConfig, "eval_mini": EvalConfig}.get(path.stem, TrainConfig)
+    config = load(path, model)
+    named = re.findall(r"dnsity \w+ --config (\S+)", path.read_text("utf-8"))
+    assert named, "a configuration says how it is run"
+    assert {Path(each).name for each in named} == {path.name}
+    if isinstance(config, TrainConfig):
+        counts = re.match(r"gist_(\d+)(_spread)?$", path.stem)
+        if counts:
+            assert config.gist.gists == int(counts[1])
+            assert config.gist.placement == ("spread" if counts[2] else "append")
+
+
+def test_the_promised_configurations_are_there() -> None:
+    promised = "gist_10 gist_25 gist_50 gist_25_spread smoke mini_pretrain mini_gist"
+    large = "qwen3_4b_24gb llama31_8b_24gb"
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} >= {*promised.split(), *large.split()}
 
 
 def test_nothing_of_the_demonstration_is_in_the_training_generators() -> None:
