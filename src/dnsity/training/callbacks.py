@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState, ProgressCallback
 
+from dnsity.config import whole_file
 from dnsity.training.batches import Batches
 
 METRICS = "metrics.jsonl"
@@ -110,6 +111,17 @@ class RunState(TrainerCallback, ExportableState):
 class Metrics(TrainerCallback):
     """Appends every log line to `metrics.jsonl` in the output directory."""
 
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Drop what a killed run wrote after the checkpoint that is gone on with."""
+        path = Path(args.output_dir or ".") / METRICS
+        if not state.is_world_process_zero or not path.exists():
+            return
+        kept = [line for line in path.read_text("utf-8").splitlines() if _is_behind(line, state)]
+        with whole_file(path) as lines:
+            lines.writelines(line + "\n" for line in kept)
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -125,6 +137,14 @@ class Metrics(TrainerCallback):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+
+
+def _is_behind(line: str, state: TrainerState) -> bool:
+    """Say whether a line is whole and of a step that the run has behind it."""
+    try:
+        return int(json.loads(line)["step"]) <= state.global_step
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 class Bar(ProgressCallback):

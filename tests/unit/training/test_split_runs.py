@@ -135,6 +135,8 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(
     resumed = _run(tmp_path / "killed", config, "--resume")
     mine, theirs = (load_file(r / f"checkpoint-{STEPS}" / WEIGHTS) for r in (whole, resumed))
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    steps = [line["step"] for line in _metrics(resumed)]
+    assert steps == [line["step"] for line in _metrics(whole)]  # nothing torn, nothing twice
     assert (
         json.loads((resumed / "result.json").read_text("utf-8"))["tokens"]
         == (json.loads((whole / "result.json").read_text("utf-8"))["tokens"])

@@ -122,7 +122,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(
 ) -> None:  # fmt: skip
     run = _killed_after_three_steps(finished, tmp_path)
     wild = {**run_settings, "learning_rate": 1e30}
-    with pytest.raises(DivergedError, match=r"step \d.*--resume"):
+    with pytest.raises(DivergedError, match=r"step \d.*mode \w+.* tokens.*--resume"):
         train(_config(base_directory, corpus, wild), run, resume=True)
     assert newest_whole(run) == run / "checkpoint-3"
     assert not (run / "model").exists()
