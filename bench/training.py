@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -212,15 +211,45 @@ def measure_peak(path: str, tokens: int) -> None:
         step_of(passes, optimiser, batch(length, 1, QUESTIONS, vocabulary))()
 
     step(64)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _peak_mb()
     step(tokens)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(_peak_mb() - before)
+
+
+def _peak_mb() -> float:
+    """Peak resident memory of this process; `getrusage` would begin at its parent's."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def plain_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The mini shape at every length, and the largest shape that fits."""
+    rows = [against_plain("mini", tokens, plan.repeats) for tokens in plan.lengths]
+    if plan.large_tokens is not None:
+        rows.append(against_plain("Qwen3-0.6B", plan.large_tokens, plan.large_repeats))
+    return rows
+
+
+def memory_mb(plan: Plan) -> dict[str, dict[int, float]]:
+    """Peak of a step by path and length."""
+    return {
+        path: {tokens: round(peak(path, tokens), 1) for tokens in plan.memory}
+        for path in ("two_pass", "masked", "plain")
+    }
+
+
+PARTS: dict[str, Callable[[Plan], Any]] = {
+    "speed": lambda plan: speed(plan.speed_tokens, plan.repeats),
+    "plain": plain_rows,
+    "memory_mb": memory_mb,
+}
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--output", type=Path, help="parts are put beside those already there")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--quick", action="store_true", help="small lengths, to see that it runs")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -232,18 +261,12 @@ def main() -> None:
         plan = Plan(
             speed_tokens=256, lengths=[128], large_tokens=None, memory=[128, 256], repeats=1
         )
-    results: dict[str, Any] = {"speed": speed(plan.speed_tokens, plan.repeats)}
-    results["plain"] = [against_plain("mini", tokens, plan.repeats) for tokens in plan.lengths]
-    if plan.large_tokens is not None:
-        results["plain"].append(against_plain("Qwen3-0.6B", plan.large_tokens, plan.large_repeats))
-    results["memory_mb"] = {
-        path: {tokens: round(peak(path, tokens), 1) for tokens in plan.memory}
-        for path in ("two_pass", "masked", "plain")
-    }
-    results["manifest"] = {**manifest(plan, 0), "threads": torch.get_num_threads()}
+    described = {**manifest(plan, 0), "threads": torch.get_num_threads()}
+    found = {name: {"measured": PARTS[name](plan), "manifest": described} for name in given.parts}
     if given.output:
-        write_json(given.output, results)
-    print(json.dumps({k: v for k, v in results.items() if k != "manifest"}, indent=2))
+        old = json.loads(given.output.read_text("utf-8")) if given.output.exists() else {}
+        write_json(given.output, {**old, **found})
+    print(json.dumps({name: part["measured"] for name, part in found.items()}, indent=2))
 
 
 if __name__ == "__main__":

@@ -34,10 +34,10 @@ NF4 = 0.5 + 1 / 64
 OPTIMISER = 12
 """Bytes per trainable parameter: gradient and AdamW's two moments, in float32."""
 ANSWER_TOKENS = 8
-REACHED, ATTENTION_REACHED = 0.65, 0.33
+REACHED, ATTENTION_REACHED = 0.3, 0.15
 """Share of a matrix product's speed that a step's matrix products and attention reach."""
-HEAP = 1.7
-"""What a CPU's allocator holds beside live tensors (1.3 to 2.1 with glibc)."""
+HEAP = 3.5
+"""What a CPU's allocator holds for each byte of live tensors in a long run of changing lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ class _Work:
 def estimate(config: TrainConfig) -> Estimate:
     """Work out what a run takes on this machine; its speed is measured for a fifth of a second.
 
-    Against real runs of the bundled base on two CPU cores (256 to 2,048 tokens, scopes `full` and
-    `document`) memory was within a factor of 1.5 and time within 2; on a GPU it is untried.
+    Against real runs on two CPU cores time and memory are within a factor of two (docs/log.md); on
+    a GPU it is untried. Data, probes and libraries come on top.
 
     Raises:
         BadInputError: As `skeleton`.

@@ -51,7 +51,8 @@ def _command(folder: Path, config: dict[str, Any], *more: str, processes: int = 
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     launch = [sys.executable]
     if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        launch += "-m accelerate.commands.launch --cpu --num_machines 1 --dynamo_backend no".split()
+        launch += f"--mixed_precision no --main_process_port 0 --num_processes {processes}".split()
     arguments = ["--config", str(folder / "config.yaml"), "--output-dir", str(folder / "run")]
     return [*launch, "-m", "dnsity.training.train_gist", *arguments, *more]
 
