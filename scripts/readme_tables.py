@@ -75,14 +75,23 @@ def demo(report: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def training(bench: dict[str, Any]) -> str:
-    """How fast gists train against other ways, and in how much memory."""
+def training(bench: dict[str, Any], run: dict[str, Any]) -> str:
+    """What a run of ten minutes learns; how fast gists train, and in how much memory."""
+    result, probe = run["result"], run["result"]["probe"]
+    gists, cores = run["manifest"]["config"]["gist"]["gists"], run["manifest"]["hardware"]["cores"]
     speed, manifest = bench["speed"]["measured"], bench["speed"]["manifest"]
     rates, memory = speed["questions_per_second"], bench["memory_mb"]["measured"]
     lengths = [int(tokens) for tokens in memory["two_pass"]]
     lines = [
-        f"Random weights, float32, everything trained, {manifest['hardware']['cpu']}, "
-        f"{manifest['threads']} threads, commit `{manifest['commit'][:10]}` "
+        f"`{Path(run['config']).name}` in {result['seconds'] / 60:.0f} minutes on {cores} cores: "
+        f"of passkeys in {probe['documents']} held-out documents of {min(probe['tokens'])} and "
+        f"{max(probe['tokens']):,} tokens {probe['gist']:.0%} are right from {gists} gists, "
+        f"{probe['full']:.0%} from full context, {probe['none']:.0%} from nothing (the base "
+        "answers untouched).",
+        "",
+        "Cost of a training step: random weights, float32, everything trained, "
+        f"{manifest['hardware']['cpu']}, {manifest['threads']} threads, "
+        f"commit `{manifest['commit'][:10]}` "
         "(`python bench/training.py`).",
         "",
         f"| documents of {speed['tokens']:,} tokens, {speed['questions']} questions each "
@@ -121,7 +130,7 @@ def render(readme: str) -> str:
     parts = {
         "demo": demo(_result("demo")),
         "niah": niah(_result("niah_mini")),
-        "training": training(_result("bench_training")),
+        "training": training(_result("bench_training"), _result("gist_25")),
     }
     for name, text in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
