@@ -1,6 +1,6 @@
 """Train gists: `python -m dnsity.training.train_gist --config FILE --output-dir DIR`.
 
-The same as `dnsity train`. On several devices, `accelerate launch -m dnsity train ...`.
+The same as `dnsity train`. On several devices, `accelerate launch --multi_gpu -m dnsity train ...`.
 """
 
 from __future__ import annotations

@@ -147,3 +147,18 @@ def test_a_student_that_sees_the_document_has_nothing_to_learn_from_the_teacher(
             logits, _ = supervised(answers(lm, batch, mode), batch["labels"])
             divergence = teacher_divergence(logits, lesson.top_ids, lesson.top_log_p).item()
             assert (divergence < most) if most else (divergence > 0.1), mode
+
+
+def test_the_loss_is_the_weighted_sum_of_its_objectives() -> None:
+    lm = small_lm()
+    teacher = Teacher(lm, 16)
+
+    def loss(answer: float, taught: float) -> float:
+        objective = Objective(answer=answer, teacher=taught)
+        return float(Passes(lm, objective, teacher=teacher)(asked_batch())["loss"].detach())
+
+    answers_only, teacher_only = loss(1, 0), loss(0, 1)
+    assert answers_only > 1
+    assert teacher_only > 1
+    mixed = loss(0.5, 3)
+    assert mixed == pytest.approx(0.5 * answers_only + 3 * teacher_only, rel=1e-5)

@@ -42,7 +42,9 @@ def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     lm, encoder = model.loaded.lm, TextEncoder(model.loaded.tokenizer)
     passes = Passes(lm)
     asker = Probe(probe, encoder, lm.spec.question_template, ("gist", "none"))
+    passes.train()
     assert asker.ask(passes)["gist"] == 0  # random weights know no passkey
+    assert passes.training
     # A model taught the answers of these very documents by heart has them all, from gists only.
     optimiser = torch.optim.AdamW(lm.parameters(), 3e-3)
     for _ in range(60):

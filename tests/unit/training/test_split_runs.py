@@ -50,9 +50,10 @@ def _command(folder: Path, config: dict[str, Any], *more: str, processes: int = 
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     launch = [sys.executable]
-    if processes > 1:
-        launch += "-m accelerate.commands.launch --cpu --num_machines 1 --dynamo_backend no".split()
-        launch += f"--mixed_precision no --main_process_port 0 --num_processes {processes}".split()
+    if processes > 1:  # what a GPU machine types; `--cpu` would start one process only
+        launch += "-m accelerate.commands.launch --multi_gpu --num_machines 1".split()
+        launch += "--dynamo_backend no --mixed_precision no --main_process_port 0".split()
+        launch += ["--num_processes", str(processes)]
     arguments = ["--config", str(folder / "config.yaml"), "--output-dir", str(folder / "run")]
     return [*launch, "-m", "dnsity.training.train_gist", *arguments, *more]
 
@@ -93,6 +94,9 @@ def test_eight_documents_are_one_step_however_they_are_split(
     on_two_in_turns = _run(
         tmp_path / "four", config, "--set", "training.accumulation=2", processes=2
     )
+    for run, processes in [(in_turns, 1), (on_two, 2), (on_two_in_turns, 2)]:
+        states = list((run / f"checkpoint-{STEPS}").glob("rng_state*"))
+        assert len(states) == processes  # each process keeps its own
     for split in (in_turns, on_two, on_two_in_turns):
         assert _gap(whole, split) <= SPLIT_TOLERANCE
         lines, same = _metrics(split), _metrics(whole)

@@ -67,3 +67,12 @@ def test_teaching_leaves_dropout_and_mode_as_they_were() -> None:
     lm = small_lm().train()
     Teacher(lm, 7)(asked_batch())
     assert lm.training
+
+
+def test_the_teacher_says_the_same_thing_twice_whatever_dropout_the_student_has() -> None:
+    lm = small_lm().train()
+    for module in lm.modules():
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.5
+    teacher = Teacher(lm, 7)
+    _same(teacher(asked_batch()), teacher(asked_batch()))
