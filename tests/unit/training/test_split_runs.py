@@ -24,7 +24,7 @@ from dnsity.training.trainer import WEIGHTS
 STEPS = 20
 SPLIT_TOLERANCE = 2e-5
 """Largest gap of a weight after 20 steps, weights being up to 1.5: sums in another order gave
-2.4e-7, and AdamW's first steps turn a gradient's sign into a full step, so a gradient near zero may
+5.4e-7, and AdamW's first steps turn a gradient's sign into a full step, so a gradient near zero may
 take another machine further; one document lost or weighed otherwise moves weights by 1e-3."""
 
 
