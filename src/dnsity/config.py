@@ -174,16 +174,22 @@ def manifest(config: BaseModel, seed: int) -> dict[str, Any]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[str]]:
-    """Open a text file beside `path`, and put it in place once it is written: never half a file."""
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a file beside `path` to write, and put it in place once that is done: never half."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
+        yield temporary
         os.replace(temporary, path)
     finally:
         with suppress(OSError):  # gone, unless writing or renaming failed
             temporary.unlink()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[str]]:
+    """Open a text file that is in place whole or not at all."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        yield file
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -31,6 +31,6 @@ def test_the_smoke_run_learns_what_the_base_alone_cannot_do(tmp_path: Path) -> N
     model = GistModel.from_pretrained(result["model"])
     assert model.loaded.base_name.endswith("mini/base")
     assert json.loads((tmp_path / "model" / "gist_config.json").read_text())["base_model"] == "mini"
-    gist = model.compress("The grass is green. The passkey is 48213. The sky is blue. " * 1 +
+    gist = model.compress("The grass is green. The passkey is 48213. The sky is blue. "
                           "Here we go. There and back again. " * 6)  # fmt: skip
     assert model.ask(gist, "What is the passkey?").text.isdigit()

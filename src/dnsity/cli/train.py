@@ -47,16 +47,16 @@ def train(
     from dnsity.training.train_gist import train as run
 
     settings = load(config, TrainConfig, overrides or [])
-    found = estimate(settings)
-    if dry_run:
-        if json:
-            show_json(found.to_json())
-        else:
-            say("\n".join(lines(found)))
+    first = os.environ.get("RANK", "0") == "0"  # of several processes one measures and speaks
+    if dry_run and json:
+        show_json(estimate(settings).to_json())
         return
-    first = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
+    if dry_run:
+        say("\n".join(lines(estimate(settings))))
+        return
     if first:
-        err.print("\n".join(lines(found)), markup=False, highlight=False, soft_wrap=True)
+        told = "\n".join(lines(estimate(settings)))
+        err.print(told, markup=False, highlight=False, soft_wrap=True)
     make_directory(output_dir)
     path = run(settings, output_dir, resume=resume)
     if not first:

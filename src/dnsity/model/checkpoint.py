@@ -106,7 +106,7 @@ def load(
     """
     directory = find(name)
     config = read_config(directory)
-    base_name = base_under(directory)
+    base_name = base_under(directory, config)
     base, tokenizer = load_base(base_name, dtype=dtype, quantization=config.quantization)
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
@@ -125,14 +125,10 @@ def load(
     return model.to(device).eval(), tokenizer, base_name
 
 
-def base_under(directory: Path) -> str:
-    """Say where a gist model's base is: in its own directory, or under a name of its own.
-
-    Raises:
-        BadInputError: If the directory holds no gist model of this version.
-    """
-    named = read_config(directory).base_model
-    return str(directory / "base") if named == "base" else base_of(named)
+def base_under(directory: Path, config: CheckpointConfig) -> str:
+    """Say where a gist model's base is: in its own directory, or under a name of its own."""
+    own = config.base_model == "base"
+    return str(directory / "base") if own else base_of(config.base_model)
 
 
 def base_of(name: str) -> str:
@@ -149,7 +145,7 @@ def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
     if name != BUNDLED and not (Path(name) / CONFIG_FILE).exists():
         return load_tokenizer(name)
     directory = find(name)
-    return load_tokenizer(base_under(directory))
+    return load_tokenizer(base_under(directory, read_config(directory)))
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -126,9 +126,14 @@ class GistLM(nn.Module):
         """Run the base as it is when it answers: adapter off, unless the scope is `both`."""
         return self._adapter("answer")
 
-    def untouched(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
         """Run the base without its adapter, whatever the scope: the teacher's view."""
-        return nullcontext() if self.peft_model is None else backbone.adapter_off(self.peft_model)
+        if self.peft_model is None:
+            yield
+            return
+        with self._switch, backbone.adapter_off(self.peft_model):
+            yield
 
     @contextmanager
     def _adapter(self, part: Literal["document", "gist", "answer"]) -> Iterator[None]:
@@ -145,7 +150,7 @@ class GistLM(nn.Module):
             if acts_on is None or part in acts_on:
                 yield
             else:
-                with backbone.adapter_off(self.peft_model):
+                with self.untouched():
                     yield
 
     def _document_graph(self, prefix: KeyValues | None) -> AbstractContextManager[Any]:

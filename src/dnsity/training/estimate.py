@@ -74,7 +74,7 @@ def skeleton(config: TrainConfig) -> GistLM:
     """
     name = checkpoint.base_of(config.base)
     if (Path(name) / checkpoint.CONFIG_FILE).exists():
-        name = checkpoint.base_under(Path(name))
+        name = checkpoint.base_under(Path(name), checkpoint.read_config(Path(name)))
     described = base_config(name)
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(
@@ -226,8 +226,8 @@ def _speed(hidden: int, dtype: torch.dtype) -> float:
 
 def lines(found: Estimate) -> list[str]:
     """Write an estimate for people."""
-    trained, all_parameters = found.trainable_parameters, found.frozen_parameters
-    all_parameters += trained
+    trained = found.trainable_parameters
+    all_parameters = trained + found.frozen_parameters
     least, most = found.step_tokens
     total = sum(found.memory_bytes.values())
     unit, scale = ("GB", 1e9) if total > 1e9 else ("MB", 1e6)

@@ -14,14 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, 
 from dnsity.config import Config
 from dnsity.data.corpus import read_documents
 from dnsity.data.encode import TextEncoder
-from dnsity.data.mixture import MixtureConfig
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.curriculum import Stage
 from dnsity.training.passes import Passes
-from dnsity.training.probe import ProbeConfig
-from dnsity.training.run import begin, run
-from dnsity.training.settings import Settings
+from dnsity.training.run import RunConfig, begin, run
 
 END = "<|end|>"
 
@@ -43,15 +39,11 @@ class Architecture(Config):
     positions: int = Field(default=8192, ge=64)
 
 
-class PretrainConfig(Config):
+class PretrainConfig(RunConfig):
     """One pretraining run."""
 
     architecture: Architecture
     tokenizer_characters: int = Field(default=10_000_000, ge=1000)
-    data: MixtureConfig
-    stages: list[Stage] = Field(min_length=1)
-    probe: ProbeConfig | None = None
-    training: Settings
     question_template: str = "\n\nQ: {question}\nA:"
 
 
@@ -119,7 +111,7 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
     Returns:
         `output_dir`, which `from_pretrained` of transformers can load.
     """
-    begin(config, config.training, output_dir)
+    begin(config, output_dir, resume=resume)
     with PartialState().main_process_first():  # one process trains it, the others read it
         if (output_dir / "tokenizer.json").exists() and (
             resume or not PartialState().is_main_process
@@ -133,16 +125,7 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
         base = new_base(config.architecture, tokenizer.eos_token_id)
         return GistLM(base, GistSpec(scope="full", question_template=config.question_template))
 
-    trainer = run(
-        Passes(new_model()),
-        TextEncoder(tokenizer),
-        output_dir,
-        data=config.data,
-        stages=config.stages,
-        settings=config.training,
-        probe=config.probe,
-        resume=resume,
-    )
+    trainer = run(Passes(new_model()), TextEncoder(tokenizer), config, output_dir, resume=resume)
     if trainer.args.should_save:
         trainer.whole(new_model).base.save_pretrained(output_dir)
     return output_dir

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from pydantic import BaseModel
+from pydantic import Field
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from dnsity.config import manifest, write_json
+from dnsity.config import Config, manifest, write_json
 from dnsity.data.encode import TextEncoder
 from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.errors import BadInputError
 from dnsity.model import backbone
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
@@ -23,25 +25,47 @@ from dnsity.training.settings import Settings, training_arguments
 from dnsity.training.trainer import GistTrainer
 
 
-def begin(config: BaseModel, settings: Settings, output_dir: Path) -> dict[str, Any]:
-    """Make the directory, write the manifest into it (one process does) and set the seed."""
-    described = manifest(config, settings.seed)
+class RunConfig(Config):
+    """What every training run says.
+
+    Attributes:
+        data: Training documents.
+        stages: The curriculum.
+        probe: Held-out documents to ask while training; leave out for none.
+        training: The optimiser.
+    """
+
+    data: MixtureConfig
+    stages: list[Stage] = Field(min_length=1)
+    probe: ProbeConfig | None = None
+    training: Settings
+
+
+def begin(config: RunConfig, output_dir: Path, *, resume: bool) -> dict[str, Any]:
+    """Make the directory, write the manifest into it (one process does) and set the seed.
+
+    Raises:
+        BadInputError: If the directory holds an earlier run that is not to be resumed.
+    """
+    if not resume and any(output_dir.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
+        raise BadInputError(
+            f"{output_dir} holds checkpoints of an earlier run; go on with it (--resume) or choose "
+            "another --output-dir"
+        )
+    described = manifest(config, config.training.seed)
     if PartialState(cpu=not torch.cuda.is_available()).is_main_process:
         output_dir.mkdir(parents=True, exist_ok=True)
         write_json(output_dir / MANIFEST, described)
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(config.training.seed)
     return described
 
 
 def run(
     passes: Passes,
     encoder: TextEncoder,
+    config: RunConfig,
     output_dir: Path,
     *,
-    data: MixtureConfig,
-    stages: list[Stage],
-    settings: Settings,
-    probe: ProbeConfig | None,
     resume: bool,
 ) -> GistTrainer:
     """Train, probe, and write `result.json`.
@@ -49,25 +73,25 @@ def run(
     Args:
         passes: What is trained.
         encoder: Text to ids.
+        config: The run.
         output_dir: Where checkpoints, metrics and the result go.
-        data: Training documents.
-        stages: The curriculum.
-        settings: The optimiser.
-        probe: What to ask on the way, if anything.
         resume: Continue from the newest checkpoint in `output_dir`.
 
     Returns:
         The trainer, its model trained.
     """
     template = passes.lm.spec.question_template
-    batches = Batches(Mixture(data, encoder), encoder, Curriculum(stages), template, settings)
+    stages, settings = config.stages, config.training
+    batches = Batches(
+        Mixture(config.data, encoder), encoder, Curriculum(stages), template, settings
+    )
     if settings.checkpointing:
         backbone.enable_checkpointing(passes.lm.base)
     gist_stages = [stage for stage in stages if "gist" in stage.share]
     asker = None
-    if probe is not None:
+    if config.probe is not None:
         modes = ("gist", "full", "none") if gist_stages else ("full", "none")
-        asker = Probe(probe, encoder, template, modes)
+        asker = Probe(config.probe, encoder, template, modes)
     args = training_arguments(
         settings,
         output_dir,

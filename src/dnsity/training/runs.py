@@ -69,11 +69,7 @@ def tag(directory: Path) -> Tag:
     )
     result = validated(
         _Result,
-        _read(
-            directory / RESULT,
-            f"the run is unfinished: go on with `dnsity train --output-dir {directory} --resume` "
-            "and its --config",
-        ),
+        read_result(directory),
         str(directory / RESULT),
     )
     if result.probe is None:
@@ -111,7 +107,11 @@ def _longest(probe: dict[str, Any], directory: Path) -> tuple[int, float]:
 
 def read_result(directory: Path) -> dict[str, Any]:
     """Read `result.json` of a finished run."""
-    return _read(directory / RESULT, "the run is unfinished: --resume it")
+    return _read(
+        directory / RESULT,
+        f"the run is unfinished: go on with `dnsity train --output-dir {directory} --resume` and "
+        "its --config",
+    )
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:

@@ -10,8 +10,6 @@ they are computed once and kept on disk, a small file per document:
 from __future__ import annotations
 
 import hashlib
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from dnsity.config import replacing
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.answers import answers
 from dnsity.training.objective import supervised, top_of
@@ -121,11 +120,6 @@ def _read(path: Path) -> Lesson | None:
 
 def _write(path: Path, lesson: Lesson) -> None:
     """Keep a lesson, whole or not at all; several processes may write the same one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        tensors = {name: t.contiguous().cpu().clone() for name, t in lesson._asdict().items()}
+    tensors = {name: t.contiguous().cpu().clone() for name, t in lesson._asdict().items()}
+    with replacing(path) as temporary:
         save_file(tensors, temporary)
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):  # gone, unless writing or renaming failed
-            temporary.unlink()

@@ -83,7 +83,7 @@ class GistTrainer(HuggingFaceTrainer):
             resume: Look for a checkpoint. Without one the run starts at its beginning.
 
         Raises:
-            BadInputError: If the directory holds an earlier run that is not to be resumed.
+            BadInputError: If sharded processes could skip passes, or there is no room to save.
             DivergedError: If loss or weights stop being numbers.
         """
         kept = cast(Passes, self.model).objective.teacher_cache
@@ -93,11 +93,6 @@ class GistTrainer(HuggingFaceTrainer):
                 "all run; leave it out"
             )
         last = newest_whole(self._directory) if resume else None
-        if not resume and any(self._directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
-            raise BadInputError(
-                f"{self._directory} holds checkpoints of an earlier run; go on with it (--resume) "
-                "or choose another --output-dir"
-            )
         if last is not None and steps_done(last) >= self.args.max_steps:
             restore_trainable(self.lm, last / WEIGHTS)
             self.run.read(last)
