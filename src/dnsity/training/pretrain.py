@@ -14,10 +14,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, 
 from dnsity.config import Config
 from dnsity.data.corpus import read_documents
 from dnsity.data.encode import TextEncoder
+from dnsity.data.mixture import MixtureConfig
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
+from dnsity.training.curriculum import Stage
 from dnsity.training.passes import Passes
-from dnsity.training.run import RunConfig, begin, run
+from dnsity.training.probe import ProbeConfig
+from dnsity.training.run import begin, run
+from dnsity.training.settings import Settings
 
 END = "<|end|>"
 
@@ -39,11 +43,15 @@ class Architecture(Config):
     positions: int = Field(default=8192, ge=64)
 
 
-class PretrainConfig(RunConfig):
+class PretrainConfig(Config):
     """One pretraining run."""
 
     architecture: Architecture
     tokenizer_characters: int = Field(default=10_000_000, ge=1000)
+    data: MixtureConfig
+    stages: list[Stage] = Field(min_length=1)
+    probe: ProbeConfig | None = None
+    training: Settings
     question_template: str = "\n\nQ: {question}\nA:"
 
 
@@ -111,7 +119,7 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
     Returns:
         `output_dir`, which `from_pretrained` of transformers can load.
     """
-    begin(config, output_dir, resume=resume)
+    begin(config, config.training.seed, output_dir, resume=resume)
     with PartialState().main_process_first():  # one process trains it, the others read it
         if (output_dir / "tokenizer.json").exists() and (
             resume or not PartialState().is_main_process

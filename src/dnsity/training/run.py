@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import PartialState
-from pydantic import Field
+from pydantic import BaseModel
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from dnsity.config import Config, manifest, write_json
+from dnsity.config import manifest, write_json
 from dnsity.data.encode import TextEncoder
 from dnsity.data.mixture import Mixture, MixtureConfig
 from dnsity.errors import BadInputError
@@ -25,23 +25,27 @@ from dnsity.training.settings import Settings, training_arguments
 from dnsity.training.trainer import GistTrainer
 
 
-class RunConfig(Config):
-    """What every training run says.
+class RunConfig(Protocol):
+    """What both kinds of configuration say of a run."""
 
-    Attributes:
-        data: Training documents.
-        stages: The curriculum.
-        probe: Held-out documents to ask while training; leave out for none.
-        training: The optimiser.
-    """
+    @property
+    def data(self) -> MixtureConfig:
+        """Training documents."""
 
-    data: MixtureConfig
-    stages: list[Stage] = Field(min_length=1)
-    probe: ProbeConfig | None = None
-    training: Settings
+    @property
+    def stages(self) -> list[Stage]:
+        """The curriculum."""
+
+    @property
+    def probe(self) -> ProbeConfig | None:
+        """Held-out documents to ask while training, if any."""
+
+    @property
+    def training(self) -> Settings:
+        """The optimiser."""
 
 
-def begin(config: RunConfig, output_dir: Path, *, resume: bool) -> dict[str, Any]:
+def begin(config: BaseModel, seed: int, output_dir: Path, *, resume: bool) -> dict[str, Any]:
     """Make the directory, write the manifest into it (one process does) and set the seed.
 
     Raises:
@@ -52,11 +56,11 @@ def begin(config: RunConfig, output_dir: Path, *, resume: bool) -> dict[str, Any
             f"{output_dir} holds checkpoints of an earlier run; go on with it (--resume) or choose "
             "another --output-dir"
         )
-    described = manifest(config, config.training.seed)
+    described = manifest(config, seed)
     if PartialState(cpu=not torch.cuda.is_available()).is_main_process:
         output_dir.mkdir(parents=True, exist_ok=True)
         write_json(output_dir / MANIFEST, described)
-    torch.manual_seed(config.training.seed)
+    torch.manual_seed(seed)
     return described
 
 

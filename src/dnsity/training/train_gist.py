@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dnsity.config import Config
 from dnsity.data.encode import TextEncoder
+from dnsity.data.mixture import MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.model import checkpoint
@@ -23,9 +24,12 @@ from dnsity.model.base import Quantization, load_base
 from dnsity.model.card import model_card
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
+from dnsity.training.curriculum import Stage
 from dnsity.training.objective import Objective
 from dnsity.training.passes import Passes
-from dnsity.training.run import RunConfig, begin, run
+from dnsity.training.probe import ProbeConfig
+from dnsity.training.run import begin, run
+from dnsity.training.settings import Settings
 from dnsity.training.teacher import Teacher
 
 
@@ -38,7 +42,7 @@ class LoraSettings(Config):
     target_modules: str | list[str] = "all-linear"
 
 
-class TrainConfig(RunConfig):
+class TrainConfig(Config):
     """One gist training run.
 
     Attributes:
@@ -49,7 +53,11 @@ class TrainConfig(RunConfig):
         gist: What to train.
         chat: Ask in the base's chat template instead of the `gist` section's `question_template`.
         lora: The adapter; leave out for scope `full`.
+        data: Training documents.
+        stages: The curriculum.
         objective: What is minimised.
+        probe: Held-out documents to ask while training; leave out for none.
+        training: The optimiser.
     """
 
     base: str
@@ -58,7 +66,11 @@ class TrainConfig(RunConfig):
     gist: GistSpec
     chat: bool = False
     lora: LoraSettings | None = None
+    data: MixtureConfig
+    stages: list[Stage] = Field(min_length=1)
     objective: Objective = Objective()
+    probe: ProbeConfig | None = None
+    training: Settings
 
     @model_validator(mode="after")
     def _draws_gists_it_has(self) -> TrainConfig:
@@ -162,7 +174,7 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
         BadInputError: If base, data or settings do not fit, or the directory holds another run.
         DivergedError: If loss or weights stop being numbers.
     """
-    described = begin(config, output_dir, resume=resume)
+    described = begin(config, config.training.seed, output_dir, resume=resume)
     model, tokenizer, base_name = starting_point(config)
     passes = Passes(
         model, config.objective, config.training.path, _teacher(config, model, tokenizer)
