@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from dnsity import GistModel
+from dnsity.config import validated
+from dnsity.evaluation.runner import run
+from dnsity.evaluation.settings import EvalConfig
 from dnsity.model.checkpoint import find
+from dnsity.model.gist_lm import GistLM
 
 MAX_BYTES = 32_000_000
 
@@ -67,3 +71,31 @@ def test_a_passkey_survives_save_and_load(tmp_path: Path) -> None:
     from dnsity import GistCache
 
     assert model.ask(GistCache.load(path), "What is the passkey?").text == "73915"
+
+
+def _scores(output: Path) -> dict[str, float]:
+    values = {
+        "tasks": [{"family": "niah", "language": "en", "tokens": [400]}],
+        "methods": ["gist", "gist_wrong_document", "full", "none"],
+        "limit": 10,
+    }
+    rows = run(validated(EvalConfig, values, "test"), output)["rows"]
+    return {row["method"]: row["score"]["value"] for row in rows}
+
+
+def test_a_broken_compress_drops_the_gist_to_the_level_of_no_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The evaluation can tell gists from nothing: zeros in their place score like nothing."""
+    scores = _scores(tmp_path / "whole")
+    assert scores["none"] == scores["gist_wrong_document"] == 0
+    assert scores["gist"] >= 0.8
+    real = GistLM.compress
+
+    def zeroed(self: GistLM, *given: Any, **more: Any) -> Any:
+        return tuple((k.zero_(), v.zero_()) for k, v in real(self, *given, **more))
+
+    monkeypatch.setattr(GistLM, "compress", zeroed)
+    broken = _scores(tmp_path / "broken")
+    assert broken["gist"] == scores["none"]
+    assert broken["full"] == scores["full"], "nothing else was broken"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dnsity.cli.evaluate import EvalConfig
 from dnsity.config import load
 from dnsity.data import values_en, values_ko, wording_en, wording_ko
+from dnsity.evaluation.settings import EvalConfig
 from dnsity.training.pretrain import PretrainConfig
 from dnsity.training.train_gist import TrainConfig
 
@@ -34,7 +34,8 @@ def test_generated_tables_are_fresh() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_parse(path: Path) -> None:
-    model = {"mini_pretrain": PretrainConfig, "eval_mini": EvalConfig}.get(path.stem, TrainConfig)
+    model = EvalConfig if path.stem.startswith("eval_") else TrainConfig
+    model = PretrainConfig if path.stem == "mini_pretrain" else model
     config = load(path, model)
     named = re.findall(r"dnsity \w+ --config (\S+)", path.read_text("utf-8"))
     assert named, "a configuration says how it is run"

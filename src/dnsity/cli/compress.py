@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import human_bytes, progress_bar, read_text, say, show_json
+from dnsity.cli.console import progress_bar, read_text, say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.errors import BadInputError
+from dnsity.evaluation.units import data_size
 
 
 def command(
@@ -54,7 +55,7 @@ def command(
         return
     say(
         f"{info.n_context:,} tokens -> {info.n_gist} gists ({gist.compression_ratio:.0f}x), "
-        f"KV {human_bytes(info.full_kv_bytes)} -> {human_bytes(gist.kv_bytes)}, {seconds:.2f} s"
+        f"KV {data_size(info.full_kv_bytes)} -> {data_size(gist.kv_bytes)}, {seconds:.2f} s"
     )
     if info.n_chunks > 1:
         window = loaded.loaded.lm.spec.window_tokens

@@ -77,7 +77,7 @@ def show_json(value: dict[str, Any]) -> None:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Any]:
-    """Show a bar on standard error; yields a function of (done, total)."""
+    """Show a bar on standard error; yields a function of (done, total, what is being done)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -90,19 +90,10 @@ def progress_bar(what: str) -> Iterator[Any]:
         task = bars.add_task(what, total=None)
         bars.refresh()  # at once, not with the next tick of the clock
 
-        def update(done: int, total: int | None) -> None:
-            bars.update(task, completed=done, total=total)
+        def update(done: int, total: int | None, now: str = what) -> None:
+            bars.update(task, completed=done, total=total, description=now)
 
         yield update
-
-
-def human_bytes(count: float) -> str:
-    """Write a byte count for people."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def fail(error: BaseException) -> int:

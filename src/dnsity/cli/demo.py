@@ -12,9 +12,10 @@ from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
-from dnsity.cli.console import human_bytes, out, progress_bar, read_text, show_json
+from dnsity.cli.console import out, progress_bar, read_text, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.config import Config, load, manifest
+from dnsity.evaluation.units import data_size
 
 if TYPE_CHECKING:
     from dnsity.evaluation.method import Method
@@ -122,7 +123,7 @@ def _show(report: dict[str, Any]) -> None:
     out.print(
         f"\n[bold]{report['document']}[/bold]: {report['context_tokens']:,} tokens -> "
         f"{report['gist_tokens']} gists ({report['compression_ratio']:.0f}x), keys and values "
-        f"{human_bytes(report['full_kv_bytes'])} -> {human_bytes(report['gist_kv_bytes'])}, "
+        f"{data_size(report['full_kv_bytes'])} -> {data_size(report['gist_kv_bytes'])}, "
         f"compressed in {report['compress_s']:.2f} s",
         highlight=False,
     )

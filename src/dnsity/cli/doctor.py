@@ -7,8 +7,9 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from dnsity.cli.console import human_bytes, say, show_json
+from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Json
+from dnsity.evaluation.units import data_size
 
 PACKAGES = ("dnsity", "torch", "transformers", "peft", "tokenizers", "safetensors", "bitsandbytes")
 SHAPES = {  # layers, kv heads, head dim, parameters in billions
@@ -29,11 +30,11 @@ def command(json: Json = False) -> None:
     for name, version in report["packages"].items():
         say(f"  {name:14} {version}")
     for device in report["devices"]:
-        say(f"{device['name']}: {human_bytes(device['memory_bytes'])}")
+        say(f"{device['name']}: {data_size(device['memory_bytes'])}")
     say(f"bundled model: {report['bundled_model']}")
     say(f"\nKeys and values in bf16, {CONTEXT_TOKENS:,} tokens against {GISTS} gists:")
     for fit in report["fits"]:
-        sizes = [human_bytes(fit[f"{what}_bytes"]) for what in ("document_kv", "gist_kv", "weight")]
+        sizes = [data_size(fit[f"{what}_bytes"]) for what in ("document_kv", "gist_kv", "weight")]
         verdict = "fits" if fit["fits"] else "too large for"
         say(
             f"  {fit['model']:14} {sizes[0]:>8} -> {sizes[1]:>8}   weights {sizes[2]:>8}   "

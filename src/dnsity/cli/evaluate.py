@@ -1,97 +1,120 @@
-"""`dnsity eval`: methods on the needle tasks, with a record per answer."""
+"""`dnsity eval`: every model on every task by every method, with a record per document."""
 
 from __future__ import annotations
 
-import itertools
+from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import Field
 from rich.table import Table
 
-from dnsity.cli.console import human_bytes, make_directory, out, progress_bar, show_json
-from dnsity.cli.options import ConfigFile, Device, Json, Overrides, load_model
-from dnsity.config import Config, load, manifest, write_json
-from dnsity.data.example import Language
+from dnsity.cli.console import err, make_directory, out, progress_bar, show_json
+from dnsity.cli.options import Device, Json, Overrides
+from dnsity.config import load
+from dnsity.evaluation.units import data_size
 
+if TYPE_CHECKING:
+    from dnsity.evaluation.settings import EvalConfig
 
-class EvalConfig(Config):
-    """One evaluation run.
-
-    Attributes:
-        model: The gist model.
-        tasks: What to ask for, see `evaluation.tasks.niah`.
-        haystack: Held-out prose per language, as `data.corpus.read_documents` takes it.
-        tokens: Document lengths.
-        samples: Documents per language.
-        methods: What to compare.
-        seed: Seed of the documents.
-    """
-
-    model: str = "mini"
-    tasks: list[Literal["niah", "fact", "facts"]] = Field(default=["niah"], min_length=1)
-    haystack: dict[Language, str]
-    tokens: list[int] = Field(default=[512, 1024, 1536, 2048], min_length=1)
-    samples: int = Field(default=100, ge=1)
-    methods: list[str] = Field(default=["gist", "gist_wrong_document"], min_length=1)
-    seed: int = 0
+EvalConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file of the run [default: tasks that need no data]."),
+]
+Tasks = Annotated[
+    str | None, typer.Option("--task", help="Only tasks whose names are or begin so: a,b.")
+]
+Methods = Annotated[
+    str | None, typer.Option("--method", help="Methods, for example gist,full,rag.")
+]
+Models = Annotated[str | None, typer.Option("--model", "-m", help="Gist models: mini,DIRECTORY.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Documents per task, at most.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Of everything that is drawn.")]
+RunDir = Annotated[
+    Path,
+    typer.Option("--output-dir", help="Where records go; a run that is there is gone on with."),
+]
 
 
 def command(
-    config: ConfigFile,
-    output_dir: Annotated[
-        Path, typer.Option("--output-dir", help="Where records and summary go.")
-    ] = Path("runs/eval"),
+    config: EvalConfigFile = None,
+    task: Tasks = None,
+    method: Methods = None,
+    model: Models = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    output_dir: RunDir = Path("runs/eval"),
     overrides: Overrides = None,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Measure methods on passkeys and facts hidden in held-out prose."""
-    settings = load(config, EvalConfig, overrides or [])
-    from dnsity.evaluation import methods, runner
-    from dnsity.evaluation.tasks import niah
+    """Compare methods on tasks: needles, questions on documents, exams, LongBench, your own."""
+    from dnsity.evaluation.settings import EvalConfig
+
+    listed = {"only": task, "methods": method, "models": model}
+    asked = [f"{key}=[{value}]" for key, value in listed.items() if value is not None]
+    asked += [f"{k}={v}" for k, v in {"limit": limit, "seed": seed}.items() if v is not None]
+    path = config or Path(str(resources.files("dnsity.cli") / "eval_default.yaml"))
+    evaluate(load(path, EvalConfig, [*asked, *(overrides or [])]), output_dir, device, json)
+
+
+def evaluate(settings: EvalConfig, output_dir: Path, device: str, json: bool) -> None:
+    """Run, with a bar, and show what came out."""
+    from dnsity.cli.options import quiet_loading, require_device
+    from dnsity.evaluation.runner import run
 
     make_directory(output_dir)
-    described = manifest(settings, settings.seed)
-    write_json(output_dir / "manifest.json", described)
-    loaded = load_model(settings.model, device).loaded
-    records: list[runner.Record] = []
-    for task, (language, haystack) in itertools.product(settings.tasks, settings.haystack.items()):
-        examples = niah.examples(
-            task,
-            haystack,
-            language,
-            loaded.encoder,
-            tokens=settings.tokens,
-            samples=settings.samples,
-            seed=settings.seed,
-        )
-        for name in settings.methods:
-            method = methods.build(name, loaded)
-            with progress_bar(f"{task}_{language} {name}") as progress:
-                records += runner.run(
-                    f"{task}_{language}",
-                    method,
-                    examples,
-                    lambda text: len(loaded.encoder.encode(text)),
-                    progress,
+    quiet_loading()
+    require_device(device)
+    with progress_bar("loading") as bar:
+        told = False
+
+        def progress(what: str, done: int, total: int) -> None:
+            nonlocal told
+            if not told:
+                err.print(
+                    f"{total:,} documents times methods; if stopped, start it again to go on",
+                    highlight=False,
+                    soft_wrap=True,
                 )
-    runner.write_records(output_dir / "records.jsonl", records)
-    rows = runner.summarise(records)
-    summary = {"manifest": described, "model_fingerprints": loaded.fingerprints, "rows": rows}
-    write_json(output_dir / "summary.json", summary)
+                told = True
+            bar(done, total, what)
+
+        summary = run(settings, output_dir, device=device, progress=progress)
     if json:
         show_json(summary)
         return
-    table = Table("task", "method", "right", "95%", "TTFT", "KV kept")
-    for row in rows:
+    for name in dict.fromkeys(row["model"] for row in summary["rows"]):
+        rows = [row for row in summary["rows"] if row["model"] == name]
+        out.print(_table(name, rows))
+    out.print(f"records and summary: {output_dir}", highlight=False, soft_wrap=True)
+
+
+def _table(model: str, rows: list[dict[str, Any]]) -> Table:
+    from dnsity.evaluation.methods import METHODS
+
+    table = Table(title=model)
+    for name in ("task", "answered from"):
+        table.add_column(name, no_wrap=True)
+    for name in ("score", "95%", "gap recovered", "KV", "warm TTFT"):
+        table.add_column(name, justify="right")
+    shown = ""
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        cost, gap = row["cost"], row["gap_recovered"]
+        failed = f" ({row['failed']} failed)" if row["failed"] else ""
         table.add_row(
-            row["task"],
-            row["method"],
-            f"{row['score']:.1%}",
-            f"{row['low']:.0%}-{row['high']:.0%}",
-            f"{1000 * row['median_ttft_s']:.0f} ms",
-            human_bytes(row["median_kv_bytes"]),
+            "" if row["task"] == shown else row["task"],
+            METHODS[row["method"]].heading + failed,
+            f"{row['score']['value']:.1%}",
+            f"{row['score']['low']:.0%}-{row['score']['high']:.0%}",
+            "" if gap is None else f"{gap['value']:.0%}",
+            "" if cost is None else data_size(cost["kv_bytes"]),
+            "" if cost is None else f"{1000 * cost['warm_ttft_s']['median']:.0f} ms",
         )
-    out.print(table)
+        shown = row["task"]
+        last = following is None or following["task"] != row["task"]
+        if last and row["random_guess"] is not None:
+            table.add_row("", "random guess", f"{row['random_guess']:.1%}")
+        if last:
+            table.add_section()
+    return table

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import human_bytes, say, show_json
+from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.evaluation.units import data_size
 
 File = Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")]
 
@@ -38,8 +39,7 @@ def inspect(file: File, json: Json = False) -> None:
         "document": f"{info.n_context:,} tokens, {info.characters:,} characters, "
         f"{info.n_chunks} chunk{'s' if info.n_chunks > 1 else ''}",
         "gists": f"{info.n_gist} ({gist.compression_ratio:.0f}x)",
-        "keys/values": f"{human_bytes(gist.kv_bytes)} "
-        f"(document: {human_bytes(info.full_kv_bytes)})",
+        "keys/values": f"{data_size(gist.kv_bytes)} (document: {data_size(info.full_kv_bytes)})",
         "tensors": f"{len(gist.layers)} layers x {keys.shape[1]} heads x {keys.shape[3]}, "
         f"{str(keys.dtype).removeprefix('torch.')}",
     }

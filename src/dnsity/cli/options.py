@@ -47,15 +47,31 @@ def load_model(name: str, device: str) -> GistModel:
     Raises:
         BadInputError: If the model or the device does not exist.
     """
-    import torch
-    from transformers.utils import logging
-
-    from dnsity.errors import BadInputError
     from dnsity.inference.gist_model import GistModel
 
+    quiet_loading()
+    require_device(device)
+    return GistModel.from_pretrained(name, device=device)
+
+
+def quiet_loading() -> None:
+    """Keep the libraries' loading bars off standard error."""
+    from transformers.utils import logging
+
     logging.disable_progress_bar()
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        BadInputError: If it is not.
+    """
+    import torch
+
+    from dnsity.errors import BadInputError
+
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise BadInputError(f"no device {device!r} on this machine; use --device cpu") from error
-    return GistModel.from_pretrained(name, device=device)

@@ -1,8 +1,23 @@
-"""Scores of one answer against its gold answer."""
+"""Scores of one answer against its gold answers, 0..1."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import TypeAlias
+
+from dnsity.data.example import Question
+from dnsity.data.longbench import TASKS
+from dnsity.evaluation import longbench_metrics
+from dnsity.evaluation.longbench_metrics import PUNCTUATION, qa_f1, rouge, shared
+
+Metric: TypeAlias = Callable[[str, Question], float]
+"""Scores an answer by the best of the question's `answer` and `alternatives`."""
+
+_HANGUL = re.compile(r"[가-힣]")
+_KORQUAD_SIGNS = PUNCTUATION.union("《》〈〉‘’")  # noqa: RUF001
 
 
 def normalise(text: str) -> str:
@@ -19,3 +34,83 @@ def exact(answer: str, gold: str) -> bool:
 def contains(answer: str, gold: str) -> bool:
     """Say whether the gold answer occurs in the answer."""
     return normalise(gold) in normalise(answer)
+
+
+def f1_ko(answer: str, gold: str) -> float:
+    """F1 of KorQuAD 1.0: over characters, since a particle would make another word of a word."""
+
+    def characters(text: str) -> list[str]:
+        return [one for one in text.lower() if one not in _KORQUAD_SIGNS and not one.isspace()]
+
+    return shared(characters(answer), characters(gold))
+
+
+def rouge_l(answer: str, gold: str) -> float:
+    """ROUGE-L F1: over words, or over pairs of syllables where the gold answer is Korean.
+
+    Korean words carry particles and may be written together or apart, so whole words seldom
+    match. Single syllables match too often: the measure counts each once, and any two long texts
+    share most of theirs. A pair is about a stem.
+    """
+    if not _HANGUL.search(unicodedata.normalize("NFKC", gold)):
+        return rouge(answer, gold)
+    return rouge(_syllable_pairs(answer), _syllable_pairs(gold))
+
+
+def _syllable_pairs(text: str) -> str:
+    """Write pairs of characters as words; spaces and signs dropped, sentences kept apart."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    sentences = (re.sub(r"[\W_]", "", sentence) for sentence in folded.split("."))
+    return ".".join(
+        " ".join(sentence[at : at + 2] for at in range(max(1, len(sentence) - 1)))
+        for sentence in sentences
+    )
+
+
+def _best(score: Callable[[str, str], float]) -> Metric:
+    def metric(answer: str, question: Question) -> float:
+        golds = (question.answer, *question.alternatives)
+        return max(float(score(answer, gold)) for gold in golds)
+
+    return metric
+
+
+def _longbench(dataset: str) -> Metric:
+    def metric(answer: str, question: Question) -> float:
+        golds = (question.answer, *question.alternatives)
+        return longbench_metrics.score(dataset, answer, golds, question.choices)
+
+    return metric
+
+
+METRICS: Mapping[str, Metric] = {
+    "exact": _best(exact),
+    "contains": _best(contains),
+    "f1": _best(qa_f1),  # LongBench's is that of SQuAD v1.1
+    "f1_ko": _best(f1_ko),
+    "rouge_l": _best(rouge_l),
+    **{f"longbench:{dataset}": _longbench(dataset) for dataset in TASKS},
+}
+
+
+def digit_accuracy(answers: Sequence[str], golds: Sequence[str]) -> list[float] | None:
+    """The share of right digits by position, first digit first.
+
+    Args:
+        answers: One per gold answer; normalised, and compared from their first character.
+        golds: Those of digits only count; of different length, a position is shared by the golds
+            that reach it.
+
+    Returns:
+        A share per position of the longest gold; None if no gold is a number.
+    """
+    pairs = [
+        (normalise(answer), normalise(gold)) for answer, gold in zip(answers, golds, strict=True)
+    ]
+    pairs = [(answer, gold) for answer, gold in pairs if gold.isdecimal()]
+    if not pairs:
+        return None
+    return [
+        fmean(answer[at : at + 1] == gold[at] for answer, gold in pairs if at < len(gold))
+        for at in range(max(len(gold) for _, gold in pairs))
+    ]

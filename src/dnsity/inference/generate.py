@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Thread
@@ -86,12 +85,13 @@ GREEDY = Sampling()
 class _FirstToken(StoppingCriteria):
     """Never stops anything; notes when the first token is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
         self.at: float | None = None
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         if self.at is None:
-            self.at = time.perf_counter()
+            self.at = self.loaded.now()
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
@@ -101,6 +101,8 @@ def answer(
     prefix: KeyValues | None,
     questions: Sequence[str],
     sampling: Sampling = GREEDY,
+    *,
+    template: str | None = None,
 ) -> list[Answer]:
     """Answer a batch of questions behind one prefix; the prefix is never written to.
 
@@ -109,6 +111,7 @@ def answer(
         prefix: Keys and values `[1, K, G, D]` per layer; None for no document.
         questions: At least one, none empty.
         sampling: How to choose tokens.
+        template: The questions' frame (default: the model's own).
 
     Returns:
         One answer per question, in order.
@@ -116,26 +119,29 @@ def answer(
     Raises:
         BadInputError: If a question is empty or does not fit the model's window.
     """
-    started = time.perf_counter()
-    first = _FirstToken()
-    arguments = _arguments(loaded, prefix, questions, sampling)
+    started = loaded.now()
+    first = _FirstToken(loaded)
+    arguments = _arguments(loaded, prefix, questions, sampling, template)
     if sliding_window(loaded.lm.base.config) and not bool(arguments["attention_mask"].all()):
         # `generate` counts a sliding window in cache slots: padding would use it up.
-        return [answer(loaded, prefix, [question], sampling)[0] for question in questions]
+        return [
+            answer(loaded, prefix, [question], sampling, template=template)[0]
+            for question in questions
+        ]
     if sampling.seed is not None:
         torch.manual_seed(sampling.seed)
     with loaded.lm.answering():
         output = cast(Any, loaded.lm.base).generate(
             **arguments, stopping_criteria=StoppingCriteriaList([first])
         )
-    seconds = time.perf_counter() - started
+    seconds = loaded.now() - started
     answers = []
     for question, row in zip(questions, output[:, arguments["input_ids"].shape[1] :], strict=True):
         ids = row.tolist()
         if loaded.encoder.eos_id in ids:
             ids = ids[: ids.index(loaded.encoder.eos_id)]
         text = loaded.encoder.decode(ids).strip()
-        ttft = (first.at or time.perf_counter()) - started
+        ttft = (first.at or started + seconds) - started
         answers.append(Answer(question, text, ttft, seconds, len(ids)))
     return answers
 
@@ -181,25 +187,24 @@ def stream(
 
 
 def _arguments(
-    loaded: LoadedModel, prefix: KeyValues | None, questions: Sequence[str], sampling: Sampling
+    loaded: LoadedModel,
+    prefix: KeyValues | None,
+    questions: Sequence[str],
+    sampling: Sampling,
+    template: str | None = None,
 ) -> dict[str, Any]:
     """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
-    if not questions or not all(question.strip() for question in questions):
+    # In a frame of the caller's a question may be a mere line break.
+    asked = questions if template is not None else [question.strip() for question in questions]
+    if not questions or not all(asked):
         raise BadInputError("a question is empty; ask something")
-    template = loaded.lm.spec.question_template
-    rows = [question_ids(loaded.encoder, template, question) for question in questions]
+    frame = loaded.lm.spec.question_template if template is None else template
+    rows = [question_ids(loaded.encoder, frame, question) for question in questions]
     if prefix is None:
         rows = [loaded.encoder.start_ids + row for row in rows]
     input_ids, mask = left_pad(rows, loaded.encoder.eos_id)
     slots = 0 if prefix is None else prefix[0][0].shape[-2]
-    longest = slots + input_ids.shape[1] + sampling.max_new_tokens
-    if longest > loaded.max_positions:
-        raise BadInputError(
-            f"{slots} slots, a question of {input_ids.shape[1]} tokens and up to "
-            f"{sampling.max_new_tokens} new ones make {longest}, this model takes "
-            f"{loaded.max_positions}; shorten the question or the document, or allow fewer new "
-            "tokens"
-        )
+    require_room(loaded, slots, input_ids.shape[1], sampling.max_new_tokens)
     arguments: dict[str, Any] = {
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": torch.cat(
@@ -213,3 +218,18 @@ def _arguments(
         repeated = select(prefix, torch.zeros(len(rows), dtype=torch.long, device=loaded.device))
         arguments["past_key_values"] = backbone.growing_cache(loaded.lm.base, repeated)
     return arguments
+
+
+def require_room(loaded: LoadedModel, slots: int, tokens: int, new: int) -> None:
+    """Refuse what does not fit the positions the base was built for.
+
+    Raises:
+        BadInputError: If prefix slots, question tokens and new tokens are too many together.
+    """
+    longest = slots + tokens + new
+    if longest > loaded.max_positions:
+        raise BadInputError(
+            f"{slots} slots, a question of {tokens} tokens and up to {new} new ones make "
+            f"{longest}, this model takes {loaded.max_positions}; shorten the question or the "
+            "document, or allow fewer new tokens"
+        )

@@ -8,6 +8,7 @@ from typing import overload
 
 import torch
 
+from dnsity.gist.spec import GistSpec
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
 from dnsity.inference.compress import Progress
@@ -15,6 +16,8 @@ from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import checkpoint
+from dnsity.model.base import load_base
+from dnsity.model.gist_lm import GistLM
 
 
 class GistModel:
@@ -47,6 +50,25 @@ class GistModel:
         """
         lm, tokenizer, base = checkpoint.load(str(name), device=device, dtype=dtype)
         return cls(LoadedModel(lm, tokenizer, str(name), base))
+
+    @classmethod
+    def from_base(
+        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> GistModel:
+        """Load a plain causal LM: for baselines, with gists nobody has trained.
+
+        Args:
+            name: Directory or hub id of the base model.
+            device: Where to run.
+            dtype: Compute type.
+
+        Raises:
+            BadInputError: If there is no such model.
+            UnsupportedModelError: If it cannot hold gists.
+        """
+        base, tokenizer = load_base(str(name), dtype=dtype)
+        lm = GistLM(base, GistSpec(scope="full")).to(device).eval()
+        return cls(LoadedModel(lm, tokenizer, str(name), str(name), trained=False))
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write model, tokenizer and card; `from_pretrained` reads them back."""

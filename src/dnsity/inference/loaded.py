@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,12 +26,20 @@ class LoadedModel:
         tokenizer: Its tokenizer.
         name: What it was loaded as.
         base_name: Its base model.
+        trained: Whether its gists were trained; a bare base has none worth asking.
     """
 
     lm: GistLM
     tokenizer: PreTrainedTokenizerBase
     name: str
     base_name: str
+    trained: bool = True
+
+    def now(self) -> float:
+        """Return a clock's seconds, once the device has done all it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
 
     @property
     def device(self) -> torch.device:

@@ -136,6 +136,17 @@ class GistLM(nn.Module):
             yield
 
     @contextmanager
+    def untrained(self) -> Iterator[None]:
+        """Compress as before any training: rows as they start, no adapter."""
+        with self._switch, self.untouched():
+            trained = self.gist_rows.data
+            self.gist_rows.data = self._distinct_rows(self.spec.gists)
+            try:
+                yield
+            finally:
+                self.gist_rows.data = trained
+
+    @contextmanager
     def _adapter(self, part: Literal["document", "gist", "answer"]) -> Iterator[None]:
         """Let the adapter act on `part` as the scope says.
 

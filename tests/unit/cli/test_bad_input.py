@@ -268,7 +268,7 @@ def test_everything_wrong_in_a_config_is_one_line(tmp_path: Path) -> None:
 
 
 def test_eval_refuses_an_output_folder_that_cannot_be_made(run: Run, place: Place) -> None:
-    config = _file(place, b"haystack: {en: prose.jsonl}\nsamples: 1\n", "eval.yaml")
+    config = _file(place, b"tasks: [{family: exam}]\n", "eval.yaml")
     done = run("eval", "--config", config, "--output-dir", place.document / "x")
     _assert_refused(done, 2, ["cannot create directory", "choose another with --output-dir"])
 

@@ -1,50 +1,48 @@
-"""Answer from gists; and the control that gets the gists of another document."""
+"""Answer from gists; and its two controls: another document's gists, and untrained gists."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
-from dnsity.evaluation.method import Ingested
+from dnsity.evaluation.method import Context, Ingested, Method
 from dnsity.inference.compress import compress
-from dnsity.inference.generate import Answer, answer
 from dnsity.inference.gist_cache import GistCache
-from dnsity.inference.loaded import LoadedModel
 
 
-class Gist:
-    """The document's gists stand in for the document."""
+class Gist(Method):
+    """The document's gists stand in for the document; a long one is chunked, never cut."""
 
     name = "gist"
-
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Use this model."""
-        self.loaded = loaded
+    heading = "gist"
+    needs_gists = True
 
     def ingest(self, document: str) -> Ingested:
         """Compress."""
-        started = time.perf_counter()
+        started = self.loaded.now()
         cache = compress(self.loaded, [document])[0]
-        return Ingested(cache, cache.kv_bytes, time.perf_counter() - started)
+        return Ingested(cache, self.loaded.now() - started)
 
-    def answer(self, ingested: Ingested, questions: Sequence[str]) -> list[Answer]:
-        """Ask the gists."""
-        return answer(self.loaded, ingested.handle.layers, questions)
+    def context(self, ingested: Ingested, question: str) -> Context:
+        """Take the gists."""
+        cache: GistCache = ingested.handle
+        return Context(cache.layers)
 
 
 class GistOfWrongDocument(Gist):
-    """Answers come from the gists of the document ingested before: content or mere presence?"""
+    """Gists of another document: is their content used, or their mere presence?"""
 
     name = "gist_wrong_document"
+    heading = "gist of the wrong document"
+    other_document = True
 
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Start without an earlier document."""
-        super().__init__(loaded)
-        self._before: GistCache | None = None
+
+class UntrainedGist(Gist):
+    """Gists as they are before any training: what does training add?"""
+
+    name = "gist_untrained"
+    heading = "untrained gist"
+    needs_gists = False
 
     def ingest(self, document: str) -> Ingested:
-        """Compress, and hand out the previous document's gists (the first gets a blank's)."""
-        own = super().ingest(document)
-        before = self._before or compress(self.loaded, [" -" * 100])[0]
-        self._before = own.handle
-        return Ingested(before, own.kv_bytes, own.seconds)
+        """Compress with the rows that training starts from, and without the adapter."""
+        _ = self.loaded.fingerprints  # kept by the model, so not to be taken of untrained gists
+        with self.loaded.lm.untrained():
+            return super().ingest(document)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from dnsity.evaluation.method import Ingested
-from dnsity.inference.generate import Answer, answer
-from dnsity.inference.loaded import LoadedModel
+from dnsity.evaluation.method import Context, Ingested, Method
 
 
-class NoContext:
+class NoContext(Method):
     """The question alone."""
 
     name = "none"
-
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Use this model."""
-        self.loaded = loaded
+    heading = "no context"
 
     def ingest(self, document: str) -> Ingested:
         """Keep nothing."""
-        return Ingested(None, 0, 0.0)
+        return Ingested(None)
 
-    def answer(self, ingested: Ingested, questions: Sequence[str]) -> list[Answer]:
-        """Ask the model what it knows."""
-        return answer(self.loaded, None, questions)
+    def context(self, ingested: Ingested, question: str) -> Context:
+        """Put nothing before the question."""
+        return Context(None)

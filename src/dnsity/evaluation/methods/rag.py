@@ -1,63 +1,83 @@
-"""Retrieval: the best chunks of the document by BM25 stand in for it."""
+"""Retrieval: the best chunks of the document stand in for it.
+
+rag            BM25, top 3 chunks of at most 128 tokens (both can be set)    as practised
+rag_dense      the same by embeddings of a sentence-transformers model
+rag_equal_kv   BM25, at most as many tokens as there are gists
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
-
-from dnsity.data.sentences import sentence_ends
-from dnsity.evaluation.method import Ingested
-from dnsity.evaluation.methods.full import answer_reading
-from dnsity.evaluation.retrieval import Bm25
-from dnsity.inference.generate import Answer
-from dnsity.inference.loaded import LoadedModel
+from dnsity.data.chunking import chunk
+from dnsity.errors import BadInputError
+from dnsity.evaluation.method import Context, Ingested
+from dnsity.evaluation.methods.reading import Reading, gist_slots
+from dnsity.evaluation.retrieval import Bm25, Dense, Search
 
 
-class Rag:
-    """Top-3 chunks of about 128 tokens, cut at sentence borders."""
+class Rag(Reading):
+    """BM25 over chunks that end where sentences do; the search counts into every TTFT."""
 
     name = "rag"
-    chunk_tokens = 128
-    top = 3
-
-    def __init__(self, loaded: LoadedModel) -> None:
-        """Use this model to read what was found."""
-        self.loaded = loaded
+    heading = "RAG top-3"
 
     def ingest(self, document: str) -> Ingested:
         """Cut and index."""
-        started = time.perf_counter()
-        index = Bm25(self._chunks(document))
-        return Ingested(index, 0, time.perf_counter() - started)
+        started = self.loaded.now()
+        index = self.index(self._chunks(document, self.settings.chunk_tokens))
+        return Ingested((index, self.settings.top, self.window), self.loaded.now() - started)
 
-    def answer(self, ingested: Ingested, questions: Sequence[str]) -> list[Answer]:
-        """Search and read for every question; search counts into the time to first token."""
-        answers = []
-        for question in questions:
-            started = time.perf_counter()
-            text = "\n".join(ingested.handle.search(question, self.top))
-            ids = self.loaded.encoder.start_ids + self.loaded.encoder.encode(text)
-            spent = time.perf_counter() - started
-            found = answer_reading(self.loaded, ids, [question])[0]
-            answers.append(
-                replace(found, ttft_s=found.ttft_s + spent, seconds=found.seconds + spent)
+    def context(self, ingested: Ingested, question: str) -> Context:
+        """Search and read, best chunks in the document's order."""
+        index, top, most = ingested.handle
+        started = self.loaded.now()
+        found = "\n".join(index.search(question, top))
+        ids = (self.loaded.encoder.start_ids + self.loaded.encoder.encode(found))[:most]
+        searched = self.loaded.now() - started
+        read = self.read(ids)
+        return Context(read.layers, read.seconds + searched)
+
+    def index(self, chunks: list[str]) -> Search:
+        """Make them searchable."""
+        return Bm25(chunks)
+
+    def _chunks(self, document: str, tokens: int) -> list[str]:
+        """Cut at paragraphs, sentences or words."""
+
+        def count(text: str) -> int:
+            return len(self.loaded.encoder.encode(text))
+
+        return [piece.text for piece in chunk(document, count, tokens)]
+
+
+class RagEqualKv(Rag):
+    """Retrieval that may keep no more slots than the gists of the document would."""
+
+    name = "rag_equal_kv"
+    heading = "RAG, equal KV"
+
+    def ingest(self, document: str) -> Ingested:
+        """Cut into chunks of one window's gists, as many of which are read as there are windows."""
+        started = self.loaded.now()
+        slots = gist_slots(self.loaded, len(self.loaded.encoder.encode(document)))
+        per_chunk = self.loaded.lm.spec.gists
+        index = self.index(self._chunks(document, per_chunk))
+        return Ingested((index, slots // per_chunk, slots), self.loaded.now() - started)
+
+
+class RagDense(Rag):
+    """Retrieval by meaning instead of words."""
+
+    name = "rag_dense"
+    heading = "dense RAG top-3"
+
+    def index(self, chunks: list[str]) -> Search:
+        """Embed them.
+
+        Raises:
+            BadInputError: If no embedding model is configured.
+        """
+        if self.settings.dense_model is None:
+            raise BadInputError(
+                "rag_dense needs an embedding model: --set method.dense_model=DIRECTORY"
             )
-        return answers
-
-    def _chunks(self, document: str) -> list[str]:
-        """Whole sentences, as many as fit."""
-        ends = sentence_ends(document)
-        chunks: list[str] = []
-        size = self.chunk_tokens
-        for start, stop in pairwise(ends):
-            sentence = document[start:stop]
-            tokens = len(self.loaded.encoder.encode(sentence))
-            if chunks and size + tokens <= self.chunk_tokens:
-                chunks[-1] += sentence
-                size += tokens
-            else:
-                chunks.append(sentence)
-                size = tokens
-        return chunks
+        return Dense(chunks, self.settings.dense_model)

@@ -1,58 +1,74 @@
-"""Needle in a haystack: sentences hidden in real prose, each asked for; metric: exact match.
+"""Needle in a haystack: sentences hidden in prose or filler, each asked for.
 
-    niah   one five-digit passkey
-    fact   one fact about a named entity
-    facts  four facts that are easily mistaken for one another
+    passkey   one or several passkeys         fact, uuid, ...   see `data.needles.NeedleKind`
 
-Version 2: documents of an exact length, the first needle at depths 0, 1/4, 1/2, 3/4 and 1
-(version 1: passkeys only, about the length). The prose is held out from training (another file,
-other articles); the values are drawn fresh and occur nowhere else in the document.
+Prompt: the question alone. Split: prose the user holds out, values drawn fresh that occur nowhere
+else in the document. Metric: exact match. Lengths and depths of the first needle form a grid.
+
+Version 3: several needles, filler, every kind (version 2: documents of an exact length, depths 0,
+1/4, 1/2, 3/4 and 1; version 1: passkeys only, about the length). Documents of one configuration
+are those of version 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Literal
+
+from pydantic import Field
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.example import Example, Language
-from dnsity.data.niah import NiahConfig, generate
+from dnsity.data.example import Language
+from dnsity.data.needles import NeedleKind
+from dnsity.data.niah import FILLER, NiahConfig, generate
+from dnsity.evaluation.task import Family, Item, Task
 
-VERSION = 2
-TASKS: Mapping[str, Mapping[str, Any]] = {
-    "niah": {"kind": "passkey", "digits": [5]},
-    "fact": {"kind": "fact"},
-    "facts": {"kind": "fact", "needles": 4},
-}
+VERSION = 3
 
 
-def examples(
-    task: str,
-    haystack: str,
-    language: Language,
-    encoder: TextEncoder,
-    *,
-    tokens: Sequence[int],
-    samples: int,
-    seed: int,
-) -> list[Example]:
-    """Draw documents, evenly over lengths and depths.
+class Niah(Family):
+    """Settings; see `data.niah.NiahConfig`.
 
-    Args:
-        task: A name in `TASKS`.
-        haystack: Held-out prose, as `data.corpus.read_documents` takes it.
-        language: Its language.
-        encoder: Tokenizer in which lengths are counted.
+    Attributes:
+        family: `niah`.
+        language: Of haystack, needles and questions.
+        haystack: `filler`, or held-out prose as `data.corpus.read_documents` takes it.
+        kind: What the needles are.
+        needles: How many in a document, each asked for.
         tokens: Document lengths.
-        samples: Documents in all.
-        seed: Same seed, same documents.
+        depths: Where the first needle stands, 0 (start) to 1 (end).
+        digits: Lengths of passkeys.
     """
-    config = NiahConfig(
-        language=language,
-        haystack=haystack,
-        samples=samples,
-        tokens=list(tokens),
-        seed=seed,
-        **TASKS[task],
-    )
-    return list(generate(config, encoder))
+
+    family: Literal["niah"]
+    language: Language
+    haystack: str = FILLER
+    kind: NeedleKind = "passkey"
+    needles: int = Field(default=1, ge=1)
+    tokens: list[int] = Field(default=[512, 1024, 2048], min_length=1)
+    depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
+    digits: list[int] = Field(default=[5], min_length=1)
+
+    @property
+    def name(self) -> str:
+        """E.g. `niah_en`, `fact_ko`, `niah4_en_filler`."""
+        kind = "niah" if self.kind == "passkey" else self.kind
+        number = str(self.needles) if self.needles > 1 else ""
+        return f"{kind}{number}_{self.language}{'_filler' if self.haystack == FILLER else ''}"
+
+    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Draw documents, evenly over lengths and depths."""
+        config = NiahConfig(seed=seed, samples=limit, **self.model_dump(exclude={"family"}))
+        items = tuple(
+            Item(
+                id=str(number),
+                document=example.document,
+                questions=example.questions,
+                labels={
+                    "language": self.language,
+                    "tokens": int(str(example.details["tokens"])),
+                    "depth": float(str(example.details["depth"])),
+                },
+            )
+            for number, example in enumerate(generate(config, encoder))
+        )
+        return [Task(self.name, VERSION, "exact", items)]

@@ -1,0 +1,267 @@
+"""Tasks of the lm-evaluation-harness, their documents kept as one of our methods keeps them.
+
+    prompt of a task    [examples] Passage: <document> Question: ... Answer:
+                                                |
+                  cut out, ingested once <------+
+                  |
+    what runs     keys and values | [examples] Passage:  Question: ... Answer:
+
+Harness prompts bring a frame of their own, so they stand bare behind the document, without the
+model's question template. Import this module, then name the model:
+
+    >>> import dnsity.evaluation.harness
+    >>> lm_eval.simple_evaluate("dnsity", "pretrained=mini,context_field=passage", tasks=["boolq"])
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from dnsity.errors import BadInputError
+from dnsity.evaluation.method import Ingested
+from dnsity.evaluation.methods import METHODS, build
+from dnsity.inference.generate import Sampling, answer
+from dnsity.inference.gist_model import GistModel
+from dnsity.inference.likelihood import likelihoods
+from dnsity.inference.loaded import LoadedModel
+from dnsity.shapes import KeyValues
+
+try:
+    from lm_eval.api.model import LM
+    from lm_eval.api.registry import register_model
+    from lm_eval.models.utils import normalize_gen_kwargs
+except ImportError as error:
+    raise BadInputError(
+        "this needs the lm-evaluation-harness, 0.4.13 or later; pip install dnsity[harness]"
+    ) from error
+
+_LOG = logging.getLogger(__name__)
+_BARE = "{question}"
+_KEPT = 8
+"""Documents kept between calls; a call asks everything about one document in a row."""
+
+
+@register_model("dnsity")
+class DnsityLM(LM):  # type: ignore[misc]
+    """A model for `lm_eval.simple_evaluate` that reads each task's documents by a method."""
+
+    def __init__(
+        self,
+        pretrained: str | GistModel | LoadedModel,
+        context_field: str | None = None,
+        *,
+        method: str = "gist",
+        device: str = "cpu",
+        dtype: str = "float32",
+        max_gen_toks: int = 256,
+        batch_size: object = None,
+        max_batch_size: object = None,
+    ) -> None:
+        """Load a model and say where its tasks keep their documents.
+
+        Args:
+            pretrained: What `GistModel.from_pretrained` takes, or a model in memory.
+            context_field: Field of a task's docs that holds the document; None: there are no
+                documents, every prompt is read as it is.
+            method: How a document is kept: a name in `evaluation.methods.METHODS`.
+            device: Where to run; a model in memory stays where it is.
+            dtype: Compute type, likewise.
+            max_gen_toks: Length of an answer if the task does not say.
+            batch_size: Of no effect: questions are asked one by one, the choices of one at once.
+            max_batch_size: Likewise; the harness hands both over.
+
+        Raises:
+            BadInputError: If there is no such model, method, device or type.
+        """
+        super().__init__()
+        if isinstance(pretrained, str):
+            _require_device(device)
+            pretrained = GistModel.from_pretrained(
+                pretrained, device=device, dtype=_torch_type(dtype)
+            )
+        self.loaded = pretrained.loaded if isinstance(pretrained, GistModel) else pretrained
+        # Whatever is read uncut leaves room for an answer, and as much again as methods do.
+        self.method = build(method, self.loaded, reserve=256 + max_gen_toks)
+        if self.method.other_document:
+            known = [name for name, known in METHODS.items() if not known.other_document]
+            raise BadInputError(
+                f"method {method!r} needs a second document, which a harness task does not have; "
+                f"take one of {', '.join(known)}"
+            )
+        if context_field is None:
+            _LOG.warning("no context_field: prompts are read as they are, nothing is compressed")
+        self.context_field = context_field
+        self.max_gen_toks = max_gen_toks
+        self._ingested = lru_cache(_KEPT)(self._ingest)
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Return what the harness writes beside its results."""
+        return {
+            "pretrained": self.loaded.name,
+            "context_field": self.context_field,
+            "method": self.method.name,
+            "gists": self.loaded.lm.spec.gists,
+        }
+
+    def loglikelihood(
+        self, requests: list[Any], disable_tqdm: bool = False
+    ) -> list[tuple[float, bool]]:
+        """Score continuations of prompts.
+
+        Returns:
+            Per request the log-likelihood, and whether greedy decoding would give the continuation.
+
+        Raises:
+            BadInputError: If a prompt does not hold its document, or does not fit the model.
+        """
+        asked, continuations = [], []
+        for (document, question), request in zip(self._cut(requests), requests, strict=True):
+            question, continuation = _hand_over_space(question, request.args[1])
+            asked.append((document, question))
+            continuations.append(continuation)
+        found: dict[int, tuple[float, bool]] = {}
+        for (document, question), numbers in _together(asked):
+            scored = likelihoods(
+                self.loaded,
+                self._before(document, question),
+                question,
+                [continuations[number] for number in numbers],
+                template=_BARE,
+            )
+            for number, likelihood in zip(numbers, scored, strict=True):
+                found[number] = likelihood.log, likelihood.greedy
+        return [found[number] for number in range(len(requests))]
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Answer prompts, up to the task's stop strings; white space around an answer is dropped.
+
+        Raises:
+            BadInputError: If a prompt does not hold its document or does not fit the model, or the
+                task wants a decoding that does not exist here.
+        """
+        asked = self._cut(requests)
+        decoding = [self._decoding(request.args[1]) for request in requests]
+        found: dict[int, str] = {}
+        for (document, question), numbers in _together(asked):
+            for number in numbers:
+                sampling, stops = decoding[number]
+                before = self._before(document, question)
+                [given] = answer(self.loaded, before, [question], sampling, template=_BARE)
+                found[number] = _until(given.text, stops)
+        return [found[number] for number in range(len(requests))]
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Refuse: a text scored whole has no question to put behind a document.
+
+        Raises:
+            BadInputError: Always.
+        """
+        raise BadInputError(
+            "tasks that score a whole text (loglikelihood_rolling) have no document and question; "
+            "run them on the base model with the harness' own --model hf"
+        )
+
+    def _cut(self, requests: Sequence[Any]) -> list[tuple[str, str]]:
+        """Return per request its document (empty: none), and its prompt without that."""
+        found = [self._cut_one(request.args[0], request.doc) for request in requests]
+        repeated = sum(bool(document) and document in question for document, question in found)
+        if repeated:
+            _LOG.warning(
+                "%d of %d prompts hold their document a second time, as few-shot examples on the "
+                "same text do; there it is read uncompressed",
+                repeated,
+                len(found),
+            )
+        return found
+
+    def _cut_one(self, prompt: str, doc: dict[str, Any]) -> tuple[str, str]:
+        field = self.context_field
+        if field is None or not prompt:  # an empty one asks how likely the continuation is alone
+            return "", prompt
+        document = doc.get(field)
+        if not isinstance(document, str):
+            found = f"is a {type(document).__name__}" if field in doc else "does not exist"
+            texts = [key for key, value in doc.items() if isinstance(value, str)]
+            raise BadInputError(
+                f"context_field {field!r} {found} in this task and must be a text; those with text "
+                f"are: {', '.join(texts) or 'none'}"
+            )
+        # As it is, else as templates strip it. Examples stand in front: the last one is its own.
+        for text in (document, document.strip()):
+            before, cut, after = prompt.rpartition(text) if text else ("", "", "")
+            if cut:
+                return text, before + after or "\n"  # something must stand before an answer
+        raise BadInputError(
+            f"the prompt does not hold the text of context_field {field!r} (fields: "
+            f"{', '.join(doc)}); name the field that doc_to_text puts into the prompt word for "
+            "word, or let the task's process_docs make one"
+        )
+
+    def _before(self, document: str, question: str) -> KeyValues | None:
+        """Return the keys and values that stand before a question."""
+        if not document:
+            return None
+        return self.method.context(self._ingested(document), question).layers
+
+    def _ingest(self, document: str) -> Ingested:
+        ingested = self.method.ingest(document)
+        if ingested.note:
+            _LOG.warning("%s: %s", self.method.name, ingested.note)
+        return ingested
+
+    def _decoding(self, arguments: dict[str, Any]) -> tuple[Sampling, list[str]]:
+        """Translate a task's `generation_kwargs`."""
+        given = dict(normalize_gen_kwargs(arguments, self.max_gen_toks))
+        stops = [stop for stop in given.pop("until") if stop]
+        length, sampled = given.pop("max_gen_toks"), given.pop("do_sample")
+        temperature, top_p = given.pop("temperature", 1.0), given.pop("top_p", 1.0)
+        if given.pop("num_beams", 1) != 1 or given:
+            raise BadInputError(
+                f"generation_kwargs {arguments} ask for more than until, max_gen_toks, do_sample, "
+                "temperature and top_p (num_beams: 1 at most); change the task"
+            )
+        return Sampling(length, float(temperature) if sampled else 0.0, float(top_p)), stops
+
+
+def _require_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(
+            f"no device {name!r} on this machine; use --device cpu (left out, the harness' command "
+            "line takes cuda:0)"
+        ) from error
+
+
+def _torch_type(name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise BadInputError(f"no dtype {name!r}; take float32, bfloat16 or float16")
+    return found
+
+
+def _hand_over_space(question: str, continuation: str) -> tuple[str, str]:
+    """Move white space from a question's end to its continuation, whose first token holds it.
+
+    The harness does so for its own models.
+    """
+    stem = question.rstrip()
+    return (stem, question[len(stem) :] + continuation) if stem else (question, continuation)
+
+
+def _together(asked: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, str], list[int]]]:
+    """Group equal (document, question), those on one document in a row, as places in `asked`."""
+    order = sorted(range(len(asked)), key=asked.__getitem__)
+    return [(key, list(numbers)) for key, numbers in groupby(order, key=asked.__getitem__)]
+
+
+def _until(text: str, stops: Sequence[str]) -> str:
+    for stop in stops:
+        text = text.split(stop)[0]
+    return text

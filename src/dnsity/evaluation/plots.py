@@ -1,0 +1,300 @@
+"""The pictures of a report, legible in grey and for every kind of colour vision.
+
+    needles    score by length and depth, one panel per method
+    quality    score against compression, one panel per task
+    costs      time to first token, key/value cache and memory, one bar per method
+
+Colours never stand alone: there are figures, marker shapes, line styles or hatches beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle, pairwise
+from statistics import median
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.transforms import ScaledTranslation
+
+from dnsity.evaluation.canvas import WIDTH, drawable, figure, panels, style
+from dnsity.evaluation.finished import Entry, heading, needle_grids, tasks
+from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.row import Cost, Interval
+from dnsity.evaluation.units import data_size, duration, percent
+
+
+class _Look(NamedTuple):
+    """What tells a method from the others, with or without colour."""
+
+    colour: str
+    marker: str
+    line: str | tuple[int, tuple[int, ...]]
+    hatch: str
+
+
+_STYLES = (  # colours by Okabe and Ito, and grey
+    _Look("#0072B2", "o", "-", ""),
+    _Look("#56B4E9", "X", "--", "///"),
+    _Look("#CC79A7", "v", ":", "\\\\\\"),
+    _Look("#FFFFFF", "h", "--", ""),
+    _Look("#000000", "s", "-.", ""),
+    _Look("#D55E00", "^", (0, (5, 1)), "..."),
+    _Look("#E69F00", "D", (0, (3, 1, 1, 1)), "xxx"),
+    _Look("#F0E442", "p", (0, (1, 1)), "ooo"),
+    _Look("#009E73", "P", (0, (6, 3)), "---"),
+    _Look("#999999", "*", (0, (3, 1, 1, 1, 1, 1)), "+++"),
+    _Look("#FFFFFF", ".", ":", ""),
+)
+_LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
+
+
+class _Point(NamedTuple):
+    """A score at a compression ratio, and the number of its entry."""
+
+    ratio: float
+    score: Interval
+    entry: int
+
+
+_LEVELS = {"full": "--", "none": ":"}
+"""Ceiling and floor: scores without compression, drawn as lines across."""
+_GUESS = "random guess"
+_ALIKE = 1.2
+"""Compression ratios nearer than this factor would have their markers on top of each other."""
+_STEPS = [1, 2, 5, 10]
+"""Ticks at round figures."""
+_DECADES = 30
+"""Figures that differ by more than this factor are drawn on a logarithmic scale."""
+
+
+@style()
+def needles(entry: Entry, task: str) -> Figure:
+    """Draw one panel per method: rows are depths, columns are lengths, cells are scores in %."""
+    grids = needle_grids(entry, task)
+    some = next(iter(grids.values()))
+    columns = max(1, min(len(grids), 4, int((WIDTH - 1) / (0.35 + 0.5 * len(some.tokens)))))
+    rows = -(-len(grids) // columns)
+    height = 0.9 + rows * (0.35 + 0.24 * len(some.depths))
+    made = figure(height, f"{task}, {entry.label}: score by document length and needle depth")
+    axes = panels(made, len(grids), columns)
+    by_method = {row.method: row for row in entry.of(task)}
+    for number, (ax, (method, grid)) in enumerate(zip(axes, grids.items(), strict=True)):
+        _cells(ax, np.array(grid.scores, dtype=np.float64))
+        row = by_method[method]
+        failed = f", {row.failed} failed" if row.failed else ""
+        ax.set_title(f"{heading(method)}: {percent(row.score.value, 0)}{failed}")
+        last, first = number + columns >= len(grids), number % columns == 0
+        ax.set_xticklabels([f"{length:,}" for length in grid.tokens] if last else [])
+        ax.set_yticklabels([percent(depth, 0) for depth in grid.depths] if first else [])
+        ax.set_xlabel("document tokens" if last else "")
+        ax.set_ylabel("depth" if first else "")
+    shades = axes[0].collections[0]
+    thin = (height - 0.7) / 0.15  # as wide beside one row of panels as beside four
+    made.colorbar(shades, ax=axes, format=PercentFormatter(1), aspect=thin, fraction=0.03, pad=0.02)
+    return made
+
+
+def _cells(ax: Axes, values: npt.NDArray[np.float64]) -> None:
+    """Draw values as shades with the figures written on them."""
+    shades = matplotlib.colormaps["cividis"]
+    ax.pcolormesh(
+        np.ma.masked_invalid(values), cmap=shades, norm=Normalize(0, 1), edgecolors="white"
+    )
+    for (row, column), value in np.ndenumerate(values):
+        text, colour = "-", "black"
+        if not np.isnan(value):
+            text, colour = f"{100 * value:.0f}", _readable_on(shades(value))
+        ax.text(column + 0.5, row + 0.5, text, color=colour, ha="center", va="center_baseline")
+    ax.invert_yaxis()  # the start of the document on top
+    ax.set_xticks(np.arange(values.shape[1]) + 0.5)
+    ax.set_yticks(np.arange(values.shape[0]) + 0.5)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def _readable_on(shade: Sequence[float]) -> str:
+    """Choose black or white, whichever contrasts more (WCAG 2 relative luminance)."""
+    red, green, blue = (x / 12.92 if x <= 0.04 else ((x + 0.055) / 1.055) ** 2.4 for x in shade[:3])
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
+
+
+@style()
+def quality(found: Sequence[Entry]) -> Figure:
+    """Draw one panel per task: score against compression; entries of a method are joined."""
+    names = tasks(found)
+    columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
+    rows = -(-len(names) // columns)
+    title = "Score against compression"
+    if len(found) > 1:
+        title += "\n" + ", ".join(f"{n}: {one.label}" for n, one in enumerate(found, start=1))
+    made = figure(1.0 + rows * (4.2 - 0.6 * columns), title)
+    legend: dict[str, Any] = {}
+    for number, (ax, task) in enumerate(zip(panels(made, len(names), columns), names, strict=True)):
+        _quality(ax, task, found)
+        ax.set_title(drawable(task, 110 // columns))
+        ax.set_ylabel("score" if number % columns == 0 else "")
+        ax.set_xlabel("context tokens per slot" if number + columns >= len(names) else "")
+        handles, labels = ax.get_legend_handles_labels()
+        legend.update(zip(labels, handles, strict=True))
+    order = [name for name in [*map(heading, METHODS), _GUESS] if name in legend]
+    made.legend(
+        [legend[name] for name in order],
+        order,
+        loc="outside lower center",
+        ncols=5,
+        frameon=False,
+        handlelength=3.5,
+    )
+    return made
+
+
+def _quality(ax: Axes, task: str, found: Sequence[Entry]) -> None:
+    points: dict[str, list[_Point]] = {}
+    top = 0.1
+    for number, entry in enumerate(found, start=1):
+        for row in entry.of(task):
+            top = max(top, row.score.high)
+            if row.method in _LEVELS:
+                line, name = _LEVELS[row.method], heading(row.method)
+                ax.axhline(row.score.value, color="black", linestyle=line, linewidth=1, label=name)
+            elif row.cost and row.cost.compression_ratio:
+                point = _Point(row.cost.compression_ratio, row.score, number)
+                points.setdefault(row.method, []).append(point)
+            if row.random_guess is not None:
+                ax.axhline(row.random_guess, color="#bbbbbb", lw=2, zorder=0, label=_GUESS)
+    shifts = _side_by_side({name: median(p.ratio for p in own) for name, own in points.items()})
+    for method, own in points.items():
+        _series(ax, method, own, shifts[method])
+    if len(found) > 1:
+        for ratio, score, number in points.get("gist", []):
+            ax.annotate(
+                str(number), (ratio, score.value), (5, 4), textcoords="offset points", zorder=4
+            )
+    ratios = [point.ratio for own in points.values() for point in own] or [1.0]
+    _scale_ratios(ax, 0.8 * min(1.0, *ratios), 1.6 * max(ratios))
+    ax.set_ylim(-0.04 * top, 1.06 * top)
+    ax.yaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.grid(axis="y")
+
+
+def _scale_ratios(ax: Axes, low: float, high: float) -> None:
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high > 100 * low else (1, 2, 5)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter("{x:g}x")
+
+
+def _series(ax: Axes, method: str, points: Sequence[_Point], shift: float) -> None:
+    """Draw the scores of a method with their intervals, `shift` points to the side."""
+    look = _LOOKS[method]
+    points = sorted(points, key=lambda point: point.ratio)
+    scores = [point.score for point in points]
+    root = ax.get_figure(root=True)
+    assert root is not None
+    ax.errorbar(
+        [point.ratio for point in points],
+        [score.value for score in scores],
+        yerr=[
+            [max(0.0, score.value - score.low) for score in scores],  # rounding may be below 0
+            [max(0.0, score.high - score.value) for score in scores],
+        ],
+        transform=ax.transData + ScaledTranslation(shift / 72, 0, root.dpi_scale_trans),
+        color=look.colour,
+        label=heading(method),
+        linestyle=look.line,
+        linewidth=1.3,
+        marker=look.marker,
+        markersize=6.5,
+        markeredgecolor="black",
+        markeredgewidth=0.6,
+        ecolor="#555555",
+        elinewidth=0.9,
+        zorder=3,
+    )
+
+
+def _side_by_side(ratios: Mapping[str, float]) -> dict[str, float]:
+    """Return by how many points to shift markers whose ratios are alike: 0, 5, -5, 10, ..."""
+    ordered = sorted(ratios, key=lambda method: ratios[method])
+    groups = [ordered[:1]]
+    for one, following in pairwise(ordered):
+        if ratios[following] > _ALIKE * ratios[one]:
+            groups.append([])
+        groups[-1].append(following)
+    return {
+        method: 5.0 * (place // 2 + place % 2) * (1 if place % 2 else -1)
+        for group in groups
+        for place, method in enumerate(sorted(group, key=list(METHODS).index))
+    }
+
+
+@style()
+def costs(entry: Entry) -> Figure:
+    """Draw one bar per method and figure: medians over tasks, of memory the most."""
+    names = tasks([entry])
+    answered: dict[str, list[Cost]] = {}
+    for row in entry.rows:
+        if row.cost is not None:
+            answered.setdefault(row.method, []).append(row.cost)
+    methods = sorted(answered, key=list(METHODS).index)
+    over = names[0] if len(names) == 1 else f"{len(names)} tasks: medians, of memory the maximum"
+    made = figure(1.0 + 0.27 * len(methods), f"Cost of {entry.label} on {over}")
+    axes = panels(made, 3, 3)
+    warm = [median(cost.warm_ttft_s.median for cost in answered[method]) for method in methods]
+    kept = [median(cost.kv_bytes for cost in answered[method]) for method in methods]
+    peak = [max(cost.peak_bytes for cost in answered[method]) for method in methods]
+    _bars(axes[0], "time to first token, warm", methods, warm, duration)
+    _bars(axes[1], "keys and values kept", methods, kept, data_size)
+    _bars(axes[2], "peak memory, with weights", methods, peak, data_size)
+    labels = []
+    for method in methods:
+        some = len(answered[method]) < len(names)
+        of = f" ({len(answered[method])} of {len(names)} tasks)" if some else ""
+        labels.append(heading(method) + of)
+    axes[0].set_yticks(range(len(methods)), labels)
+    return made
+
+
+def _bars(
+    ax: Axes,
+    title: str,
+    methods: Sequence[str],
+    values: Sequence[float],
+    write: Callable[[float], str],
+) -> None:
+    """Draw bars with their figures at their ends."""
+    positive = [value for value in values if value > 0] or [1.0]
+    high, logarithmic = max(positive), max(positive) > _DECADES * min(positive)
+    low = min(positive) / 2 if logarithmic else 0.0
+    looks = [_LOOKS[method] for method in methods]
+    bars = ax.barh(
+        range(len(methods)),
+        [max(0.0, value - low) for value in values],
+        left=low,
+        height=0.72,
+        color=[look.colour for look in looks],
+        edgecolor="black",
+        linewidth=0.6,
+        hatch=[look.hatch for look in looks],
+    )
+    ax.bar_label(bars, [write(value) for value in values], padding=3)
+    ax.set_title(title)
+    ax.set_xscale("log" if logarithmic else "linear")
+    ax.set_xlabel("log scale" if logarithmic else "")
+    ax.set_xlim(low, high * (high / low) ** 0.4 if logarithmic else 1.4 * high)
+    ax.xaxis.set_major_locator(LogLocator() if logarithmic else MaxNLocator(4, steps=_STEPS))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(lambda value, _: write(value))
+    ax.set_yticks(range(len(methods)), [""] * len(methods))
+    ax.tick_params(axis="y", length=0)
+    ax.invert_yaxis()
+    ax.grid(axis="x")

@@ -1,0 +1,162 @@
+"""A report on finished runs, for someone who was not there.
+
+    OUT/report.md      what was run, how to read the tables, tables and pictures for every task
+    OUT/report.json    the same figures for programs
+    OUT/*.png, *.svg   the pictures
+
+Nothing is measured here: scores and costs are those of the runs' summaries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dnsity.config import whole_file, write_json
+from dnsity.errors import BadInputError
+from dnsity.evaluation import tables
+from dnsity.evaluation.finished import Entry, Run, entries, needle_grids, read, tasks
+from dnsity.evaluation.row import Row
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REPORT, DATA = "report.md", "report.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The files of a report."""
+
+    report: Path
+    data: Path
+    pictures: list[Path]
+
+
+@dataclass(slots=True)
+class _Album:
+    """Draws pictures into a directory and remembers how the report shows them."""
+
+    directory: Path
+    paths: list[Path] = field(default_factory=list)
+
+    def add(self, name: str, alternative: str, drawn: Figure) -> list[str]:
+        """Write a picture and return the lines that show it."""
+        from dnsity.evaluation import canvas
+
+        stem = re.sub(r"[^\w.-]+", "_", name)
+        if self.directory / f"{stem}.png" in self.paths:  # another name of the same letters
+            stem += f"_{len(self.paths)}"
+        self.paths += canvas.save(drawn, self.directory / stem)
+        return [f"![{alternative}]({stem}.png)", ""]
+
+
+def write(directories: Sequence[Path], output: Path) -> Written:
+    """Report on one or several finished runs.
+
+    Args:
+        directories: Those of the runs.
+        output: Where the files go.
+
+    Raises:
+        BadInputError: If a run is missing, damaged or not finished, matplotlib is not installed, or
+            the files cannot be written.
+    """
+    runs = read(directories)
+    if find_spec("matplotlib") is None:
+        raise BadInputError(
+            "a report needs matplotlib, which is not installed; pip install dnsity[eval]"
+        )
+    found = entries(runs)
+    album = _Album(output)
+    written = Written(output / REPORT, output / DATA, album.paths)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        text = "\n".join(_report(runs, found, album)).rstrip() + "\n"
+        with whole_file(written.report) as file:
+            file.write(re.sub(r"\n{3,}", "\n\n", text))
+        write_json(written.data, _data(runs, found))
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write the report to {output}: {error.strerror}; choose another --output-dir"
+        ) from error
+    return written
+
+
+def _data(runs: Sequence[Run], found: Sequence[Entry]) -> dict[str, Any]:
+    """Gather what the report is made of: the summaries as they are, and the needles' grids."""
+    grids = [
+        {"entry": entry.label, "task": task, "method": method, **asdict(grid)}
+        for entry in found
+        for task in tasks([entry])
+        for method, grid in needle_grids(entry, task).items()
+    ]
+    return {"runs": [{"name": run.name, **run.summary} for run in runs], "needles": grids}
+
+
+def _report(runs: Sequence[Run], found: Sequence[Entry], album: _Album) -> Iterator[str]:
+    """Yield the report's lines; two empty ones in a row count as one."""
+    from dnsity.evaluation import plots
+
+    several = len(found) > 1
+    yield from ["# Evaluation report", "", "## What was run", "", *tables.overview(runs), ""]
+    yield from ["## How to read it", "", tables.LEGEND, "", "Methods:", ""]
+    methods = dict.fromkeys(row.method for entry in found for row in entry.rows)
+    yield from [*tables.methods(methods), "", "## All tasks", ""]
+    yield from album.add("quality", "Score against compression", plots.quality(found))
+    numbered = {f"_{n}" if several else "": entry for n, entry in enumerate(found, start=1)}
+    for number, entry in numbered.items():
+        yield from album.add(f"costs{number}", f"Costs of {entry.label}", plots.costs(entry))
+    for task in tasks(found):
+        asked = [entry for entry in found if entry.of(task)]
+        yield from [f"## {task}", "", _facts(asked[0].of(task)), ""]
+        if several:
+            yield from [*tables.comparison(asked, task), "", *_cautions(asked, task), ""]
+        for number, entry in numbered.items():
+            if entry not in asked:
+                continue
+            if several:
+                yield from [f"### {task}, {entry.label}", ""]
+            yield from _task(entry, task)
+            if needle_grids(entry, task):
+                shown = f"Score of {entry.label} on {task} by length and depth"
+                drawn = plots.needles(entry, task)
+                yield from album.add(f"needles_{task}{number}", shown, drawn)
+
+
+def _task(entry: Entry, task: str) -> Iterator[str]:
+    rows = entry.of(task)
+    yield from ["Quality:", "", *tables.quality(rows), ""]
+    yield from ["Size:", "", *tables.sizes(rows), "", "Time:", "", *tables.times(rows), ""]
+    right = tables.digits(rows)
+    if right:
+        yield from ["Right digits by position:", "", *right, ""]
+    for label, lines in tables.breakdowns(rows).items():
+        yield from [f"Score by {label} (number of questions):", "", *lines, ""]
+    notes = tables.notes(entry, task)
+    if notes:
+        yield from ["Notes:", "", *notes, ""]
+
+
+def _facts(rows: Sequence[Row]) -> str:
+    first = rows[0]
+    return (
+        f"Metric `{first.metric}`, version {first.version} of the task; {first.documents:,} "
+        f"documents, {first.questions:,} questions."
+    )
+
+
+def _cautions(asked: Sequence[Entry], task: str) -> Iterator[str]:
+    """Warn of scores that are set side by side and were not won on the same questions."""
+    if len({entry.of(task)[0].version for entry in asked}) > 1:
+        yield "**Not comparable**: the runs are of different versions of this task."
+    documents = [
+        {(one.item, one.characters, len(one.answers)) for one in entry.records if one.task == task}
+        for entry in asked
+    ]
+    if any(own != documents[0] for own in documents):
+        yield "**Compare with care**: the runs were not asked about the same documents."

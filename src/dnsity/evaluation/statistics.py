@@ -1,0 +1,134 @@
+"""How sure a score is: intervals and tests by resampling documents, the same in every run.
+
+Questions on one document are right or wrong together, so the document is what is drawn, with all
+of its questions. Scores come as one list of floats per document, one float per question; where
+methods are set against each other, documents and questions are the same and in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Scores: TypeAlias = Sequence[Sequence[float]]
+_Array: TypeAlias = npt.NDArray[np.float64]
+
+ROUNDS = 1000
+_PERCENTILES = (2.5, 97.5)
+_SEED = 0
+_LEAST = 1e-9  # what sums of floats may be off zero
+
+
+class Interval(NamedTuple):
+    """A value and its 95% bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(NamedTuple):
+    """A difference of two means, its 95% bootstrap interval and its two-sided p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def mean(scores: Scores, rounds: int = ROUNDS) -> Interval:
+    """Give the mean over questions.
+
+    Raises:
+        ValueError: If there is no question.
+    """
+    sums, counts = _sums(scores)
+    drawn_sums, drawn_counts = _resample(rounds, sums, counts)
+    low, high = np.percentile(drawn_sums / drawn_counts, _PERCENTILES)
+    return Interval(float(sums.sum() / counts.sum()), float(low), float(high))
+
+
+def gap_recovered(
+    method: Scores, none: Scores, full: Scores, rounds: int = ROUNDS
+) -> Interval | None:
+    """Give the share of the gap between no context and full context that a method closes.
+
+    It is (method - none) / (full - none) of the means: 0 is as bad as no context, 1 as good as
+    full context, and both can be passed. Every round draws the same documents for all three. A
+    round in which full does not exceed none has no share; it counts as the lowest of all rounds
+    for the low end and as the highest for the high end, so that it makes the interval wider
+    instead of vanishing.
+
+    Returns:
+        None if full does not exceed none: there is no gap to recover then, and the ratio would be
+        infinite or turn a loss into a gain.
+
+    Raises:
+        ValueError: If the scores are of different questions, or of none.
+    """
+    _check_same(none, full, method)
+    (bottom, counts), (top, _), (given, _) = map(_sums, (none, full, method))
+    if not (top - bottom).sum() > _LEAST * counts.sum():
+        return None
+    value = float((given - bottom).sum() / (top - bottom).sum())
+    gains, gaps = _resample(rounds, given - bottom, top - bottom)
+    has_gap = gaps > _LEAST * counts.sum()
+    shares = np.divide(gains, gaps, where=has_gap, out=np.full(rounds, value))
+    low = np.percentile(np.where(has_gap, shares, shares.min()), _PERCENTILES[0])
+    high = np.percentile(np.where(has_gap, shares, shares.max()), _PERCENTILES[1])
+    return Interval(value, float(low), float(high))
+
+
+def share_of_full(method: Scores, full: Scores, rounds: int = ROUNDS) -> Interval | None:
+    """Give the mean of a method as a share of that of full context; None if that is 0.
+
+    It is `gap_recovered` from a score of 0, with its errors and its rounds.
+    """
+    return gap_recovered(method, [[0.0] * len(document) for document in full], full, rounds)
+
+
+def compare(one: Scores, other: Scores, rounds: int = ROUNDS) -> Comparison:
+    """Give the difference of two means on the same questions.
+
+    p says how often a difference at least as large, either way, comes of chance alone: of giving
+    each document's pair of results to the methods by the toss of a coin. The result itself is one
+    of the tosses, so p is never 0, and 1 for equal results.
+
+    Raises:
+        ValueError: If the scores are of different questions, or of none.
+    """
+    _check_same(one, other)
+    (left, counts), (right, _) = _sums(one), _sums(other)
+    leads = left - right
+    drawn_leads, drawn_counts = _resample(rounds, leads, counts)
+    low, high = np.percentile(drawn_leads / drawn_counts, _PERCENTILES)
+    coins = np.random.default_rng(_SEED).choice((-1.0, 1.0), size=(rounds, len(leads)))
+    as_large = np.abs(coins @ leads) >= abs(leads.sum()) - _LEAST * counts.sum()
+    p = (1 + np.count_nonzero(as_large)) / (1 + rounds)
+    return Comparison(float(leads.sum() / counts.sum()), float(low), float(high), float(p))
+
+
+def _sums(scores: Scores) -> tuple[_Array, _Array]:
+    """Sum and number of the scores of every document that has any."""
+    asked = [document for document in scores if document]
+    if not asked:
+        raise ValueError("there is nothing to average: no document has a score")
+    sums, counts = [sum(document) for document in asked], [len(document) for document in asked]
+    return np.array(sums, np.float64), np.array(counts, np.float64)
+
+
+def _check_same(*methods: Scores) -> None:
+    shapes = [[len(document) for document in scores] for scores in methods]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError("the methods were not scored on the same questions of the same documents")
+
+
+def _resample(rounds: int, *columns: _Array) -> list[_Array]:
+    """Sum every column over as many documents drawn with replacement, the same for all columns."""
+    documents = len(columns[0])
+    chances = np.full(documents, 1 / documents)
+    times = np.random.default_rng(_SEED).multinomial(documents, chances, size=rounds)
+    return [times @ column for column in columns]

@@ -1,0 +1,298 @@
+"""Understanding of whole documents: questions on an article that no single sentence of it answers.
+
+    title     its title                               choose, generate
+    topic     what its subject is, in a few words     choose, generate
+    lead      its first sentence, the subject blank   choose
+    part      in which third a sentence stands        choose
+    summary   one sentence on all of it               choose, generate
+    yes_no    whether it is about a title; asked twice, once with another article's
+
+The document is the article without title and first paragraph, cut to an exact length. Title,
+definition and summary are taken from what was left out, so they must be understood and cannot be
+copied. Articles are left out whose first sentence does not say what they are about.
+
+Prompt: the question alone; the choices are not listed, each is scored as its continuation. Wrong
+choices are those of other articles that are about as long, as often longer as shorter, share less
+than half of their words with the right one, and whose title the article does not mention. Split:
+articles the user holds out; each is met at one length before any is met at a second. Metric: the
+likeliest choice per character (`understanding_en`), ROUGE-L (`understanding_en_generate`).
+
+Version 1.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from dnsity.data.corpus import read_documents
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Language, Question
+from dnsity.data.leads import Lead, read_lead
+from dnsity.data.rules.check import plain_title, rules_for
+from dnsity.data.rules.page import flatten, overlap
+from dnsity.data.sentences import sentence_ends
+from dnsity.errors import BadInputError
+from dnsity.evaluation.task import CHOICE, Family, Item, Task
+
+VERSION = 1
+Form = Literal["choose", "generate"]
+_CHOICES = 4
+_ALIKE = 0.5
+_NEAR = 12
+"""Wrong choices are drawn from so many that are next longer, and so many that are next shorter."""
+_MOST_DOCUMENTS = 2000
+"""Read of a corpus, so that memory and time are bounded."""
+_SUMMARY_TOKENS = 96
+_CLEAR = 0.15
+"""A sentence asked for is further from the next third than this share of a third."""
+
+_PROMPTS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "title": "What is the title of this article?",
+        "topic": "What is this article about? Say in a few words what it is, not its name.",
+        "lead": "With which sentence does this article open? Write ____ for its subject.",
+        "part": "In which third of this article does the following sentence stand, the first, "
+        "the second or the last? {x}",
+        "summary": "Summarise this article in one sentence.",
+        "yes_no": 'Is this article about "{x}"? Answer Yes or No.',
+    },
+    "ko": {
+        "title": "이 글의 제목은 무엇입니까?",
+        "topic": "이 글은 무엇에 관한 글입니까? 이름 대신 그것이 무엇인지 짧게 쓰십시오.",
+        "lead": "이 글은 어떤 문장으로 시작합니까? 글이 다루는 대상은 ____로 쓰십시오.",
+        "part": "이 글을 셋으로 나눌 때 다음 문장은 앞부분, 가운데, 뒷부분 중 어디에 나옵니까? {x}",
+        "summary": "이 글을 한 문장으로 요약하십시오.",
+        "yes_no": "이 글은 '{x}'에 관한 글입니까? 예 또는 아니요로 답하십시오.",
+    },
+}
+# Of about the same length, since choices are compared per character.
+_THIRDS: Mapping[Language, tuple[str, str, str]] = {
+    "en": ("the first third", "the second third", "the last third"),
+    "ko": ("앞부분", "가운데", "뒷부분"),
+}
+
+
+class Understanding(Family):
+    """Settings.
+
+    Attributes:
+        family: `understanding`.
+        language: Of documents and questions.
+        documents: Articles with titles, as `data.corpus.read_documents` takes them; a paragraph
+            ends at a line break.
+        tokens: Document lengths; an article is not asked about at lengths it does not reach.
+        forms: Whether answers are chosen, generated, or both.
+    """
+
+    family: Literal["understanding"]
+    language: Language
+    documents: str
+    tokens: list[PositiveInt] = Field(default=[512, 1024, 2048], min_length=1)
+    forms: list[Form] = Field(default=["choose", "generate"], min_length=1)
+
+    @property
+    def name(self) -> str:
+        """E.g. `understanding_en`."""
+        return f"understanding_{self.language}"
+
+    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Draw articles, evenly over lengths; both forms ask about the same ones."""
+        articles = _read(self.documents, self.language)
+        order = random.Random(f"{self.name}/{seed}").sample(articles, len(articles))
+        drawn = list(islice(self._cuts(order, encoder), limit))
+        if not drawn:
+            longest = max(len(encoder.encode(article.body)) for article in articles)
+            raise BadInputError(
+                f"{self.documents}: no article has {min(self.tokens)} tokens behind its first "
+                f"paragraph, the longest has {longest}; ask for shorter documents or add longer"
+            )
+        ask = _Asker(self.language, articles, seed)
+        tasks = []
+        if "choose" in self.forms:
+            items = _items(drawn, self.language, ask.to_choose)
+            tasks.append(Task(self.name, VERSION, CHOICE, items))
+        if "generate" in self.forms:
+            items = _items(drawn, self.language, ask.to_generate)
+            name = f"{self.name}_generate"
+            tasks.append(Task(name, VERSION, "rouge_l", items, _SUMMARY_TOKENS))
+        return tasks
+
+    def _cuts(self, order: Sequence[_Article], encoder: TextEncoder) -> Iterator[_Cut]:
+        for turn in range(len(self.tokens)):
+            for number, article in enumerate(order):
+                tokens = self.tokens[(number + turn) % len(self.tokens)]
+                document = encoder.cut(article.body, tokens)
+                if document is not None:
+                    yield _Cut(article, tokens, document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Article:
+    """What is known of an article: `body` is all that a method may see."""
+
+    id: str
+    title: str
+    lead: Lead
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """An article at one length."""
+
+    article: _Article
+    tokens: int
+    document: str
+
+
+def _items(
+    cuts: Iterable[_Cut], language: Language, ask: Callable[[_Cut], Iterable[Question]]
+) -> tuple[Item, ...]:
+    return tuple(
+        Item(
+            id=f"{cut.article.id}:{cut.tokens}",
+            document=cut.document,
+            questions=tuple(ask(cut)),
+            labels={"language": language, "tokens": cut.tokens},
+        )
+        for cut in cuts
+    )
+
+
+def _read(source: str, language: Language) -> list[_Article]:
+    """Read the articles that can be asked about, one for each id and title."""
+    found: dict[str, _Article] = {}
+    titles: set[str] = set()
+    count = 0
+    for document in islice(read_documents(source), _MOST_DOCUMENTS):
+        count += 1
+        title = plain_title(document.title)
+        first, body = _parts(document.text, title)
+        lead = read_lead(first, title, language) if title else None
+        if lead and body and document.id not in found and title.casefold() not in titles:
+            found[document.id] = _Article(document.id, title, lead, body)
+            titles.add(title.casefold())
+    if len(found) < _CHOICES:
+        raise BadInputError(
+            f"{source}: {len(found)} of {count} documents can be asked about, needed are "
+            f"{_CHOICES}: each has a title, a first paragraph that begins 'TITLE is a ...' (in "
+            "Korean 'TITLE은 ...이다.'), and more text behind it"
+        )
+    return list(found.values())
+
+
+def _parts(text: str, title: str) -> tuple[str, str]:
+    """The first paragraph, and all behind it; a line that is but the title is left out."""
+    first, _, rest = text.strip().partition("\n")
+    if plain_title(first.strip("#= ")).casefold() == title.casefold():
+        first, _, rest = rest.strip().partition("\n")
+    return first.strip(), rest.strip()
+
+
+class _Asker:
+    """Asks about one article of a set, with wrong answers from the others."""
+
+    def __init__(self, language: Language, articles: Sequence[_Article], seed: int) -> None:
+        self.articles = articles
+        self.seed = seed
+        self.prompts = _PROMPTS[language]
+        self.rules = rules_for(language)
+        self.thirds = _THIRDS[language]
+
+    def to_generate(self, cut: _Cut) -> Iterator[Question]:
+        article = cut.article
+        for kind, answer in (
+            ("title", article.title),
+            ("topic", article.lead.definition),
+            ("summary", article.lead.sentence),
+        ):
+            yield Question(self.prompts[kind], answer, f"understanding:{kind}")
+
+    def to_choose(self, cut: _Cut) -> Iterator[Question]:
+        article, text = cut.article, cut.article.body.casefold()
+        others = [
+            other
+            for other in self.articles
+            if other is not article and other.title.casefold() not in text
+        ]
+        texts: Mapping[str, Callable[[_Article], str]] = {
+            "title": lambda one: one.title,
+            "topic": lambda one: one.lead.definition,
+            "lead": lambda one: one.lead.masked,
+            "summary": lambda one: one.lead.sentence,
+        }
+        for kind, text_of in texts.items():
+            rng = self._rng(article, kind)
+            right = text_of(article)
+            wrong = self._wrong(right, map(text_of, others), article.title, rng)
+            if len(wrong) == _CHOICES - 1:
+                choices = rng.sample([right, *wrong], _CHOICES)
+                yield _choice(kind, self.prompts[kind], right, choices)
+        yield from self._part(cut)
+        yes, no = self.rules.answers
+        named = [(article.title, yes)]
+        named += [(self._rng(article, "yes_no").choice(others).title, no)] if others else []
+        for title, answer in named:
+            yield _choice("yes_no", self.prompts["yes_no"].format(x=title), answer, (yes, no))
+
+    def _rng(self, article: _Article, kind: str) -> random.Random:
+        return random.Random(f"{self.seed}/{article.id}/{kind}")
+
+    def _wrong(self, right: str, texts: Iterable[str], title: str, rng: random.Random) -> list[str]:
+        """Draw wrong choices: as likely none, one, two or all are longer than the right one.
+
+        Otherwise the length would say which is right.
+        """
+        fit = {
+            text
+            for text in texts
+            if title.casefold() not in text.casefold() and not self._alike(text, right)
+        }
+        by_length = sorted(fit, key=lambda text: (len(text), text))
+        low, high = (
+            bisect(by_length, len(right), key=len) for bisect in (bisect_left, bisect_right)
+        )
+        shorter, longer = by_length[max(0, low - _NEAR) : low], by_length[high : high + _NEAR]
+        rng.shuffle(shorter)
+        rng.shuffle(longer)
+        wanted = rng.randrange(_CHOICES)
+        drawn = longer[:wanted] + shorter[: _CHOICES - 1 - wanted]
+        spare = longer[wanted:] + shorter[_CHOICES - 1 - wanted :] + by_length[low:high]
+        return [*drawn, *spare][: _CHOICES - 1]
+
+    def _alike(self, one: str, other: str) -> bool:
+        """Whether one choice might be as right as the other."""
+        words, others = self.rules.words(one), self.rules.words(other)
+        shared = max(overlap(words, others), overlap(others, words))
+        inside = one.casefold() in other.casefold() or other.casefold() in one.casefold()
+        return inside or shared >= _ALIKE
+
+    def _part(self, cut: _Cut) -> Iterator[Question]:
+        """Ask for the place of a sentence that is whole, occurs once and leans on no other."""
+        document, found = cut.document, dict[int, list[str]]()
+        for start, end in pairwise(sentence_ends(document)):
+            sentence = flatten(document[start:end])
+            third, within = divmod((start + end) / 2 / len(document) * 3, 1)
+            if (
+                _CLEAR < within < 1 - _CLEAR
+                and self.rules.intact(sentence)
+                and self.rules.stands_alone(sentence)
+                and document.count(document[start:end].strip()) == 1
+            ):
+                found.setdefault(int(third), []).append(sentence)
+        if found:
+            rng = self._rng(cut.article, "part")
+            third = rng.choice(sorted(found))
+            text = self.prompts["part"].format(x=rng.choice(found[third]))
+            yield _choice("part", text, self.thirds[third], self.thirds)
+
+
+def _choice(kind: str, text: str, answer: str, choices: Sequence[str]) -> Question:
+    return Question(text, answer, f"understanding:{kind}", choices=tuple(choices))
