@@ -93,11 +93,11 @@ def evaluate(settings: EvalConfig, output_dir: Path, device: str, json: bool) ->
 def _table(model: str, rows: list[dict[str, Any]]) -> Table:
     from dnsity.evaluation.methods import METHODS
 
-    table = Table(title=model)
+    table = Table(title=model, caption="gap: recovered of what full context adds to no context")
     for name in ("task", "answered from"):
-        table.add_column(name, no_wrap=True)
-    for name in ("score", "95%", "gap recovered", "KV", "warm TTFT"):
-        table.add_column(name, justify="right")
+        table.add_column(name, overflow="fold")
+    for name in ("score", "95%", "gap", "KV", "TTFT"):
+        table.add_column(name, justify="right", no_wrap=True)
     shown = ""
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         cost, gap = row["cost"], row["gap_recovered"]

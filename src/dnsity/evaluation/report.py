@@ -107,6 +107,8 @@ def _report(runs: Sequence[Run], found: Sequence[Entry], album: _Album) -> Itera
     yield from ["## How to read it", "", tables.LEGEND, "", "Methods:", ""]
     methods = dict.fromkeys(row.method for entry in found for row in entry.rows)
     yield from [*tables.methods(methods), "", "## All tasks", ""]
+    for entry in found:
+        yield from [f"Scores of {entry.label}:", "", *tables.glance(entry.rows), ""]
     yield from album.add("quality", "Score against compression", plots.quality(found))
     numbered = {f"_{n}" if several else "": entry for n, entry in enumerate(found, start=1)}
     for number, entry in numbered.items():

@@ -81,6 +81,29 @@ def methods(names: Iterable[str]) -> list[str]:
     return lines
 
 
+def glance(rows: Sequence[Row]) -> list[str]:
+    """Write one line per task: every method's score, and the gap the gist recovers.
+
+    Stored full context is left out: it answers as full context does.
+    """
+    by_task: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, {})[row.method] = row
+    names = [
+        n for n in METHODS if n != "stored_full_kv" and any(n in own for own in by_task.values())
+    ]
+    lines = []
+    for task, own in by_task.items():
+        first = next(iter(own.values()))
+        scores = (NOTHING if n not in own else percent(own[n].score.value, 0) for n in names)
+        guess = NOTHING if first.random_guess is None else percent(first.random_guess, 0)
+        gist = own.get("gist")
+        gap = NOTHING if gist is None else _interval(gist.gap_recovered)
+        lines.append([task, first.metric, *scores, guess, gap])
+    header = ["task", "metric", *map(heading, names), "random guess", "gap recovered by the gist"]
+    return table(header, lines)
+
+
 def comparison(entries: Sequence[Entry], task: str) -> list[str]:
     """Set entries side by side: score, interval and compression ratio of every method."""
     found = [{row.method: row for row in entry.of(task)} for entry in entries]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from dnsity.errors import BadInputError
-from dnsity.evaluation import report
+from dnsity.evaluation import report, tables
 from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.summary import summarise
 from evaluated import answered, record, write_run
 
 
@@ -208,3 +209,20 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     with pytest.raises(BadInputError, match="--output-dir"):
         report.write([run], tmp_path / "out")
+
+
+def test_at_a_glance_there_is_a_line_for_every_task_with_every_score(tmp_path: Path) -> None:
+    records = [
+        record(method, answered(score), task=task, item=str(item))
+        for task in ("niah_en", "exam")
+        for method, score in (("gist", 0.6), ("full", 0.8), ("stored_full_kv", 0.8), ("none", 0.2))
+        for item in range(3)
+    ]
+    rows = summarise(records, {"exam": 0.25})
+    header, _, *lines = (
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in tables.glance(rows)
+    )
+    assert header[2:5] == ["gist", "full context", "no context"]
+    assert lines[0][:6] == ["niah_en", "exact", "60%", "80%", "20%", "-"]
+    assert lines[1][5] == "25%"
+    assert lines[0][6].startswith("66.7% [")

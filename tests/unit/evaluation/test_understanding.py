@@ -47,10 +47,7 @@ SUBJECTS: dict[Language, dict[str, str]] = {
         "둔마르": "행성 헬크 둘레에서 두 번째로 찾아낸 달",
     },
 }
-OPENING: dict[Language, str] = {
-    "en": "{t} is {d}, first described long ago.",
-    "ko": "{t}은 {d}이다.",
-}
+OPENING: dict[Language, str] = {"en": "{t} is {d}.", "ko": "{t}{은는} {d}{이다}."}
 LINE: dict[Language, str] = {
     "en": "The keepers of house number {i} counted every lantern before the winter storms.",
     "ko": "{i}번째 집의 사람들은 겨울 폭풍이 오기 전에 등불을 모두 세어 두었다.",
@@ -345,3 +342,17 @@ def test_wrong_settings_are_named(settings: dict[str, Any], message: str) -> Non
     values = {"family": "understanding", "language": "en", "documents": "x.jsonl", **settings}
     with pytest.raises(BadInputError, match=message):
         validated(Understanding, values, "a test")
+
+
+def test_an_article_that_mentions_all_others_is_still_asked_about(
+    encoder: TextEncoder, tmp_path: Path
+) -> None:
+    rows = records("en")
+    rows[0]["text"] += "\n" + " and ".join(SUBJECTS["en"])
+    path = write(tmp_path / "all.jsonl", rows)
+    for item in draw(encoder, path, "en")[0].items:
+        if number_of(item) == 0:
+            assert [one.kind for one in item.questions] == [
+                "understanding:part",
+                "understanding:yes_no",
+            ]

@@ -13,9 +13,10 @@ copied. Articles are left out whose first sentence does not say what they are ab
 
 Prompt: the question alone; the choices are not listed, each is scored as its continuation. Wrong
 choices are those of other articles that are about as long, as often longer as shorter, share less
-than half of their words with the right one, and whose title the article does not mention. Split:
-articles the user holds out; each is met at one length before any is met at a second. Metric: the
-likeliest choice per character (`understanding_en`), ROUGE-L (`understanding_en_generate`).
+than half of their words with the right one, and whose title the article does not mention; where
+three are not found, nothing is asked. Metric: the likeliest choice per character
+(`understanding_en`), ROUGE-L (`understanding_en_generate`). Split: articles the user holds out;
+each is met at one length before any is met at a second.
 
 Version 1.
 """
@@ -196,6 +197,15 @@ def _parts(text: str, title: str) -> tuple[str, str]:
     return first.strip(), rest.strip()
 
 
+_ANSWERS: Mapping[str, Callable[[_Article], str]] = {
+    "title": lambda article: article.title,
+    "topic": lambda article: article.lead.definition,
+    "lead": lambda article: article.lead.masked,
+    "summary": lambda article: article.lead.sentence,
+}
+_GENERATED = ("title", "topic", "summary")
+
+
 class _Asker:
     """Asks about one article of a set, with wrong answers from the others."""
 
@@ -207,12 +217,8 @@ class _Asker:
         self.thirds = _THIRDS[language]
 
     def to_generate(self, cut: _Cut) -> Iterator[Question]:
-        article = cut.article
-        for kind, answer in (
-            ("title", article.title),
-            ("topic", article.lead.definition),
-            ("summary", article.lead.sentence),
-        ):
+        for kind in _GENERATED:
+            answer = _ANSWERS[kind](cut.article)
             yield Question(self.prompts[kind], answer, f"understanding:{kind}")
 
     def to_choose(self, cut: _Cut) -> Iterator[Question]:
@@ -222,25 +228,18 @@ class _Asker:
             for other in self.articles
             if other is not article and other.title.casefold() not in text
         ]
-        texts: Mapping[str, Callable[[_Article], str]] = {
-            "title": lambda one: one.title,
-            "topic": lambda one: one.lead.definition,
-            "lead": lambda one: one.lead.masked,
-            "summary": lambda one: one.lead.sentence,
-        }
-        for kind, text_of in texts.items():
-            rng = self._rng(article, kind)
-            right = text_of(article)
-            wrong = self._wrong(right, map(text_of, others), article.title, rng)
+        for kind, answer in _ANSWERS.items():
+            rng, right = self._rng(article, kind), answer(article)
+            wrong = self._wrong(right, map(answer, others), article.title, rng)
             if len(wrong) == _CHOICES - 1:
                 choices = rng.sample([right, *wrong], _CHOICES)
                 yield _choice(kind, self.prompts[kind], right, choices)
         yield from self._part(cut)
         yes, no = self.rules.answers
-        named = [(article.title, yes)]
-        named += [(self._rng(article, "yes_no").choice(others).title, no)] if others else []
-        for title, answer in named:
-            yield _choice("yes_no", self.prompts["yes_no"].format(x=title), answer, (yes, no))
+        other = self._rng(article, "yes_no").sample(others, min(1, len(others)))
+        for about in (article, *other):
+            text = self.prompts["yes_no"].format(x=about.title)
+            yield _choice("yes_no", text, yes if about is article else no, (yes, no))
 
     def _rng(self, article: _Article, kind: str) -> random.Random:
         return random.Random(f"{self.seed}/{article.id}/{kind}")
@@ -259,12 +258,13 @@ class _Asker:
         low, high = (
             bisect(by_length, len(right), key=len) for bisect in (bisect_left, bisect_right)
         )
-        shorter, longer = by_length[max(0, low - _NEAR) : low], by_length[high : high + _NEAR]
-        rng.shuffle(shorter)
-        rng.shuffle(longer)
+        shorter, equal = by_length[max(0, low - _NEAR) : low], by_length[low:high]
+        longer = by_length[high : high + _NEAR]
+        for texts_of_a_length in (shorter, equal, longer):
+            rng.shuffle(texts_of_a_length)
         wanted = rng.randrange(_CHOICES)
         drawn = longer[:wanted] + shorter[: _CHOICES - 1 - wanted]
-        spare = longer[wanted:] + shorter[_CHOICES - 1 - wanted :] + by_length[low:high]
+        spare = longer[wanted:] + shorter[_CHOICES - 1 - wanted :] + equal
         return [*drawn, *spare][: _CHOICES - 1]
 
     def _alike(self, one: str, other: str) -> bool:
