@@ -253,7 +253,7 @@ def costs(entry: Entry) -> Figure:
     kept = [median(cost.kv_bytes for cost in answered[method]) for method in methods]
     peak = [max(cost.peak_bytes for cost in answered[method]) for method in methods]
     _bars(axes[0], "time to first token, warm", methods, warm, duration)
-    _bars(axes[1], "keys and values kept", methods, kept, data_size)
+    _bars(axes[1], "keys and values in use", methods, kept, data_size)
     _bars(axes[2], "peak memory, with weights", methods, peak, data_size)
     labels = []
     for method in methods:

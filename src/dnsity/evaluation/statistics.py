@@ -57,29 +57,24 @@ def gap_recovered(
     """Give the share of the gap between no context and full context that a method closes.
 
     It is (method - none) / (full - none) of the means: 0 is as bad as no context, 1 as good as
-    full context, and both can be passed. Every round draws the same documents for all three. A
-    round in which full does not exceed none has no share; it counts as the lowest of all rounds
-    for the low end and as the highest for the high end, so that it makes the interval wider
-    instead of vanishing.
+    full context, and both can be passed. Every round draws the same documents for all three.
 
     Returns:
-        None if full does not exceed none: there is no gap to recover then, and the ratio would be
-        infinite or turn a loss into a gain.
+        None if full exceeds none by no more than chance (in less than 97.5% of the rounds): the
+        share of a gap that is not there would be any number at all.
 
     Raises:
         ValueError: If the scores are of different questions, or of none.
     """
     _check_same(none, full, method)
     (bottom, counts), (top, _), (given, _) = map(_sums, (none, full, method))
-    if not (top - bottom).sum() > _LEAST * counts.sum():
-        return None
-    value = float((given - bottom).sum() / (top - bottom).sum())
     gains, gaps = _resample(rounds, given - bottom, top - bottom)
-    has_gap = gaps > _LEAST * counts.sum()
-    shares = np.divide(gains, gaps, where=has_gap, out=np.full(rounds, value))
-    low = np.percentile(np.where(has_gap, shares, shares.min()), _PERCENTILES[0])
-    high = np.percentile(np.where(has_gap, shares, shares.max()), _PERCENTILES[1])
-    return Interval(value, float(low), float(high))
+    least = _LEAST * counts.sum()
+    if not np.percentile(gaps, _PERCENTILES[0]) > least:
+        return None
+    low, high = np.percentile(gains[gaps > least] / gaps[gaps > least], _PERCENTILES)
+    value = (given - bottom).sum() / (top - bottom).sum()
+    return Interval(float(value), float(low), float(high))
 
 
 def share_of_full(method: Scores, full: Scores, rounds: int = ROUNDS) -> Interval | None:

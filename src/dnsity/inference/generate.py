@@ -16,7 +16,7 @@ from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
-from dnsity.model.gist_lm import select
+from dnsity.model.gist_lm import shared
 from dnsity.shapes import KeyValues
 
 
@@ -215,8 +215,9 @@ def _arguments(
         **sampling.arguments(),
     }
     if prefix is not None:
-        repeated = select(prefix, torch.zeros(len(rows), dtype=torch.long, device=loaded.device))
-        arguments["past_key_values"] = backbone.growing_cache(loaded.lm.base, repeated)
+        arguments["past_key_values"] = backbone.growing_cache(
+            loaded.lm.base, shared(prefix, len(rows))
+        )
     return arguments
 
 

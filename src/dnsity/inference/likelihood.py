@@ -11,6 +11,7 @@ from dnsity.data.collate import left_pad, question_ids
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel
+from dnsity.model.gist_lm import shared
 from dnsity.shapes import KeyValues
 
 
@@ -70,12 +71,7 @@ def likelihoods(
     require_room(loaded, slots, ids.shape[1], 0)
     longest = max(map(len, scored))
     logits = loaded.lm.answer(
-        # One prefix for all rows, seen and not copied: a document read in full is large.
-        prefix
-        and tuple(
-            (k.expand(len(scored), -1, -1, -1), v.expand(len(scored), -1, -1, -1))
-            for k, v in prefix
-        ),
+        None if prefix is None else shared(prefix, len(scored)),
         ids.to(loaded.device),
         None if bool(mask.all()) else mask.to(loaded.device),
         logits_to_keep=longest + 1,

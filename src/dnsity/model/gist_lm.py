@@ -361,6 +361,11 @@ def concatenate(*parts: KeyValues) -> KeyValues:
     )
 
 
+def shared(gists: KeyValues, rows: int) -> KeyValues:
+    """Let so many rows see one document's gists, or its text; nothing is copied."""
+    return tuple((k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in gists)
+
+
 def select(gists: KeyValues, rows: Tensor) -> KeyValues:
     """Take batch rows (with repetition): one compressed document serves many questions."""
     return tuple((k.index_select(0, rows), v.index_select(0, rows)) for k, v in gists)
