@@ -1,8 +1,10 @@
-"""The most memory that was in use: of the process on a CPU, of torch's allocator on a GPU."""
+"""The most memory taken beyond what was in use before: of the process, or of torch on a GPU."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -11,32 +13,43 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"  # proc(5): reset the peak resident set size
 
 
-def reset_peak(device: torch.device) -> None:
-    """Forget earlier peaks, where the system allows it."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    try:
-        _CLEAR.write_text(_RESET_PEAK)
-    except OSError:
-        return  # the peak of the whole process then stands in for the peak since now
+class Peak:
+    """Watches memory from its making on.
+
+    Args:
+        device: Where the model runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Note what is in use: weights, data, libraries."""
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            self._before = torch.cuda.memory_allocated(device)
+            return
+        _give_back_freed_memory()
+        with suppress(OSError):  # where it is forbidden, an earlier peak hides smaller ones
+            _CLEAR.write_text(_RESET_PEAK)
+        self._before = _resident("VmRSS")
+
+    def bytes(self) -> int:
+        """Return the peak since then, beyond what was in use; 0 where the system does not say."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.device)) - self._before
+        return max(0, _resident("VmHWM") - self._before)
 
 
-def peak_bytes(device: torch.device) -> int:
-    """Return the peak since `reset_peak`, weights included."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+def _resident(field: str) -> int:
     try:
         lines = _STATUS.read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        return _peak_of_process()
-
-
-def _peak_of_process() -> int:
-    try:
-        import resource
-    except ImportError:  # no such module on Windows
+    except OSError:  # not Linux
         return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), 0)
+
+
+def _give_back_freed_memory() -> None:
+    """Let glibc return what was freed, else the next tensors would seem to take nothing."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

@@ -239,22 +239,22 @@ def _side_by_side(ratios: Mapping[str, float]) -> dict[str, float]:
 
 @style()
 def costs(entry: Entry) -> Figure:
-    """Draw one bar per method and figure: medians over tasks, of memory the most."""
+    """Draw one bar per method and figure: medians over tasks."""
     names = tasks([entry])
     answered: dict[str, list[Cost]] = {}
     for row in entry.rows:
         if row.cost is not None:
             answered.setdefault(row.method, []).append(row.cost)
     methods = sorted(answered, key=list(METHODS).index)
-    over = names[0] if len(names) == 1 else f"{len(names)} tasks: medians, of memory the maximum"
+    over = names[0] if len(names) == 1 else f"{len(names)} tasks, medians"
     made = figure(1.0 + 0.27 * len(methods), f"Cost of {entry.label} on {over}")
     axes = panels(made, 3, 3)
     warm = [median(cost.warm_ttft_s.median for cost in answered[method]) for method in methods]
     kept = [median(cost.kv_bytes for cost in answered[method]) for method in methods]
-    peak = [max(cost.peak_bytes for cost in answered[method]) for method in methods]
+    peak = [median(cost.peak_bytes for cost in answered[method]) for method in methods]
     _bars(axes[0], "time to first token, warm", methods, warm, duration)
     _bars(axes[1], "keys and values in use", methods, kept, data_size)
-    _bars(axes[2], "peak memory, with weights", methods, peak, data_size)
+    _bars(axes[2], "peak memory beyond weights", methods, peak, data_size)
     labels = []
     for method in methods:
         some = len(answered[method]) < len(names)

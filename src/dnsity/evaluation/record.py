@@ -64,7 +64,7 @@ class Record:
         context_tokens: Tokens of the document.
         characters: Characters of the document.
         ingest_s: Seconds before any question was known.
-        peak_bytes: Most memory in use, weights included.
+        peak_bytes: Most memory taken beyond what was in use before the document came.
         note: What a reader of the score must know.
         error: Why nothing was answered; empty if all was.
         answers: One for each question; where nothing was answered they are empty and score 0.

@@ -58,7 +58,7 @@ class Cost(BaseModel):
         cold_ttft_s: Seconds from the document to the first token of the first answer.
         warm_ttft_s: Seconds from a question to the first token, the document being ingested.
         tokens_per_second: Of decoding, behind the first token.
-        peak_bytes: Most memory in use (not a median), weights included.
+        peak_bytes: Memory taken at most, beyond weights and all else in use before a document.
         break_even_questions: From so many questions on a document ingesting it once is faster than
             full context; None: it never is, or there is no full context to compare with.
     """
@@ -73,7 +73,7 @@ class Cost(BaseModel):
     cold_ttft_s: Spread
     warm_ttft_s: Spread
     tokens_per_second: float | None
-    peak_bytes: int
+    peak_bytes: float
     break_even_questions: int | None
 
 

@@ -26,7 +26,7 @@ from dnsity.data.collate import question_ids
 from dnsity.data.example import Question
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
-from dnsity.evaluation.memory import peak_bytes, reset_peak
+from dnsity.evaluation.memory import Peak
 from dnsity.evaluation.method import Method, Reply
 from dnsity.evaluation.methods import METHODS, build
 from dnsity.evaluation.metrics import METRICS
@@ -201,7 +201,7 @@ def _ingested_instead(method: Method, task: Task, number: int) -> str:
 def _ask(method: Method, task: Task, item: Item, document: str) -> Record:
     """Ask everything about one document; what cannot be answered is recorded and survived."""
     loaded = method.loaded
-    reset_peak(loaded.device)
+    peak = Peak(loaded.device)
     ingest_s, note, error = 0.0, "", ""
     replies = [_NO_REPLY] * len(item.questions)
     try:
@@ -236,7 +236,7 @@ def _ask(method: Method, task: Task, item: Item, document: str) -> Record:
         context_tokens=len(loaded.encoder.start_ids) + len(loaded.encoder.encode(item.document)),
         characters=len(item.document),
         ingest_s=ingest_s,
-        peak_bytes=peak_bytes(loaded.device),
+        peak_bytes=peak.bytes(),
         note=note,
         error=error,
         answers=tuple(map(partial(_scored, task), item.questions, replies)),

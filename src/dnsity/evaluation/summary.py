@@ -129,7 +129,7 @@ def _cost(records: Sequence[Record], full: Sequence[Record] | None) -> Cost | No
         cold_ttft_s=_spread([r.ingest_s + r.answers[0].ttft_s for r in done]),
         warm_ttft_s=_spread([answer.ttft_s for answer in answers]),
         tokens_per_second=median(decoding) if decoding else None,
-        peak_bytes=max(record.peak_bytes for record in done),
+        peak_bytes=median(record.peak_bytes for record in done),
         break_even_questions=_break_even(ingest, median(a.seconds for a in answers), full),
     )
 

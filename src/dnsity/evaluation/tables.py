@@ -34,7 +34,7 @@ Cost, medians over documents or questions:
 - **ratio**: context tokens per slot; 20x is twenty times fewer. **characters/slot**: the same by
   characters, which compares across tokenizers and languages.
 - **KV**: bytes of these slots. **documents/GB**: how many documents fit in 10^9 bytes.
-- **peak memory**: the most in use, model weights included.
+- **peak memory**: the most it took, beyond model weights and all else in use before.
 - **ingest**: preparing a document, once, before any question.
 - **cold TTFT**: time to the first token of the first answer, ingesting included. **warm TTFT**:
   the same for a document already ingested, with the 10th and 90th percentile.
