@@ -6,17 +6,17 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
+
+from dnsity.evaluation import tables
+from dnsity.evaluation.row import Row
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "src" / "dnsity" / "model" / "assets" / "mini"
 MAX_BYTES = 32 * 1000 * 1000
-METHODS = {"gist": "its gist", "gist_wrong_document": "another document's gist",
-           "full": "full context", "rag": "RAG top-3", "none": "no context"}  # fmt: skip
-TASKS = {"niah": "a passkey", "fact": "a fact"}
-LANGUAGES = {"en": "English", "ko": "Korean"}
 
 
-def card(summary: dict[str, object] | None) -> str:
+def card(summary: dict[str, Any] | None) -> str:
     """Say what the model is, what it was trained on and what it measured."""
     lines = [
         "# mini: the model bundled with dnsity",
@@ -35,27 +35,14 @@ def card(summary: dict[str, object] | None) -> str:
         "",
     ]
     if summary is not None:
-        manifest = summary["manifest"]
-        assert isinstance(manifest, dict)
-        config = manifest["config"]
+        rows = [Row.model_validate(row) for row in summary["rows"]]
         lines += [
-            "Measured in held-out Wikipedia prose,",
-            f"{config['samples']} documents per task and language, {min(config['tokens'])} to",
-            f"{max(config['tokens'])} tokens, all depths, exact match with 95% bootstrap interval",
-            "(`results/niah_mini.json`):",
+            "Measured on held-out text (`results/eval_mini.json`; tasks and methods are in",
+            "`docs/evaluation.md`):",
             "",
-            "| hidden | language | answered from | right | 95% |",
-            "|---|---|---|---|---|",
+            *tables.glance(rows),
+            "",
         ]
-        rows = summary["rows"]
-        assert isinstance(rows, list)
-        lines += [
-            f"| {TASKS[row['task'][:-3]]} | {LANGUAGES[row['task'][-2:]]} "
-            f"| {METHODS[row['method']]} | {row['score']:.0%} "
-            f"| {row['low']:.0%}-{row['high']:.0%} |"
-            for row in rows
-        ]
-        lines.append("")
     lines += [
         "Training text: English Wikipedia (2015) and Korean Wikipedia (2020), CC BY-SA 3.0, with",
         "synthetic passkeys inserted. The demonstration documents and their answers are",
@@ -73,7 +60,7 @@ def main() -> int:
     if TARGET.exists():
         shutil.rmtree(TARGET)
     shutil.copytree(source, TARGET)
-    results = ROOT / "results" / "niah_mini.json"
+    results = ROOT / "results" / "eval_mini.json"
     summary = json.loads(results.read_text("utf-8")) if results.exists() else None
     (TARGET / "README.md").write_text(card(summary), encoding="utf-8")
     size = sum(path.stat().st_size for path in TARGET.rglob("*") if path.is_file())

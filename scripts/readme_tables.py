@@ -8,45 +8,38 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dnsity.evaluation import tables
+from dnsity.evaluation.row import Row
+
 ROOT = Path(__file__).resolve().parent.parent
-METHODS = {
-    "gist": "gist",
-    "gist_wrong_document": "gist of the wrong document",
-    "full": "full context",
-    "rag": "RAG top-3",
-    "none": "no context",
-}
+COSTED = "niah_en"
+MINI_WINDOW = 2560
 
 
-TASKS = {
-    "niah": "one five-digit passkey",
-    "fact": "one fact about a named place",
-    "facts": "four facts, easily mistaken",
-}
-LANGUAGES = {"en": "English", "ko": "Korean"}
-
-
-def niah(summary: dict[str, Any]) -> str:
-    """Needles in held-out prose: one row per task, language and method."""
+def evaluation(summary: dict[str, Any]) -> str:
+    """Scores of every method on every task, and what they cost on one of them."""
     manifest = summary["manifest"]
-    config = manifest["config"]
-    lines = [
-        f"{config['samples']} documents per task and language, held-out Wikipedia prose of "
-        f"{min(config['tokens'])}-{max(config['tokens']):,} tokens, every depth, 25 gists, exact "
-        f"match (95% bootstrap interval). {manifest['hardware']['cpu'] or 'CPU'}, "
-        f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}`.",
-        "",
-        "| hidden | language | answered from | right | 95% | median TTFT |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in summary["rows"]:
-        task, language = row["task"].rsplit("_", 1)
-        lines.append(
-            f"| {TASKS[task]} | {LANGUAGES[language]} | {METHODS[row['method']]} "
-            f"| {row['score']:.0%} | {row['low']:.0%}-{row['high']:.0%} "
-            f"| {1000 * row['median_ttft_s']:.0f} ms |"
-        )
-    return "\n".join(lines)
+    rows = [Row.model_validate(row) for row in summary["rows"]]
+    gist = next(row for row in rows if row.method == "gist")
+    documents = sum(row.documents for row in rows if row.method == "gist")
+    costed = [row for row in rows if row.task == COSTED]
+    return "\n".join(
+        [
+            f"{documents:,} documents in {len({row.task for row in rows})} tasks, "
+            f"{gist.cost.slots if gist.cost else 0:.0f} gists per document of up to "
+            f"{MINI_WINDOW:,} tokens. {manifest['hardware']['cpu'] or 'CPU'}, "
+            f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}`. Gap "
+            "recovered with its 95% interval.",
+            "",
+            *tables.glance(rows),
+            "",
+            f"What it costs, on `{COSTED}`:",
+            "",
+            *tables.sizes(costed),
+            "",
+            *tables.times(costed),
+        ]
+    )
 
 
 def demo(report: dict[str, Any]) -> str:
@@ -129,7 +122,7 @@ def render(readme: str) -> str:
     """Return the README with every generated part made anew."""
     parts = {
         "demo": demo(_result("demo")),
-        "niah": niah(_result("niah_mini")),
+        "evaluation": evaluation(_result("eval_mini")),
         "training": training(_result("bench_training"), _result("gist_25")),
     }
     for name, text in parts.items():

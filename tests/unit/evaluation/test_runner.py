@@ -15,9 +15,10 @@ from dnsity.data.example import Example, Question
 from dnsity.data.jsonl import write_records
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
+from dnsity.evaluation.manifest import MANIFEST
 from dnsity.evaluation.methods.gist import Gist
 from dnsity.evaluation.record import Record
-from dnsity.evaluation.runner import MANIFEST, RECORDS, SUMMARY, run
+from dnsity.evaluation.runner import RECORDS, SUMMARY, run
 from dnsity.evaluation.settings import EvalConfig
 from tiny import DOCUMENT, save, tiny_gist_model
 

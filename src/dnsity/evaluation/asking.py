@@ -1,0 +1,105 @@
+"""Ask everything about one document; what cannot be answered is recorded and survived."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from functools import partial
+
+import torch
+
+from dnsity.data.example import Question
+from dnsity.errors import BadInputError
+from dnsity.evaluation.memory import Peak
+from dnsity.evaluation.method import Method, Reply
+from dnsity.evaluation.metrics import METRICS
+from dnsity.evaluation.record import Answered, Record
+from dnsity.evaluation.task import CHOICE, Item, Task
+from dnsity.inference.generate import Sampling
+
+_NO_REPLY = Reply("", 0.0, 0.0, 0, 0, 0)
+_log = logging.getLogger(__name__)
+
+
+def ask(method: Method, task: Task, item: Item, document: str) -> Record:
+    """Ask a method an item's questions.
+
+    Args:
+        method: How to answer.
+        task: How to score, and how long answers may be.
+        item: What to ask.
+        document: What the method ingests; the item's own, but for methods that want another.
+
+    Returns:
+        A record, also where memory ran out or the method cannot take the document: then with the
+        reason, and answers that count as wrong.
+    """
+    loaded = method.loaded
+    peak = Peak(loaded.device)
+    ingest_s, note, error = 0.0, "", ""
+    replies = [_NO_REPLY] * len(item.questions)
+    try:
+        if not document:
+            raise BadInputError("there is no other document in the task")
+        ingested = method.ingest(document)
+        ingest_s, note = ingested.seconds, ingested.note
+        if task.metric == CHOICE:
+            replies = method.choose(ingested, item.questions)
+        else:
+            texts = [question.text for question in item.questions]
+            replies = method.answer(ingested, texts, Sampling(max_new_tokens=task.max_new_tokens))
+    except BadInputError as refusal:
+        error = str(refusal)
+    except (MemoryError, RuntimeError) as failure:
+        if not _is_out_of_memory(failure):
+            raise
+        error = f"out of memory: {str(failure).splitlines()[0][:200]}"
+        _log.warning("%s, %s, item %s: %s", task.name, method.name, item.id, error)
+    if error.startswith("out of memory"):  # after the except block, which kept the tensors alive
+        gc.collect()
+        if loaded.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return Record(
+        model=loaded.name,
+        task=task.name,
+        version=task.version,
+        metric=task.metric,
+        method=method.name,
+        item=item.id,
+        labels=dict(item.labels),
+        context_tokens=len(loaded.encoder.start_ids) + len(loaded.encoder.encode(item.document)),
+        characters=len(item.document),
+        ingest_s=ingest_s,
+        peak_bytes=peak.bytes(),
+        note=note,
+        error=error,
+        answers=tuple(map(partial(_scored, task), item.questions, replies)),
+    )
+
+
+def _scored(task: Task, question: Question, reply: Reply) -> Answered:
+    if reply is _NO_REPLY:
+        score = 0.0
+    elif task.metric == CHOICE:
+        score = float(reply.text == question.answer)
+    else:
+        score = METRICS[task.metric](reply.text, question)
+    return Answered(
+        kind=question.kind,
+        question=question.text,
+        answer=reply.text,
+        gold=question.answer,
+        score=score,
+        ttft_s=reply.ttft_s,
+        seconds=reply.seconds,
+        new_tokens=reply.new_tokens,
+        slots=reply.slots,
+        kv_bytes=reply.kv_bytes,
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Tell running out of memory from other failures: on a CPU torch raises a bare RuntimeError."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        "can't allocate memory" in str(error)
+    )

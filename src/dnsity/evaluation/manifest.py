@@ -1,0 +1,76 @@
+"""The manifest of an evaluation: written first, and what a resumed run must agree with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dnsity.config import manifest, write_json
+from dnsity.errors import BadInputError
+from dnsity.evaluation.settings import EvalConfig
+from dnsity.inference.loaded import LoadedModel
+
+MANIFEST = "manifest.json"
+
+
+def begin(config: EvalConfig, directory: Path, device: str) -> dict[str, Any]:
+    """Write the manifest; of a run that is there already, see that it is the same one.
+
+    Returns:
+        The manifest. A run resumed by another state of the code says so in it.
+
+    Raises:
+        BadInputError: If the directory holds a run of another configuration, or cannot be written.
+    """
+    path = directory / MANIFEST
+    described = manifest(config, config.seed) | {"models": {}}
+    if device.startswith("cuda"):
+        described["hardware"]["device"] = torch.cuda.get_device_name(device)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            described = _resumed(described, path)
+        write_json(path, described)
+    except OSError as error:
+        raise BadInputError(f"cannot write {path}: {error.strerror}") from error
+    return described
+
+
+def identify(described: dict[str, Any], loaded: LoadedModel, directory: Path) -> None:
+    """Note what a model is.
+
+    Raises:
+        BadInputError: If the run began with other weights under the same name.
+    """
+    known = described["models"].setdefault(loaded.name, loaded.fingerprints)
+    if known != loaded.fingerprints:
+        raise BadInputError(
+            f"model {loaded.name} has changed since this run began; choose another --output-dir"
+        )
+    write_json(directory / MANIFEST, described)
+
+
+def _resumed(now: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Read the manifest of a run that is to go on, and note by which code it does."""
+    try:
+        before: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        config, models = dict(before["config"]), dict(before["models"])
+        states = [(before["commit"], before["dirty"])]
+        states += [(one["commit"], one["dirty"]) for one in before.get("resumed", [])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError(
+            f"{path} is no manifest of an evaluation; choose another --output-dir"
+        ) from error
+    different = [key for key in now["config"] | config if now["config"].get(key) != config.get(key)]
+    if different:
+        raise BadInputError(
+            f"{path.parent} holds a run of another configuration ({', '.join(different)} differ); "
+            "choose another --output-dir, or remove it"
+        )
+    if (now["commit"], now["dirty"]) not in states:
+        again = {key: now[key] for key in ("commit", "dirty")}
+        before["resumed"] = [*before.get("resumed", []), again]
+    return before | {"models": models}
