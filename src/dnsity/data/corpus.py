@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -140,9 +140,16 @@ class Corpus:
         sources: What `read_documents` takes, read in order.
         language: Their language.
         characters: Stop reading after about this many characters (memory and time are bounded).
+        leave_out: Says of a text that it must not be read, such as `data.overlap.HeldOut.shares`.
     """
 
-    def __init__(self, sources: Sequence[str | Path], language: Language, characters: int) -> None:
+    def __init__(
+        self,
+        sources: Sequence[str | Path],
+        language: Language,
+        characters: int,
+        leave_out: Callable[[str], bool] | None = None,
+    ) -> None:
         """Read the documents."""
         self.language = language
         self.texts: list[str] = []
@@ -150,11 +157,14 @@ class Corpus:
         for document in (each for source in sources for each in read_documents(source)):
             if characters <= 0:
                 break
+            if leave_out is not None and leave_out(document.text):
+                continue
             self.texts.append(document.text)
             self.ids.append(document.id)
             characters -= len(document.text)
         if not any(text.strip() for text in self.texts):
-            raise BadInputError(f"no text in {', '.join(map(str, sources))}")
+            why = "" if leave_out is None else ", or all of it is held out"
+            raise BadInputError(f"no text in {', '.join(map(str, sources))}{why}")
 
     def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
         """Draw a passage of about so many characters, from sentence start to sentence end.

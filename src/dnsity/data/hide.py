@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.needles import Needle
 from dnsity.data.sentences import places, starts_with_heading
+
+NOT_FOUND: Mapping[Language, str] = {
+    "en": "not in the document",
+    "ko": "문서에 없습니다",
+}
+"""The answer to a question that a document does not answer."""
 
 
 def insert(
@@ -61,6 +67,7 @@ def needle_example(
     needles: Sequence[Needle],
     *,
     depths: Sequence[float] | None = None,
+    absent: Sequence[Needle] = (),
     source: str = "",
 ) -> Example:
     """Hides needles in a haystack and asks for each of them.
@@ -71,6 +78,7 @@ def needle_example(
         language: Language of the haystack and the needles.
         needles: What to hide; questions come in the same order.
         depths: Where, see `insert`; uniformly at random when None.
+        absent: Further needles that are asked for and not hidden.
         source: Id of the haystack document.
 
     Returns:
@@ -85,13 +93,24 @@ def needle_example(
     if depths is None:
         depths = [rng.random() for _ in needles]
     document = insert(haystack, [needle.sentence for needle in needles], depths)
-    return Example(document, questions(rng, needles), language, source)
+    asked = questions(rng, needles) + absent_questions(rng, language, absent)
+    return Example(document, asked, language, source)
 
 
 def questions(rng: random.Random, needles: Sequence[Needle]) -> tuple[Question, ...]:
     """Asks for every needle, each in a wording drawn from its own."""
     return tuple(
         Question(rng.choice(needle.questions), needle.answer, needle.kind) for needle in needles
+    )
+
+
+def absent_questions(
+    rng: random.Random, language: Language, needles: Sequence[Needle]
+) -> tuple[Question, ...]:
+    """Asks for needles that are not in the document: the answer says so."""
+    return tuple(
+        Question(rng.choice(needle.questions), NOT_FOUND[language], f"absent:{needle.kind}")
+        for needle in needles
     )
 
 

@@ -6,12 +6,13 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from dnsity.config import Config
-from dnsity.data.corpus import Corpus
+from dnsity.data.corpus import Corpus, read_documents
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
 from dnsity.data.hide import fits, needle_example
@@ -24,6 +25,7 @@ from dnsity.data.needles import (
     passkey,
     passphrase,
 )
+from dnsity.data.overlap import HeldOut
 from dnsity.data.packing import pack
 from dnsity.data.quote import continuation, quotes, reconstruction
 from dnsity.data.records import Records
@@ -67,6 +69,7 @@ class MixtureConfig(Config):
         corpus: Prose per language, each source as `data.corpus.read_documents` takes it; needed by
             every kind of document but `records`.
         corpus_characters: How much of each language to read.
+        held_out: Corpora to evaluate on; what shares 13 words in a row with them is not read.
         documents: Relative weight of each kind of document.
         digits: Lengths of passkeys and codes, drawn evenly.
         alphabets: From how many different digits passkeys and codes are drawn, drawn evenly. Few
@@ -74,6 +77,7 @@ class MixtureConfig(Config):
         attributes: What documents of kind `facts` say of their entities (empty: anything).
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
+        absent: Share of documents that hide needles which are also asked for one they do not hold.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
         span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
         records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
@@ -81,6 +85,7 @@ class MixtureConfig(Config):
 
     corpus: dict[Language, Annotated[list[str], Field(min_length=1)]] = Field(default={})
     corpus_characters: int = Field(default=30_000_000, ge=1)
+    held_out: list[str] = Field(default=[])
     documents: dict[DocumentKind, float] = Field(
         default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
     )
@@ -89,6 +94,7 @@ class MixtureConfig(Config):
     attributes: list[str] = Field(default=[])
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
+    absent: float = Field(default=0.0, ge=0, le=1)
     tokens_per_quote: int = Field(default=24, ge=1)
     span_tokens: int = Field(default=64, ge=1)
     records: list[str] = Field(default=[])
@@ -128,9 +134,16 @@ class Mixture:
         self.config = config
         self.encoder = encoder
         self.corpora: dict[Language, Corpus] = {}
+        with _setting("data.held_out"):
+            held_out = HeldOut(chain.from_iterable(map(read_documents, config.held_out)))
         for language, paths in config.corpus.items():
             with _setting(f"data.corpus.{language}"):
-                self.corpora[language] = Corpus(paths, language, config.corpus_characters)
+                self.corpora[language] = Corpus(
+                    paths,
+                    language,
+                    config.corpus_characters,
+                    held_out.shares if config.held_out else None,
+                )
         with _setting("data.records"):
             self._records = Records(config.records, encoder) if config.records else None
         self._characters_per_token = {
@@ -183,12 +196,17 @@ class Mixture:
             return self._own_words(rng, language, kind, tokens)
         most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
         count = rng.randint(1, most)
+        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        lacks = self.config.absent > 0 and rng.random() < self.config.absent
         while True:
-            needles = self._needles(rng, language, kind, count)
+            needles = self._needles(rng, language, kind, count + lacks)
+            needles, absent = (needles[:-1], needles[-1:]) if lacks else (needles, [])
             taken = sum(len(self.encoder.encode(needle.sentence)) for needle in needles)
             haystack, source = self.text(rng, language, max(4, tokens - taken))
             if all(fits(haystack, needle) for needle in needles):
-                return needle_example(rng, haystack, language, needles, source=source)
+                return needle_example(
+                    rng, haystack, language, needles, absent=absent, source=source
+                )
 
     def packed(self, rng: random.Random, language: Language, tokens: int) -> list[int]:
         """Fill a row of exactly so many ids for plain language modelling, see `data.packing`.

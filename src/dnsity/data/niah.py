@@ -23,7 +23,7 @@ from dnsity.config import Config
 from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Detail, Example, Language
-from dnsity.data.hide import fits, insert, questions
+from dnsity.data.hide import absent_questions, fits, insert, questions
 from dnsity.data.needles import Needle, NeedleKind, draw
 from dnsity.errors import BadInputError
 
@@ -51,6 +51,8 @@ class NiahConfig(Config):
         depths: Where the first needle stands, 0 (start) to 1 (end); the others stand anywhere.
         needles: Needles per document.
         asked: Questions per document (None: one for each needle).
+        absent: Further questions per document, for needles of the same kind it does not hold; their
+            answer is `hide.NOT_FOUND`.
         kind: What the needles are.
         digits: Lengths of passkeys.
         seed: Same seed, same documents.
@@ -63,6 +65,7 @@ class NiahConfig(Config):
     depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
     needles: int = Field(default=1, ge=1)
     asked: int | None = Field(default=None, ge=1)
+    absent: int = Field(default=0, ge=0)
     kind: NeedleKind = "passkey"
     digits: list[int] = Field(default=[5, 6, 7], min_length=1)
     seed: int = 0
@@ -162,7 +165,10 @@ class _Hider:
         tokens = config.tokens[number % len(config.tokens)]
         depth = config.depths[number // len(config.tokens) % len(config.depths)]
         for attempt in range(_TRIES):
-            needles = draw(rng, config.language, config.kind, config.needles, config.digits)
+            drawn = draw(
+                rng, config.language, config.kind, config.needles + config.absent, config.digits
+            )
+            needles, absent = drawn[: config.needles], drawn[config.needles :]
             depths = [depth, *(rng.random() for _ in needles[1:])]
             # Some to spare, as the density of a passage differs from that of the sample.
             characters = 100 + int((1.15 + attempt / 10) * tokens * self.characters_per_token)
@@ -186,8 +192,9 @@ class _Hider:
             "seed": config.seed,
             "number": number,
         }
-        asked = needles[: config.asked]
-        return Example(document, questions(rng, asked), config.language, source, details)
+        asked = questions(rng, needles[: config.asked])
+        asked += absent_questions(rng, config.language, absent)
+        return Example(document, asked, config.language, source, details)
 
 
 _hider: _Hider

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsity.data.hide import fits, insert, needle_example
-from dnsity.data.needles import Needle, facts, passkey
+from dnsity.data.example import Language
+from dnsity.data.hide import NOT_FOUND, fits, insert, needle_example
+from dnsity.data.needles import Needle, draw, facts, passkey
 from dnsity.data.sentences import places, sentence_ends
 
 ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'
@@ -201,3 +202,17 @@ def test_an_answer_already_in_the_haystack_is_refused() -> None:
     assert not fits(taken, needle)
     with pytest.raises(ValueError, match="4812"):
         needle_example(random.Random(0), taken, "en", [needle])
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_what_is_not_hidden_is_asked_for_and_answered_so(language: Language) -> None:
+    rng = random.Random(0)
+    needles = draw(rng, language, "fact", 3)
+    haystack = "The gardens lie along the river. " * 20
+    example = needle_example(rng, haystack, language, needles[:2], absent=needles[2:])
+    *present, absent = example.questions
+    assert [question.answer for question in present] == [n.answer for n in needles[:2]]
+    assert absent.text in needles[2].questions
+    assert (absent.answer, absent.kind) == (NOT_FOUND[language], f"absent:{needles[2].kind}")
+    assert needles[2].sentence not in example.document
+    assert needles[2].answer not in example.document

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from dnsity.config import validated
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language, Question
+from dnsity.data.hide import NOT_FOUND
 from dnsity.data.jsonl import write_records
 from dnsity.data.mixture import UNSCORED, DocumentKind, Mixture, MixtureConfig
 from dnsity.errors import BadInputError
@@ -201,3 +202,44 @@ def test_a_packed_row_holds_the_language_asked_for(
         assert len(ids) == 400
         begins = encoder.decode(ids)[:30]
         assert any(begins in text for id, text in articles.items() if id[:2] == language)
+
+
+def test_prose_that_is_held_out_is_never_drawn(tmp_path: Path) -> None:
+    run = "the ferry to the island leaves from the north quay at nine every morning"
+    texts = [f"Sentence {n} of an ordinary text stands here. " * 5 for n in range(5)]
+    corpus, test = tmp_path / "corpus.jsonl", tmp_path / "test.jsonl"
+    write_records(corpus, [{"text": text} for text in (f"They say {run}. " * 5, *texts)])
+    write_records(test, [{"text": f"A notice: {run}."}])
+    values = {"corpus": {"en": [str(corpus)]}, "documents": {"passkey": 1.0}}
+    encoder = TextEncoder(tiny_tokenizer())
+    rng = random.Random(0)
+    for held_out, drawn in (([], True), ([str(test)], False)):
+        mixture = Mixture(MixtureConfig.model_validate({**values, "held_out": held_out}), encoder)
+        found = [mixture.draw(rng, 60).document for _ in range(40)]
+        assert any("ferry" in document for document in found) is drawn
+    with pytest.raises(BadInputError, match=r"data\.held_out: cannot read"):
+        Mixture(
+            MixtureConfig.model_validate({**values, "held_out": [str(tmp_path / "no.jsonl")]}),
+            encoder,
+        )
+
+
+def test_some_documents_are_asked_for_what_they_lack(
+    encoder: TextEncoder, articles: dict[str, str], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    write_records(corpus, [{"text": text} for text in articles.values()])
+    values = {"corpus": {"en": [str(corpus)]}, "absent": 0.5, "max_facts": 3}
+    weights = {"passkey": 1.0, "facts": 1.0, "codes": 1.0}
+    mixture = Mixture(MixtureConfig.model_validate({**values, "documents": weights}), encoder)
+    rng = random.Random(0)
+    lacking = 0
+    for _ in range(60):
+        example = mixture.draw(rng, 150)
+        absent = [q for q in example.questions if q.kind.startswith("absent:")]
+        lacking += len(absent)
+        assert len(absent) <= 1
+        assert all(question.answer == NOT_FOUND["en"] for question in absent)
+        present = [q for q in example.questions if q not in absent]
+        assert all(question.answer in example.document for question in present)
+    assert 15 <= lacking <= 45

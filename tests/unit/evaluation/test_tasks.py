@@ -42,6 +42,7 @@ def prose(tmp_path: Path) -> str:
         ({"kind": "fact"}, "fact_en", 1),
         ({"needles": 4}, "niah4_en", 4),
         ({"haystack": "filler", "needles": 2}, "niah2_en_filler", 2),
+        ({"kind": "fact", "absent": 2}, "fact_en_absent", 3),
     ],
 )
 def test_needles_have_the_length_and_the_questions_they_say(

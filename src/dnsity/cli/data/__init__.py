@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dnsity.cli.data import chunk, exams, longbench, niah, synthetic
+from dnsity.cli.data import chunk, exams, longbench, niah, overlap, synthetic
 
 app = typer.Typer(help="Make training and evaluation data.", no_args_is_help=True)
 app.command("niah")(niah.command)
@@ -12,3 +12,4 @@ app.command("synthetic")(synthetic.command)
 app.command("chunk")(chunk.command)
 app.command("longbench")(longbench.command)
 app.command("exams")(exams.command)
+app.command("overlap")(overlap.command)

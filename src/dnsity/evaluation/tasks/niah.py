@@ -34,6 +34,7 @@ class Niah(Family):
         haystack: `filler`, or held-out prose as `data.corpus.read_documents` takes it.
         kind: What the needles are.
         needles: How many in a document, each asked for.
+        absent: How many more are asked for and not there, see `data.hide.NOT_FOUND`.
         tokens: Document lengths.
         depths: Where the first needle stands, 0 (start) to 1 (end).
         digits: Lengths of passkeys.
@@ -44,6 +45,7 @@ class Niah(Family):
     haystack: str = FILLER
     kind: NeedleKind = "passkey"
     needles: int = Field(default=1, ge=1)
+    absent: int = Field(default=0, ge=0)
     tokens: list[int] = Field(default=[512, 1024, 2048], min_length=1)
     depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
     digits: list[int] = Field(default=[5], min_length=1)
@@ -53,7 +55,9 @@ class Niah(Family):
         """E.g. `niah_en`, `fact_ko`, `niah4_en_filler`."""
         kind = "niah" if self.kind == "passkey" else self.kind
         number = str(self.needles) if self.needles > 1 else ""
-        return f"{kind}{number}_{self.language}{'_filler' if self.haystack == FILLER else ''}"
+        absent = "_absent" if self.absent else ""
+        filler = "_filler" if self.haystack == FILLER else ""
+        return f"{kind}{number}_{self.language}{absent}{filler}"
 
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""

@@ -1,0 +1,53 @@
+"""`dnsity data overlap`: does training text hold what is to be evaluated on?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dnsity.cli.console import progress_bar, say, show_json
+from dnsity.cli.options import Json
+
+HeldOut = Annotated[
+    list[Path], typer.Option("--held-out", help="Corpus to evaluate on (repeatable).")
+]
+Training = Annotated[
+    list[Path], typer.Option("--training", help="Corpus to train on (repeatable).")
+]
+Words = Annotated[int, typer.Option(min=1, help="Words in a row that count as the same text.")]
+
+
+def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json = False) -> None:
+    """Find runs of words that documents held out share with training text.
+
+    Example: dnsity data overlap --held-out test.jsonl --training corpus.jsonl.xz
+    """
+    from dnsity.data.corpus import Document, read_documents
+    from dnsity.data.overlap import HeldOut
+
+    with progress_bar("training documents read") as progress:
+
+        def passing() -> Iterator[Document]:
+            documents = chain.from_iterable(map(read_documents, training))
+            for number, document in enumerate(documents, start=1):
+                yield document
+                if number % 100 == 0:
+                    progress(number, None)
+
+        kept = HeldOut(chain.from_iterable(map(read_documents, held_out)), words)
+        found = kept.compare(passing())
+    shared = {name: one for name, one in found.items() if one.found}
+    worst = sorted(shared.items(), key=lambda pair: -pair[1].share)
+    if json:
+        documents = [
+            {"id": name, "share": one.share, "sources": sorted(one.sources)} for name, one in worst
+        ]
+        show_json({"documents": len(found), "sharing": len(shared), "shared": documents})
+        return
+    say(f"{len(shared)} of {len(found)} documents share runs of {words} words with training text")
+    for name, one in worst[:10]:
+        say(f"  {name}: {one.share:.1%} of its runs, for example in {min(one.sources)}")
