@@ -102,15 +102,21 @@ def answer(
     questions: Sequence[str],
     sampling: Sampling = GREEDY,
     *,
+    prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
 ) -> list[Answer]:
-    """Answer a batch of questions behind one prefix; the prefix is never written to.
+    """Answer a batch of questions behind one prefix, or each behind its own.
+
+    Prefixes are never written to.
 
     Args:
         loaded: Model and tokenizer.
-        prefix: Keys and values `[1, K, G, D]` per layer; None for no document.
+        prefix: Keys and values `[1, K, G, D]` per layer, or `[B, K, G, D]` for B questions; None
+            for no document.
         questions: At least one, none empty.
         sampling: How to choose tokens.
+        prefix_mask: True at the real slots of prefixes of different lengths, `[B, G]`, which are
+            padded on the left; None: all are real.
         template: The questions' frame (default: the model's own).
 
     Returns:
@@ -121,12 +127,14 @@ def answer(
     """
     started = loaded.now()
     first = _FirstToken(loaded)
-    arguments = _arguments(loaded, prefix, questions, sampling, template)
+    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template)
     if sliding_window(loaded.lm.base.config) and not bool(arguments["attention_mask"].all()):
         # `generate` counts a sliding window in cache slots: padding would use it up.
         return [
-            answer(loaded, prefix, [question], sampling, template=template)[0]
-            for question in questions
+            answer(loaded, own, [question], sampling, template=template)[0]
+            for question, own in zip(
+                questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True
+            )
         ]
     if sampling.seed is not None:
         torch.manual_seed(sampling.seed)
@@ -191,6 +199,7 @@ def _arguments(
     prefix: KeyValues | None,
     questions: Sequence[str],
     sampling: Sampling,
+    prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
 ) -> dict[str, Any]:
     """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
@@ -205,11 +214,10 @@ def _arguments(
     input_ids, mask = left_pad(rows, loaded.encoder.eos_id)
     slots = 0 if prefix is None else prefix[0][0].shape[-2]
     require_room(loaded, slots, input_ids.shape[1], sampling.max_new_tokens)
+    before = torch.ones(len(rows), slots, dtype=torch.bool) if prefix_mask is None else prefix_mask
     arguments: dict[str, Any] = {
         "input_ids": input_ids.to(loaded.device),
-        "attention_mask": torch.cat(
-            [torch.ones(len(rows), slots, dtype=torch.bool), mask], dim=1
-        ).to(loaded.device),
+        "attention_mask": torch.cat([before.to(loaded.device), mask.to(loaded.device)], dim=1),
         "pad_token_id": loaded.encoder.eos_id,
         "eos_token_id": loaded.encoder.eos_id,
         **sampling.arguments(),
@@ -219,6 +227,18 @@ def _arguments(
             loaded.lm.base, shared(prefix, len(rows))
         )
     return arguments
+
+
+def _unpadded(
+    prefix: KeyValues | None, mask: torch.Tensor | None, rows: int
+) -> Iterator[KeyValues | None]:
+    """Yield the prefix of each question as it is without padding."""
+    for row in range(rows):
+        if prefix is None or prefix[0][0].shape[0] == 1:
+            yield prefix
+            continue
+        real = prefix[0][0].shape[-2] if mask is None else int(mask[row].sum())
+        yield tuple((k[row : row + 1, :, -real:], v[row : row + 1, :, -real:]) for k, v in prefix)
 
 
 def require_room(loaded: LoadedModel, slots: int, tokens: int, new: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
 import torch
 
+from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
@@ -17,7 +18,7 @@ from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import checkpoint
 from dnsity.model.base import load_base
-from dnsity.model.gist_lm import GistLM
+from dnsity.model.gist_lm import GistLM, stacked
 
 
 class GistModel:
@@ -142,6 +143,29 @@ class GistModel:
         questions = [question] if isinstance(question, str) else question
         answers = _generate.answer(self.loaded, self._prefix(gist).layers, questions, sampling)
         return answers[0] if isinstance(question, str) else answers
+
+    def ask_each(
+        self, gists: Sequence[GistCache], questions: Sequence[str], sampling: Sampling = GREEDY
+    ) -> list[Answer]:
+        """Ask every gist a question of its own, all in one batch.
+
+        Args:
+            gists: Compressed documents, of any numbers of slots.
+            questions: As many.
+            sampling: How to choose tokens.
+
+        Raises:
+            BadInputError: If there are not as many questions as gists, or one is empty or too long.
+            GistMismatchError: If another model made a gist.
+        """
+        if len(gists) != len(questions) or not gists:
+            raise BadInputError(
+                f"{len(gists)} gists and {len(questions)} questions; give one question for each"
+            )
+        prefix, mask = stacked([self._prefix(gist).layers for gist in gists])
+        return _generate.answer(
+            self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask
+        )
 
     def stream(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Iterator[str]:
         """Yield the answer piece by piece; the same text as `ask`."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import RLock
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from dnsity.errors import BadInputError
@@ -359,6 +360,29 @@ def concatenate(*parts: KeyValues) -> KeyValues:
         (torch.cat([k for k, _ in layers], dim=-2), torch.cat([v for _, v in layers], dim=-2))
         for layers in zip(*parts, strict=True)
     )
+
+
+def stacked(gists: Sequence[KeyValues]) -> tuple[KeyValues, Tensor]:
+    """Put the gists of several documents into one batch, padded on the left.
+
+    Args:
+        gists: Per document keys and values `[1, K, G, D]` of every layer, with any G.
+
+    Returns:
+        Keys and values `[B, K, S, D]`, and the mask `[B, S]` that is True at real slots.
+    """
+    lengths = [layers[0][0].shape[-2] for layers in gists]
+    longest = max(lengths)
+
+    def joined(tensors: Sequence[Tensor]) -> Tensor:
+        return torch.cat([pad(x, (0, 0, longest - x.shape[-2], 0)) for x in tensors])
+
+    mask = torch.arange(longest)[None] >= longest - torch.tensor(lengths)[:, None]
+    layers = tuple(
+        (joined([k for k, _ in each]), joined([v for _, v in each]))
+        for each in zip(*gists, strict=True)
+    )
+    return layers, mask
 
 
 def shared(gists: KeyValues, rows: int) -> KeyValues:
