@@ -64,6 +64,13 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         raise BadInputError(
             f"{path} must hold a mapping of settings, found {type(values).__name__}"
         )
+    return configured(model, values, overrides, str(path))
+
+
+def configured(
+    model: type[ConfigT], values: dict[str, Any], overrides: Sequence[str], origin: str
+) -> ConfigT:
+    """Apply overrides to values and check them; arguments and errors as for `load`."""
     problems = []
     for override in overrides:
         try:
@@ -71,7 +78,7 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         except BadInputError as error:
             problems.append(str(error))
     try:
-        settings = validated(model, values, f"{path} with --set" if overrides else str(path))
+        settings = validated(model, values, f"{origin} with --set" if overrides else origin)
     except BadInputError as error:
         problems.append(str(error))
     if problems:

@@ -9,7 +9,19 @@ import warnings
 
 import typer
 
-from dnsity.cli import ask, compress, data, demo, doctor, evaluate, inspect, report, runs, train
+from dnsity.cli import (
+    ask,
+    bench,
+    compress,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    inspect,
+    report,
+    runs,
+    train,
+)
 from dnsity.cli.console import fail
 
 app = typer.Typer(
@@ -28,6 +40,7 @@ app.command("demo")(demo.command)
 app.command("pretrain")(train.pretrain)
 app.command("train")(train.train)
 app.command("eval")(evaluate.command)
+app.command("bench")(bench.command)
 app.command("report")(report.command)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")

@@ -30,11 +30,13 @@ class MethodSettings(Config):
     Attributes:
         chunk_tokens: Longest chunk that retrieval cuts a document into.
         top: Chunks retrieval reads; `truncate` reads as many tokens as they hold at most.
+        gists: Gists per window, the model's first so many (None: all it was trained with).
         dense_model: Sentence-transformers model of `rag_dense`: a directory or a hub id.
     """
 
     chunk_tokens: int = Field(default=128, ge=1)
     top: int = Field(default=3, ge=1)
+    gists: int | None = Field(default=None, ge=1)
     dense_model: str | None = None
 
 

@@ -110,12 +110,21 @@ def test_equal_kv_controls_have_no_more_slots_than_the_gists(
     loaded: LoadedModel, text: str
 ) -> None:
     gists = build("gist", loaded).answer(build("gist", loaded).ingest(text), [QUESTION])[0]
-    assert gists.slots == gist_slots(loaded, len(loaded.encoder.encode(text)))
+    assert gists.slots == gist_slots(loaded, MethodSettings(), len(loaded.encoder.encode(text)))
     for name in ("lead_equal_kv", "rag_equal_kv"):
         method = build(name, loaded)
         reply = method.answer(method.ingest(text), [QUESTION])[0]
         assert 0 < reply.slots <= gists.slots
         assert reply.kv_bytes <= gists.kv_bytes
+
+
+def test_fewer_gists_make_every_equal_budget_smaller(loaded: LoadedModel) -> None:
+    fewer = MethodSettings(gists=GISTS // 2)
+    for name in ("gist", "lead_equal_kv", "rag_equal_kv"):
+        method = build(name, loaded, fewer)
+        slots = method.answer(method.ingest(LONG), [QUESTION])[0].slots
+        assert slots <= gist_slots(loaded, fewer, len(loaded.encoder.encode(LONG)))
+        assert slots * 2 <= gist_slots(loaded, SMALL, len(loaded.encoder.encode(LONG)))
 
 
 def test_truncation_reads_both_ends_and_as_much_as_retrieval_at_most(loaded: LoadedModel) -> None:
@@ -142,7 +151,7 @@ def test_full_context_beyond_the_window_loses_its_middle_and_says_so(loaded: Loa
     held = gist.ingest(text)
     assert held.note == ""
     assert held.handle.info.n_context == len(ids)
-    assert held.handle.info.n_gist == gist_slots(loaded, len(ids)) > GISTS
+    assert held.handle.info.n_gist == gist_slots(loaded, MethodSettings(), len(ids)) > GISTS
 
 
 def test_stored_full_context_answers_as_full_context_and_reads_once(

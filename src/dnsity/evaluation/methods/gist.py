@@ -17,7 +17,7 @@ class Gist(Method):
     def ingest(self, document: str) -> Ingested:
         """Compress."""
         started = self.loaded.now()
-        cache = compress(self.loaded, [document])[0]
+        cache = compress(self.loaded, [document], gists=self.settings.gists)[0]
         return Ingested(cache, self.loaded.now() - started)
 
     def context(self, ingested: Ingested, question: str) -> Context:

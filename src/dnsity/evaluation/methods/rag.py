@@ -58,8 +58,9 @@ class RagEqualKv(Rag):
     def ingest(self, document: str) -> Ingested:
         """Cut into chunks of one window's gists, as many of which are read as there are windows."""
         started = self.loaded.now()
-        slots = gist_slots(self.loaded, len(self.loaded.encoder.encode(document)))
-        per_chunk = self.loaded.lm.spec.gists
+        tokens = len(self.loaded.encoder.encode(document))
+        slots = gist_slots(self.loaded, self.settings, tokens)
+        per_chunk = self.settings.gists or self.loaded.lm.spec.gists
         index = self.index(self._chunks(document, per_chunk))
         return Ingested((index, slots // per_chunk, slots), self.loaded.now() - started)
 

@@ -28,10 +28,10 @@ def without_middle(ids: list[int], most: int) -> list[int]:
     return ids[: most - most // 2] + ids[len(ids) - most // 2 :]
 
 
-def gist_slots(loaded: LoadedModel, tokens: int) -> int:
+def gist_slots(loaded: LoadedModel, settings: MethodSettings, tokens: int) -> int:
     """Say how many slots gists of so many document tokens take."""
     spec = loaded.lm.spec
-    return spec.gists * len(split_to_window(tokens, spec.window_tokens))
+    return (settings.gists or spec.gists) * len(split_to_window(tokens, spec.window_tokens))
 
 
 class Reading(Method):
@@ -131,7 +131,7 @@ class Lead(_Fixed):
 
     def keep(self, ids: list[int]) -> list[int]:
         """Keep the beginning."""
-        return ids[: gist_slots(self.loaded, len(ids))]
+        return ids[: gist_slots(self.loaded, self.settings, len(ids))]
 
 
 @torch.inference_mode()

@@ -1,0 +1,296 @@
+"""What every method costs on one model shape, paired: all of one length are timed in turns.
+
+prefill   the document read plainly, cache kept, no logits: the yardstick of compressing
+ingest    what a method does before a question is known
+warm      question to first token, the document ingested; with and without loading from disk
+decode    tokens per second behind the first, one document at a time and 32 in one batch
+peak      memory taken beyond what was in use, by ingesting and by answering
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors.torch import load_file, save_file
+
+from dnsity.bench.shapes import Quantization
+from dnsity.config import Config
+from dnsity.data.niah import Filler
+from dnsity.evaluation.memory import Peak
+from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings, Reply
+from dnsity.evaluation.methods import build
+from dnsity.inference.generate import Sampling, answer
+from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model import backbone
+from dnsity.model.gist_lm import stacked
+from dnsity.shapes import KeyValues
+
+QUESTION = "What is the passkey for the visitors' network?"
+BASELINES = ("none", "full", "stored_full_kv", "rag")
+_FREE_BYTES = 8_000_000_000
+_T = TypeVar("_T")
+Progress = Callable[[str, int, int], None]
+
+
+class BenchConfig(Config):
+    """One benchmark.
+
+    Attributes:
+        shape: A name in `shapes.SHAPES`.
+        tokens: Document lengths.
+        gists: Gist counts.
+        dtype: Compute type.
+        quantization: Keep the linear layers in 4 bit.
+        batch: Documents answered in one batch.
+        new_tokens: Tokens decoded to measure speed.
+        repeats: Times every figure is taken; medians count.
+    """
+
+    shape: str = "mini"
+    tokens: list[int] = Field(default=[2048, 4096, 8192], min_length=1)
+    gists: list[int] = Field(default=[10, 25, 50], min_length=1)
+    dtype: str = Field(default="float32", pattern="^(float32|bfloat16|float16)$")
+    quantization: Quantization | None = None
+    batch: int = Field(default=32, ge=1)
+    new_tokens: int = Field(default=16, ge=2)
+    repeats: int = Field(default=5, ge=1)
+
+
+def measure(
+    config: BenchConfig,
+    loaded: LoadedModel,
+    progress: Progress = lambda what, done, total: None,
+) -> dict[str, Any]:
+    """Measure every method at every length.
+
+    Args:
+        config: What to measure.
+        loaded: A model of the shape, see `shapes.build`.
+        progress: Called before every length.
+
+    Returns:
+        `rows`, one per length and method, and `batch`, what decoding many documents at once gives.
+    """
+    rows: list[dict[str, Any]] = []
+    total = len(config.tokens) + 1
+    with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as scratch:
+        for number, tokens in enumerate(config.tokens):
+            progress(f"{tokens:,} tokens", number, total)
+            rows += _Length(config, loaded, tokens, Path(scratch)).rows()
+    progress(f"batch of {config.batch}", total - 1, total)
+    return {"rows": rows, "batch": _batched(config, loaded)}
+
+
+def document(loaded: LoadedModel, tokens: int) -> str:
+    """Make a text of exactly so many tokens; no two paragraphs are alike."""
+    line = Filler("en").line
+    parts = (f"{line} This is paragraph {number}.\n\n" for number in count())
+    text = ""
+    while (cut := loaded.encoder.cut(text, tokens)) is None:
+        text += "".join(next(parts) for _ in range(64))
+    return cut
+
+
+class _Length:
+    """The methods at one length of document."""
+
+    def __init__(
+        self, config: BenchConfig, loaded: LoadedModel, tokens: int, scratch: Path
+    ) -> None:
+        self.config, self.loaded, self.tokens, self.scratch = config, loaded, tokens, scratch
+        self.text = document(loaded, tokens)
+        # Made anew for every use: a method that reads does not read the same text twice.
+        self.methods: dict[str, Callable[[], Method]] = {
+            name: partial(build, name, loaded) for name in BASELINES
+        }
+        for number in config.gists:
+            settings = MethodSettings(gists=number)
+            self.methods[f"gist {number}"] = partial(build, "gist", loaded, settings)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Measure; ingesting is timed in turns with the plain prefill, answering in turns too."""
+        work: dict[str, Callable[[], Any]] = {"prefill": self._prefill}
+        work.update({name: partial(self._ingest, name) for name in self.methods})
+        ingest, held = in_turns(self.loaded, work, self.config.repeats)
+        peaks = {name: _peak_of(self.loaded, do) for name, do in work.items()}
+        files = {name: self._store(name, held[name]) for name in self.methods}
+        warm, _ = in_turns(
+            self.loaded,
+            {name: partial(self._answer, name, held[name], 1) for name in self.methods},
+            self.config.repeats,
+        )
+        loads, _ = in_turns(
+            self.loaded, {name: load for name, (_, load) in files.items()}, self.config.repeats
+        )
+        prefill = statistics.median(ingest["prefill"])
+        full = statistics.median(warm["full"])
+        for name in self.methods:
+            peak = _peak_of(self.loaded, partial(self._answer, name, held[name], 1))
+            reply = self._answer(name, held[name], self.config.new_tokens)
+            taken, ready = statistics.median(ingest[name]), statistics.median(warm[name])
+            load = statistics.median(loads[name]) if name in loads else 0.0
+            saved = full - ready
+            yield {
+                "method": name,
+                "tokens": self.tokens,
+                "slots": reply.slots,
+                "kv_bytes": reply.kv_bytes,
+                "stored_bytes": files[name][0] if name in files else 0,
+                "ingest_s": taken,
+                "ingest_over_prefill": taken / prefill,
+                "load_s": load,
+                "cold_ttft_s": taken + ready,
+                "warm_ttft_s": {"median": ready, "p95": float(np.percentile(warm[name], 95))},
+                "tokens_per_second": (reply.new_tokens - 1) / (reply.seconds - reply.ttft_s)
+                if reply.new_tokens > 1
+                else None,
+                "ingest_peak_bytes": peaks[name],
+                "prefill_peak_bytes": peaks["prefill"],
+                "answer_peak_bytes": peak,
+                "documents_in_8_gb": _FREE_BYTES // reply.kv_bytes if reply.kv_bytes else None,
+                "break_even_questions": int(taken / saved) + 1 if saved > 0 else None,
+            }
+
+    def _ingest(self, name: str) -> Ingested:
+        return self.methods[name]().ingest(self.text)
+
+    def _answer(self, name: str, held: Ingested, new_tokens: int) -> Reply:
+        sampling = Sampling(max_new_tokens=new_tokens)
+        return self.methods[name]().answer(held, [QUESTION], sampling)[0]
+
+    @torch.inference_mode()
+    def _prefill(self) -> None:
+        """Read the document as any program would: whole layers, a growing cache, no logits."""
+        ids = self.loaded.encoder.start_ids + self.loaded.encoder.encode(self.text)
+        backbone.body(self.loaded.lm.base)(
+            input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True
+        )
+
+    def _store(self, name: str, held: Ingested) -> tuple[int, Callable[[], Any]]:
+        """Write what a method keeps; return its size, and how to have it back, ready to use."""
+        handle = held.handle
+        if isinstance(handle, GistCache):
+            path = handle.save(self.scratch / f"{name}-{self.tokens}.gist.safetensors")
+
+            def load_gist() -> GistCache:
+                gist = GistCache.load(path)
+                self.loaded.require_own(gist)
+                return gist.to(self.loaded.device, self.loaded.lm.base.dtype)
+
+            return path.stat().st_size, load_gist
+        if isinstance(handle, Context) and handle.layers is not None:
+            path = self.scratch / f"{name}-{self.tokens}.safetensors"
+            save_file(_named(handle.layers), path)
+            return path.stat().st_size, lambda: load_file(path, device=str(self.loaded.device))
+        kept = 0 if name == "none" else len(self.text.encode())
+        return kept, lambda: None
+
+
+def in_turns(
+    loaded: LoadedModel, work: Mapping[str, Callable[[], _T]], repeats: int
+) -> tuple[dict[str, list[float]], dict[str, _T]]:
+    """Time things one after the other, over and over, so that a slow minute falls on all.
+
+    The first round warms up and does not count.
+
+    Returns:
+        Seconds of every round, and what each gave last.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    results: dict[str, _T] = {}
+    for turn in range(repeats + 1):
+        for name, do in work.items():
+            started = loaded.now()
+            results[name] = do()
+            if turn:
+                seconds[name].append(loaded.now() - started)
+    return seconds, results
+
+
+def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
+    """Decode behind the gists of many documents at once, and behind nothing as many times."""
+    gists = config.gists[len(config.gists) // 2]
+    method = build("gist", loaded, MethodSettings(gists=gists))
+    text = document(loaded, min(config.tokens))
+    words = text.split(" ")
+    documents = []
+    for number in range(config.batch):  # different documents of about the same length
+        random.Random(number).shuffle(words)
+        documents.append(method.ingest(" ".join(words)).handle.layers)
+    prefix, _ = stacked(documents)
+    questions = [QUESTION] * config.batch
+    long = Sampling(max_new_tokens=config.new_tokens)
+    seconds, replies = in_turns(
+        loaded,
+        {
+            "gist": lambda: answer(loaded, prefix, questions, long),
+            "none": lambda: answer(loaded, None, questions, long),
+        },
+        config.repeats,
+    )
+    found: dict[str, Any] = {"documents": config.batch, "gists": gists}
+    for name, given in replies.items():
+        steps = max(reply.new_tokens for reply in given)
+        found[f"{name}_tokens_per_second"] = steps * config.batch / statistics.median(seconds[name])
+    return found
+
+
+def _peak_of(loaded: LoadedModel, do: Callable[[], Any]) -> int:
+    peak = Peak(loaded.device)
+    result = do()
+    taken = peak.bytes()
+    del result
+    return taken
+
+
+def _named(layers: KeyValues) -> dict[str, torch.Tensor]:
+    return {
+        f"{kind}.{number}": tensor.contiguous()
+        for number, pair in enumerate(layers)
+        for kind, tensor in zip("kv", pair, strict=True)
+    }
+
+
+def ratios(measured: Mapping[str, Any], gists: int) -> list[dict[str, Any]]:
+    """Set figures of the gists beside those of the others, at every length.
+
+    Args:
+        measured: What `measure` returned.
+        gists: Which gist count.
+
+    Returns:
+        Per length: `compress_over_prefill`, `compress_peak_over_prefill`, and warm time to first
+        token as a share of no context's (`_with_load`: loading counted), RAG's and full context's.
+    """
+    rows: Sequence[Mapping[str, Any]] = measured["rows"]
+    found = []
+    for tokens in dict.fromkeys(row["tokens"] for row in rows):
+        at = {row["method"]: row for row in rows if row["tokens"] == tokens}
+        gist = at[f"gist {gists}"]
+        warm = {name: row["warm_ttft_s"]["median"] for name, row in at.items()}
+        own = warm[f"gist {gists}"]
+        found.append(
+            {
+                "tokens": tokens,
+                "compress_over_prefill": gist["ingest_over_prefill"],
+                "compress_peak_over_prefill": gist["ingest_peak_bytes"]
+                / max(1, gist["prefill_peak_bytes"]),
+                "warm_over_none": own / warm["none"],
+                "warm_with_load_over_none": (own + gist["load_s"]) / warm["none"],
+                "warm_over_rag": own / warm["rag"],
+                "warm_over_full": own / warm["full"],
+                "kv_over_full": gist["kv_bytes"] / at["full"]["kv_bytes"],
+            }
+        )
+    return found

@@ -1,0 +1,107 @@
+"""Models of real shapes with random weights: what they cost does not depend on their values.
+
+Nothing is downloaded. The tokenizer is the bundled one, whose ids every vocabulary holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import torch
+from transformers import LlamaConfig, PreTrainedConfig, PreTrainedModel, Qwen3Config
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from dnsity.errors import BadInputError
+from dnsity.gist.spec import GistSpec
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model import checkpoint
+from dnsity.model.gist_lm import GistLM
+
+Quantization = Literal["nf4"]
+POSITIONS = 1 << 15
+"""More than any document of a benchmark; costs nothing with rotary positions."""
+_LLAMA3: dict[str, Any] = {
+    "rope_type": "llama3", "rope_theta": 500_000.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+}  # fmt: skip
+
+
+def _qwen3(hidden: int, layers: int, heads: int, intermediate: int) -> PreTrainedConfig:
+    return Qwen3Config(
+        hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=8, head_dim=128, intermediate_size=intermediate, vocab_size=151_936,
+        tie_word_embeddings=True, max_position_embeddings=POSITIONS,
+        rope_parameters={"rope_type": "default", "rope_theta": 1_000_000.0},
+    )  # fmt: skip
+
+
+def _llama3(hidden: int, layers: int, intermediate: int, *, factor: float, tied: bool) -> Any:
+    return LlamaConfig(
+        hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=32,
+        num_key_value_heads=8, intermediate_size=intermediate, vocab_size=128_256,
+        tie_word_embeddings=tied, max_position_embeddings=POSITIONS,
+        rope_parameters={**_LLAMA3, "factor": factor},
+    )  # fmt: skip
+
+
+SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
+    "mini": lambda: checkpoint.load("mini")[0].base.config,
+    "qwen3-0.6b": lambda: _qwen3(1024, 28, 16, 3072),
+    "qwen3-4b": lambda: _qwen3(2560, 36, 32, 9728),
+    "llama-3.2-1b": lambda: _llama3(2048, 16, 8192, factor=32.0, tied=True),
+    "llama-3.1-8b": lambda: _llama3(4096, 32, 14_336, factor=8.0, tied=False),
+}
+"""By name, as their publishers' configurations have them; `mini` is the bundled model's."""
+
+
+def build(
+    shape: str,
+    *,
+    gists: int,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    quantization: Quantization | None = None,
+) -> LoadedModel:
+    """Build a gist model of a shape.
+
+    Args:
+        shape: A name in `SHAPES`.
+        gists: Gist rows; fewer can be used.
+        device: Where to put it.
+        dtype: Compute type.
+        quantization: Keep the linear layers in 4 bit.
+
+    Raises:
+        BadInputError: If there is no such shape, or quantising needs a package that is missing.
+    """
+    if shape not in SHAPES:
+        raise BadInputError(f"no shape {shape!r}; known are {', '.join(SHAPES)}")
+    config = SHAPES[shape]()
+    config.max_position_embeddings = POSITIONS
+    torch.manual_seed(0)
+    base: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    if quantization is not None:
+        _quantize(base, dtype)
+    tokenizer = checkpoint.tokenizer_of("mini")
+    spec = GistSpec(gists=gists, window_tokens=POSITIONS, scope="full")
+    lm = GistLM(base, spec).to(device).eval().requires_grad_(False)
+    return LoadedModel(lm, tokenizer, shape, shape)
+
+
+def _quantize(base: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Replace the linear layers; they become 4 bit as they move to a GPU."""
+    try:
+        from bitsandbytes.nn.modules import Linear4bit, Params4bit
+    except ImportError as error:
+        raise BadInputError("nf4 needs bitsandbytes; pip install dnsity[quant]") from error
+    head = base.get_output_embeddings()
+    for parent in list(base.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, torch.nn.Linear) and child is not head:
+                replaced = cast(Any, Linear4bit)(
+                    child.in_features, child.out_features, child.bias is not None,
+                    compute_dtype=dtype, quant_type="nf4",
+                )  # fmt: skip
+                replaced.weight = Params4bit(child.weight.data, False, quant_type="nf4")
+                setattr(parent, name, replaced)

@@ -1,0 +1,142 @@
+"""`dnsity bench`: what every method costs on the bundled model's shape or a real one's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dnsity.cli.console import out, progress_bar, show_json
+from dnsity.cli.options import Device, Json, Overrides, require_device
+from dnsity.evaluation.units import data_size, duration
+
+Shape = Annotated[
+    str,
+    typer.Option(help="mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b or llama-3.1-8b; random weights."),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="JSON file for the results.", dir_okay=False)
+]
+VramLimit = Annotated[
+    float | None, typer.Option("--vram", help="Take no more than so many GB of the GPU.")
+]
+
+
+def command(
+    shape: Shape = "mini",
+    overrides: Overrides = None,
+    output: Output = None,
+    device: Device = "cpu",
+    vram: VramLimit = None,
+    json: Json = False,
+) -> None:
+    """Measure what answering costs: gists beside full context, its stored cache and retrieval.
+
+    Example: dnsity bench --shape qwen3-0.6b --set tokens=[2048] --set repeats=1
+    """
+    import torch
+
+    from dnsity.bench.cost import BenchConfig, measure, ratios
+    from dnsity.bench.shapes import build
+    from dnsity.config import configured, manifest, write_json
+
+    config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
+    require_device(device)
+    if vram is not None and device.startswith("cuda"):
+        total = torch.cuda.get_device_properties(device).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, vram * 1e9 / total), device)
+    with progress_bar(f"building {config.shape}") as progress:
+        loaded = build(
+            config.shape,
+            gists=max(config.gists),
+            device=device,
+            dtype=getattr(torch, config.dtype),
+            quantization=config.quantization,
+        )
+        measured = measure(config, loaded, lambda what, done, total: progress(done, total, what))
+    middle = config.gists[len(config.gists) // 2]
+    result = {
+        "manifest": manifest(config, seed=0) | {"device": _name(device)},
+        **measured,
+        "gists": middle,
+        "ratios": ratios(measured, middle),
+    }
+    if output is not None:
+        write_json(output, result)
+    if json:
+        show_json(result)
+        return
+    out.print(_table(f"{config.shape}, random weights: time", measured["rows"], _TIMES))
+    out.print(_table("memory", measured["rows"], _SIZES))
+    out.print(_ratios(result))
+
+
+def _name(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+_Columns = dict[str, Callable[[dict[str, Any]], str]]
+_TIMES: _Columns = {
+    "ingest": lambda row: duration(row["ingest_s"]),
+    "load": lambda row: duration(row["load_s"]) if row["load_s"] else "",
+    "warm TTFT": lambda row: duration(row["warm_ttft_s"]["median"]),
+    "p95": lambda row: duration(row["warm_ttft_s"]["p95"]),
+    "tokens/s": lambda row: f"{row['tokens_per_second'] or 0:.0f}",
+    "break-even": lambda row: str(row["break_even_questions"] or ""),
+}
+_SIZES: _Columns = {
+    "slots": lambda row: f"{row['slots']:,}",
+    "stored": lambda row: data_size(row["stored_bytes"]),
+    "in 8 GB": lambda row: f"{row['documents_in_8_gb'] or 0:,}",
+    "peak, ingest": lambda row: data_size(row["ingest_peak_bytes"]),
+    "peak, answer": lambda row: data_size(row["answer_peak_bytes"]),
+}
+
+
+def _table(title: str, rows: list[dict[str, Any]], columns: _Columns) -> Table:
+    table = Table(title=title)
+    table.add_column("tokens", justify="right", no_wrap=True)
+    table.add_column("method", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = 0
+    for row in rows:
+        if shown and row["tokens"] != shown:
+            table.add_section()
+        first = "" if row["tokens"] == shown else f"{row['tokens']:,}"
+        table.add_row(first, row["method"], *(write(row) for write in columns.values()))
+        shown = row["tokens"]
+    return table
+
+
+def _ratios(result: dict[str, Any]) -> Table:
+    """What is gained, as ratios within this run; the goals stand beside them."""
+    goals = {
+        "compress_over_prefill": ("compress / plain prefill", "1.0"),
+        "compress_peak_over_prefill": ("its peak memory / prefill's", "1.05"),
+        "warm_over_none": ("warm TTFT / no context", "1.15"),
+        "warm_with_load_over_none": ("the same, loading counted", "1.3"),
+        "warm_over_rag": ("warm TTFT / RAG", "0.25 at 8k"),
+        "warm_over_full": ("warm TTFT / full context", "0.05 at 8k"),
+        "kv_over_full": ("keys and values / full context", "1/328 at 8k"),
+    }
+    table = Table(title=f"{result['gists']} gists")
+    table.add_column("ratio")
+    for row in result["ratios"]:
+        table.add_column(f"{row['tokens']:,}", justify="right")
+    table.add_column("goal, at most", justify="right")
+    for key, (name, goal) in goals.items():
+        table.add_row(name, *(f"{row[key]:.3g}" for row in result["ratios"]), goal)
+    batch = result["batch"]
+    table.add_row(
+        f"{batch['documents']} plain prompts / {batch['documents']} gists, tokens/s",
+        f"{batch['none_tokens_per_second'] / batch['gist_tokens_per_second']:.3g}",
+        *[""] * (len(result["ratios"]) - 1),
+        "1.1",
+    )
+    return table

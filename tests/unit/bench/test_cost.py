@@ -1,0 +1,120 @@
+"""The benchmark: every method at every length, what is kept of a document, and fair turns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig
+
+from dnsity.bench import shapes
+from dnsity.bench.cost import BASELINES, BenchConfig, document, in_turns, measure, ratios
+from dnsity.errors import BadInputError
+from dnsity.inference.loaded import LoadedModel
+
+CONFIG = BenchConfig(
+    shape="tiny", tokens=[200, 400], gists=[2, 4, 8], batch=3, new_tokens=3, repeats=1
+)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(
+            shapes.SHAPES,
+            "tiny",
+            lambda: LlamaConfig(
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                intermediate_size=48,
+                vocab_size=8192,
+            ),
+        )
+        return shapes.build("tiny", gists=8)
+
+
+@pytest.fixture(scope="module")
+def measured(loaded: LoadedModel) -> dict[str, Any]:
+    return measure(CONFIG, loaded)
+
+
+def test_every_method_is_measured_at_every_length(measured: dict[str, Any]) -> None:
+    names = [*BASELINES, "gist 2", "gist 4", "gist 8"]
+    assert [(row["tokens"], row["method"]) for row in measured["rows"]] == [
+        (tokens, name) for tokens in (200, 400) for name in names
+    ]
+    for row in measured["rows"]:
+        assert row["warm_ttft_s"]["median"] > 0
+        assert row["cold_ttft_s"] == pytest.approx(row["ingest_s"] + row["warm_ttft_s"]["median"])
+
+
+def test_slots_are_those_of_document_and_gists(measured: dict[str, Any]) -> None:
+    for row in measured["rows"]:
+        expected = {"none": 0, "full": row["tokens"], "stored_full_kv": row["tokens"]}
+        expected.update({f"gist {count}": count for count in CONFIG.gists})
+        if row["method"] in expected:
+            assert row["slots"] == expected[row["method"]]
+            # Two layers, two heads of eight, keys and values, four bytes.
+            assert row["kv_bytes"] == row["slots"] * 2 * 2 * 8 * 2 * 4
+
+
+def test_what_is_stored_is_what_is_kept(measured: dict[str, Any]) -> None:
+    for row in measured["rows"]:
+        if row["method"].startswith(("gist", "stored")):
+            assert row["kv_bytes"] < row["stored_bytes"] < row["kv_bytes"] + 4096
+        if row["method"] == "none":
+            assert row["stored_bytes"] == 0
+
+
+def test_ratios_are_those_of_the_rows(measured: dict[str, Any]) -> None:
+    found = ratios(measured, 4)
+    rows = {(row["tokens"], row["method"]): row for row in measured["rows"]}
+    assert [one["tokens"] for one in found] == [200, 400]
+    assert found[0]["kv_over_full"] == pytest.approx(4 / 200)
+    gist, full = rows[400, "gist 4"], rows[400, "full"]
+    assert found[1]["warm_over_full"] == pytest.approx(
+        gist["warm_ttft_s"]["median"] / full["warm_ttft_s"]["median"]
+    )
+    assert found[1]["warm_with_load_over_none"] > found[1]["warm_over_none"]
+
+
+def test_a_batch_of_documents_is_decoded(measured: dict[str, Any]) -> None:
+    batch = measured["batch"]
+    assert (batch["documents"], batch["gists"]) == (3, 4)
+    assert batch["gist_tokens_per_second"] > 0
+    assert batch["none_tokens_per_second"] > 0
+
+
+def test_documents_have_their_length(loaded: LoadedModel) -> None:
+    for tokens in (50, 777):
+        assert len(loaded.encoder.encode(document(loaded, tokens))) == tokens
+
+
+def test_turns_alternate_and_the_first_round_does_not_count(loaded: LoadedModel) -> None:
+    order: list[str] = []
+    seconds, results = in_turns(
+        loaded, {name: lambda n=name: order.append(n) or n for name in "ab"}, repeats=2
+    )
+    assert order == list("ababab")
+    assert {name: len(taken) for name, taken in seconds.items()} == {"a": 2, "b": 2}
+    assert results == {"a": "a", "b": "b"}
+
+
+@pytest.mark.parametrize("shape", sorted(set(shapes.SHAPES) - {"mini"}))
+def test_shapes_have_the_size_their_names_say(shape: str) -> None:
+    from transformers import AutoModelForCausalLM
+
+    config = shapes.SHAPES[shape]()
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    billions = float(shape.rpartition("-")[2].rstrip("b"))
+    # Llama-3.2-1B has 1.24 billion parameters, Qwen3-4B 4.02, without tied heads counted twice.
+    assert sum(p.numel() for p in model.parameters()) / 1e9 == pytest.approx(billions, rel=0.25)
+
+
+def test_an_unknown_shape_is_named() -> None:
+    with pytest.raises(BadInputError, match="no shape 'gpt-9'; known are mini"):
+        shapes.build("gpt-9", gists=1)
