@@ -130,26 +130,24 @@ class _Length:
             {name: partial(self._answer, name, held[name], 1) for name in self.methods},
             self.config.repeats,
         )
-        loads, _ = in_turns(
-            self.loaded, {name: load for name, (_, load) in files.items()}, self.config.repeats
-        )
+        on_disk = {name: load for name, (_, load) in files.items() if load is not None}
+        loads, _ = in_turns(self.loaded, on_disk, self.config.repeats)
         prefill = statistics.median(ingest["prefill"])
         full = statistics.median(warm["full"])
         for name in self.methods:
             peak = _peak_of(self.loaded, partial(self._answer, name, held[name], 1))
             reply = self._answer(name, held[name], self.config.new_tokens)
             taken, ready = statistics.median(ingest[name]), statistics.median(warm[name])
-            load = statistics.median(loads[name]) if name in loads else 0.0
             saved = full - ready
             yield {
                 "method": name,
                 "tokens": self.tokens,
                 "slots": reply.slots,
                 "kv_bytes": reply.kv_bytes,
-                "stored_bytes": files[name][0] if name in files else 0,
+                "stored_bytes": files[name][0],
                 "ingest_s": taken,
                 "ingest_over_prefill": taken / prefill,
-                "load_s": load,
+                "load_s": statistics.median(loads[name]) if name in loads else None,
                 "cold_ttft_s": taken + ready,
                 "warm_ttft_s": {"median": ready, "p95": float(np.percentile(warm[name], 95))},
                 "tokens_per_second": (reply.new_tokens - 1) / (reply.seconds - reply.ttft_s)
@@ -177,8 +175,11 @@ class _Length:
             input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True
         )
 
-    def _store(self, name: str, held: Ingested) -> tuple[int, Callable[[], Any]]:
-        """Write what a method keeps; return its size, and how to have it back, ready to use."""
+    def _store(self, name: str, held: Ingested) -> tuple[int, Callable[[], Any] | None]:
+        """Write keys and values that a method keeps; return the size, and how to have them back.
+
+        The others keep text, of which the size is told.
+        """
         handle = held.handle
         if isinstance(handle, GistCache):
             path = handle.save(self.scratch / f"{name}-{self.tokens}.gist.safetensors")
@@ -193,8 +194,7 @@ class _Length:
             path = self.scratch / f"{name}-{self.tokens}.safetensors"
             save_file(_named(handle.layers), path)
             return path.stat().st_size, lambda: load_file(path, device=str(self.loaded.device))
-        kept = 0 if name == "none" else len(self.text.encode())
-        return kept, lambda: None
+        return 0 if name == "none" else len(self.text.encode()), None
 
 
 def in_turns(

@@ -70,7 +70,11 @@ def command(
         show_json(result)
         return
     out.print(_table(f"{config.shape}, random weights: time", measured["rows"], _TIMES))
-    out.print(_table("memory", measured["rows"], _SIZES))
+    out.print(
+        _table(
+            "memory: what is kept, and peaks of ingesting and answering", measured["rows"], _SIZES
+        )
+    )
     out.print(_ratios(result))
 
 
@@ -83,25 +87,24 @@ def _name(device: str) -> str:
 _Columns = dict[str, Callable[[dict[str, Any]], str]]
 _TIMES: _Columns = {
     "ingest": lambda row: duration(row["ingest_s"]),
-    "load": lambda row: duration(row["load_s"]) if row["load_s"] else "",
+    "load": lambda row: "" if row["load_s"] is None else duration(row["load_s"]),
     "warm TTFT": lambda row: duration(row["warm_ttft_s"]["median"]),
     "p95": lambda row: duration(row["warm_ttft_s"]["p95"]),
-    "tokens/s": lambda row: f"{row['tokens_per_second'] or 0:.0f}",
-    "break-even": lambda row: str(row["break_even_questions"] or ""),
+    "tok/s": lambda row: f"{row['tokens_per_second'] or 0:.0f}",
 }
 _SIZES: _Columns = {
     "slots": lambda row: f"{row['slots']:,}",
     "stored": lambda row: data_size(row["stored_bytes"]),
-    "in 8 GB": lambda row: f"{row['documents_in_8_gb'] or 0:,}",
-    "peak, ingest": lambda row: data_size(row["ingest_peak_bytes"]),
-    "peak, answer": lambda row: data_size(row["answer_peak_bytes"]),
+    "in 8 GB": lambda row: f"{row['documents_in_8_gb']:,}" if row["documents_in_8_gb"] else "",
+    "ingest": lambda row: data_size(row["ingest_peak_bytes"]),
+    "answer": lambda row: data_size(row["answer_peak_bytes"]),
 }
 
 
 def _table(title: str, rows: list[dict[str, Any]], columns: _Columns) -> Table:
     table = Table(title=title)
     table.add_column("tokens", justify="right", no_wrap=True)
-    table.add_column("method", no_wrap=True)
+    table.add_column("method")
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
     shown = 0
@@ -109,7 +112,8 @@ def _table(title: str, rows: list[dict[str, Any]], columns: _Columns) -> Table:
         if shown and row["tokens"] != shown:
             table.add_section()
         first = "" if row["tokens"] == shown else f"{row['tokens']:,}"
-        table.add_row(first, row["method"], *(write(row) for write in columns.values()))
+        method = row["method"].replace("_", " ")
+        table.add_row(first, method, *(write(row) for write in columns.values()))
         shown = row["tokens"]
     return table
 

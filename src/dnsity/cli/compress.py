@@ -1,4 +1,4 @@
-"""`dnsity compress`: a text file to a gist file."""
+"""`dnsity compress`: a text file to a gist file, or a folder of them to a folder."""
 
 from __future__ import annotations
 
@@ -9,25 +9,39 @@ from typing import Annotated
 
 import typer
 
-from dnsity.cli.console import progress_bar, read_text, say, show_json
+from dnsity.cli.console import progress_bar, say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.errors import BadInputError
 from dnsity.evaluation.units import data_size
+from dnsity.inference.text import read_text
 
 
 def command(
-    document: Annotated[str, typer.Argument(help="UTF-8 text file; - for standard input.")],
+    document: Annotated[
+        str, typer.Argument(help="UTF-8 text file, - for standard input, or a folder of texts.")
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Gist file [default: beside the input].")
+        Path | None,
+        typer.Option("--output", "-o", help="Gist file (default: beside the input), or folder."),
     ] = None,
     model: Model = "mini",
     gists: Annotated[
         int | None, typer.Option(help="Gists per chunk [default: as trained].")
     ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress a document into gist tokens and save them."""
+    """Compress a document, or every text file in a folder, into gist tokens and save them."""
+    if os.path.isdir(document):
+        if output is None:
+            raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")
+        from dnsity.cli.compress_many import compress_folder
+
+        compress_folder(
+            Path(document), output, model=model, gists=gists, device=device, workers=jobs, json=json
+        )
+        return
     text = read_text(document)
     target = output if output is not None else _beside(document)
     _require_writable(target, document)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,33 +26,6 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 def say(text: str, style: str | None = None) -> None:
     """Print text as it is: brackets are no markup, and long lines stay whole."""
     out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def read_text(source: str) -> str:
-    """Read a UTF-8 text file, or standard input for `-`.
-
-    Raises:
-        BadInputError: If it is missing, a directory, binary, or not UTF-8.
-    """
-    if source == "-":
-        data, name = sys.stdin.buffer.read(), "standard input"
-    else:
-        path, name = Path(source), source
-        if os.path.isdir(path):
-            raise BadInputError(f"{name} is a directory; give a text file")
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise BadInputError(f"cannot read {name}: {error.strerror}") from error
-    if b"\0" in data:
-        raise BadInputError(f"{name} is a binary file (it holds NUL bytes); give UTF-8 text")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInputError(
-            f"{name} is not UTF-8 (byte {error.start}); convert it, for example with "
-            f"iconv -f <its encoding> -t UTF-8"
-        ) from error
 
 
 def make_directory(path: Path) -> None:

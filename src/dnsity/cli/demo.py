@@ -12,10 +12,11 @@ from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
-from dnsity.cli.console import out, progress_bar, read_text, show_json
+from dnsity.cli.console import out, progress_bar, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.config import Config, load, manifest
 from dnsity.evaluation.units import data_size
+from dnsity.inference.text import read_text
 
 if TYPE_CHECKING:
     from dnsity.evaluation.method import Method

@@ -73,7 +73,7 @@ COMPRESS: dict[str, tuple[Callable[[Place], Sequence[object]], Sequence[str]]] =
         [f"{MOST_TOKENS + 1} tokens", f"can hold {POSITIONS // 2}", "split the document"],
     ),
     "missing": (lambda p: [p.folder / "none.txt"], ["cannot read", "No such file"]),
-    "directory": (lambda p: [p.folder], ["is a directory; give a text file"]),
+    "directory": (lambda p: [p.folder], ["is a folder; say where its gists go with -o FOLDER"]),
     "empty name": (lambda p: [""], ["is a directory"]),
     "file as folder": (lambda p: [p.document / "x"], ["cannot read", "Not a directory"]),
     "name too long": (lambda p: ["x" * 300], ["cannot read", "too long"]),

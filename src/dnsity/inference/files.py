@@ -1,0 +1,129 @@
+"""Many text files to many gist files: batched by length, resumable, one bad file costs one file.
+
+notices/            store/
+a.txt               a.txt.gist.safetensors
+more/b.md           more/b.md.gist.safetensors
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnsity.data.corpus import TEXT_SUFFIXES
+from dnsity.errors import BadInputError, DnsityError
+from dnsity.inference.compress import compress
+from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.store import SUFFIX
+from dnsity.inference.text import read_text
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A text file and where its gists go."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        job: Which.
+        tokens: Of the document; 0 if it was not compressed.
+        error: Why it was not; empty if it was.
+    """
+
+    job: Job
+    tokens: int = 0
+    error: str = ""
+
+
+def jobs(directory: Path, store: Path) -> list[Job]:
+    """List the text files below a directory, the largest first.
+
+    Neighbours in the list are about as long, so batches waste little on padding; and what takes
+    longest is known at once.
+
+    Raises:
+        BadInputError: If there is none.
+    """
+    sources = [
+        path for path in directory.rglob("*") if path.suffix in TEXT_SUFFIXES and path.is_file()
+    ]
+    if not sources:
+        raise BadInputError(f"no {' or '.join(TEXT_SUFFIXES)} file in {directory}")
+    sources.sort(key=lambda path: (-path.stat().st_size, path))
+    return [
+        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX))
+        for path in sources
+    ]
+
+
+def is_done(loaded: LoadedModel, job: Job) -> bool:
+    """Say whether the gists are there: whole, newer than the text, and made by this model."""
+    try:
+        if job.target.stat().st_mtime < job.source.stat().st_mtime:
+            return False
+        loaded.require_own(GistCache.load(job.target))
+    except (OSError, DnsityError):
+        return False
+    return True
+
+
+def compress_files(
+    loaded: LoadedModel, todo: Sequence[Job], *, gists: int | None = None, batch_size: int = 8
+) -> Iterator[Outcome]:
+    """Compress text files batch by batch; each gist file is written as soon as its batch is done.
+
+    Args:
+        loaded: Model and tokenizer.
+        todo: Files of about the same length side by side, as `jobs` lists them.
+        gists: Gists per chunk (default: as trained).
+        batch_size: Files per batch.
+
+    Yields:
+        One outcome per job, in order; a file that cannot be used does not stop the others.
+    """
+    for first in range(0, len(todo), batch_size):
+        batch = todo[first : first + batch_size]
+        texts: dict[Job, str] = {}
+        errors: dict[Job, str] = {}
+        for job in batch:
+            try:
+                texts[job] = read_text(job.source)
+            except BadInputError as error:
+                errors[job] = str(error)
+        made = _compressed(loaded, texts, errors, gists)
+        for job in batch:
+            if job not in errors:
+                try:
+                    job.target.parent.mkdir(parents=True, exist_ok=True)
+                    made[job].save(job.target)
+                except (OSError, BadInputError) as error:
+                    errors[job] = str(error)
+            if job in errors:
+                yield Outcome(job, error=errors[job])
+            else:
+                yield Outcome(job, tokens=made[job].info.n_context)
+
+
+def _compressed(
+    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], gists: int | None
+) -> dict[Job, GistCache]:
+    """Compress a batch; if a document in it is refused, one by one, to find out which."""
+    try:
+        made = compress(loaded, list(texts.values()), gists=gists)
+        return dict(zip(texts, made, strict=True))
+    except BadInputError:
+        found: dict[Job, GistCache] = {}
+        for job, text in texts.items():
+            try:
+                found[job] = compress(loaded, [text], gists=gists)[0]
+            except BadInputError as error:
+                errors[job] = str(error)
+        return found
