@@ -10,6 +10,7 @@ peak      memory taken beyond what was in use, by ingesting and by answering
 from __future__ import annotations
 
 import random
+import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ from dnsity.shapes import KeyValues
 QUESTION = "What is the passkey for the visitors' network?"
 BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
+_DRAWN = 50
 _T = TypeVar("_T")
 Progress = Callable[[str, int, int], None]
 
@@ -53,6 +55,7 @@ class BenchConfig(Config):
         dtype: Compute type.
         quantization: Keep the linear layers in 4 bit.
         batch: Documents answered in one batch.
+        stored: Gist files in the folder from which some are opened at random.
         new_tokens: Tokens decoded to measure speed.
         repeats: Times every figure is taken; medians count.
     """
@@ -63,6 +66,7 @@ class BenchConfig(Config):
     dtype: str = Field(default="float32", pattern="^(float32|bfloat16|float16)$")
     quantization: Quantization | None = None
     batch: int = Field(default=32, ge=1)
+    stored: int = Field(default=1000, ge=1)
     new_tokens: int = Field(default=16, ge=2)
     repeats: int = Field(default=5, ge=1)
 
@@ -80,16 +84,19 @@ def measure(
         progress: Called before every length.
 
     Returns:
-        `rows`, one per length and method, and `batch`, what decoding many documents at once gives.
+        `rows`, one per length and method; `batch`, what decoding many documents at once gives; and
+        `store`, what opening one of many gist files takes.
     """
     rows: list[dict[str, Any]] = []
-    total = len(config.tokens) + 1
+    total = len(config.tokens) + 2
     with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as scratch:
         for number, tokens in enumerate(config.tokens):
             progress(f"{tokens:,} tokens", number, total)
             rows += _Length(config, loaded, tokens, Path(scratch)).rows()
+        progress(f"{config.stored:,} gist files", total - 2, total)
+        store = _store(config, loaded, Path(scratch))
     progress(f"batch of {config.batch}", total - 1, total)
-    return {"rows": rows, "batch": _batched(config, loaded)}
+    return {"rows": rows, "batch": _batched(config, loaded), "store": store}
 
 
 def document(loaded: LoadedModel, tokens: int) -> str:
@@ -183,13 +190,7 @@ class _Length:
         handle = held.handle
         if isinstance(handle, GistCache):
             path = handle.save(self.scratch / f"{name}-{self.tokens}.gist.safetensors")
-
-            def load_gist() -> GistCache:
-                gist = GistCache.load(path)
-                self.loaded.require_own(gist)
-                return gist.to(self.loaded.device, self.loaded.lm.base.dtype)
-
-            return path.stat().st_size, load_gist
+            return path.stat().st_size, partial(_ready, self.loaded, path)
         if isinstance(handle, Context) and handle.layers is not None:
             path = self.scratch / f"{name}-{self.tokens}.safetensors"
             save_file(_named(handle.layers), path)
@@ -216,6 +217,37 @@ def in_turns(
             if turn:
                 seconds[name].append(loaded.now() - started)
     return seconds, results
+
+
+def _store(config: BenchConfig, loaded: LoadedModel, scratch: Path) -> dict[str, Any]:
+    """Open, verify and make ready gist files drawn from a folder of many."""
+    gists = min(config.gists)
+    method = build("gist", loaded, MethodSettings(gists=gists))
+    gist: GistCache = method.ingest(document(loaded, min(config.tokens))).handle
+    first = gist.save(scratch / "0.gist.safetensors")
+    for number in range(1, config.stored):
+        shutil.copyfile(first, scratch / f"{number}.gist.safetensors")
+    rng, seconds = random.Random(0), []
+    for _ in range(_DRAWN):
+        path = scratch / f"{rng.randrange(config.stored)}.gist.safetensors"
+        started = loaded.now()
+        _ready(loaded, path)
+        seconds.append(loaded.now() - started)
+    return {
+        "files": config.stored,
+        "gists": gists,
+        "open_s": {
+            "median": statistics.median(seconds),
+            "p95": float(np.percentile(seconds, 95)),
+        },
+    }
+
+
+def _ready(loaded: LoadedModel, path: Path) -> GistCache:
+    """Open a gist file, verify it, see that it is this model's, and put it where it is used."""
+    gist = GistCache.load(path)
+    loaded.require_own(gist)
+    return gist.to(loaded.device, loaded.lm.base.dtype)
 
 
 def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from dnsity.cli.console import out, progress_bar, show_json
+from dnsity.cli.console import err, out, progress_bar, show_json
 from dnsity.cli.options import Device, Json, Overrides, require_device
 from dnsity.evaluation.units import data_size, duration
 
@@ -18,7 +19,13 @@ Shape = Annotated[
     typer.Option(help="mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b or llama-3.1-8b; random weights."),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="JSON file for the results.", dir_okay=False)
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="JSON file for the results; a picture goes beside it.",
+        dir_okay=False,
+    ),
 ]
 VramLimit = Annotated[
     float | None, typer.Option("--vram", help="Take no more than so many GB of the GPU.")
@@ -66,6 +73,7 @@ def command(
     }
     if output is not None:
         write_json(output, result)
+        _draw(result, output)
     if json:
         show_json(result)
         return
@@ -76,6 +84,17 @@ def command(
         )
     )
     out.print(_ratios(result))
+
+
+def _draw(result: dict[str, Any], output: Path) -> None:
+    """Put a picture beside the results, where matplotlib is installed."""
+    if find_spec("matplotlib") is None:
+        err.print("no picture: it needs matplotlib; pip install dnsity\\[eval]")
+        return
+    from dnsity.bench.plots import costs
+    from dnsity.evaluation.canvas import save
+
+    save(costs(result), output.with_suffix(""))
 
 
 def _name(device: str) -> str:
@@ -136,11 +155,16 @@ def _ratios(result: dict[str, Any]) -> Table:
     table.add_column("goal, at most", justify="right")
     for key, (name, goal) in goals.items():
         table.add_row(name, *(f"{row[key]:.3g}" for row in result["ratios"]), goal)
+    store = result["store"]["open_s"]["median"]
+    rest = [""] * (len(result["ratios"]) - 1)
+    table.add_row(
+        f"opening one of {result['store']['files']:,} gist files", duration(store), *rest, "50 ms"
+    )
     batch = result["batch"]
     table.add_row(
         f"{batch['documents']} plain prompts / {batch['documents']} gists, tokens/s",
         f"{batch['none_tokens_per_second'] / batch['gist_tokens_per_second']:.3g}",
-        *[""] * (len(result["ratios"]) - 1),
+        *rest,
         "1.1",
     )
     return table

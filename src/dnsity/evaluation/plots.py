@@ -30,7 +30,7 @@ from dnsity.evaluation.row import Cost, Interval
 from dnsity.evaluation.units import data_size, duration, percent
 
 
-class _Look(NamedTuple):
+class Look(NamedTuple):
     """What tells a method from the others, with or without colour."""
 
     colour: str
@@ -40,19 +40,19 @@ class _Look(NamedTuple):
 
 
 _STYLES = (  # colours by Okabe and Ito, and grey
-    _Look("#0072B2", "o", "-", ""),
-    _Look("#56B4E9", "X", "--", "///"),
-    _Look("#CC79A7", "v", ":", "\\\\\\"),
-    _Look("#FFFFFF", "h", "--", ""),
-    _Look("#000000", "s", "-.", ""),
-    _Look("#D55E00", "^", (0, (5, 1)), "..."),
-    _Look("#E69F00", "D", (0, (3, 1, 1, 1)), "xxx"),
-    _Look("#F0E442", "p", (0, (1, 1)), "ooo"),
-    _Look("#009E73", "P", (0, (6, 3)), "---"),
-    _Look("#999999", "*", (0, (3, 1, 1, 1, 1, 1)), "+++"),
-    _Look("#FFFFFF", ".", ":", ""),
+    Look("#0072B2", "o", "-", ""),
+    Look("#56B4E9", "X", "--", "///"),
+    Look("#CC79A7", "v", ":", "\\\\\\"),
+    Look("#FFFFFF", "h", "--", ""),
+    Look("#000000", "s", "-.", ""),
+    Look("#D55E00", "^", (0, (5, 1)), "..."),
+    Look("#E69F00", "D", (0, (3, 1, 1, 1)), "xxx"),
+    Look("#F0E442", "p", (0, (1, 1)), "ooo"),
+    Look("#009E73", "P", (0, (6, 3)), "---"),
+    Look("#999999", "*", (0, (3, 1, 1, 1, 1, 1)), "+++"),
+    Look("#FFFFFF", ".", ":", ""),
 )
-_LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
+LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
 
 
 class _Point(NamedTuple):
@@ -195,7 +195,7 @@ def _scale_ratios(ax: Axes, low: float, high: float) -> None:
 
 def _series(ax: Axes, method: str, points: Sequence[_Point], shift: float) -> None:
     """Draw the scores of a method with their intervals, `shift` points to the side."""
-    look = _LOOKS[method]
+    look = LOOKS[method]
     points = sorted(points, key=lambda point: point.ratio)
     scores = [point.score for point in points]
     root = ax.get_figure(root=True)
@@ -275,7 +275,7 @@ def _bars(
     positive = [value for value in values if value > 0] or [1.0]
     high, logarithmic = max(positive), max(positive) > _DECADES * min(positive)
     low = min(positive) / 2 if logarithmic else 0.0
-    looks = [_LOOKS[method] for method in methods]
+    looks = [LOOKS[method] for method in methods]
     bars = ax.barh(
         range(len(methods)),
         [max(0.0, value - low) for value in values],

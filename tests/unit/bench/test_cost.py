@@ -14,7 +14,13 @@ from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 
 CONFIG = BenchConfig(
-    shape="tiny", tokens=[200, 400], gists=[2, 4, 8], batch=3, new_tokens=3, repeats=1
+    shape="tiny",
+    tokens=[200, 400],
+    gists=[2, 4, 8],
+    batch=3,
+    stored=5,
+    new_tokens=3,
+    repeats=1,
 )
 
 
@@ -86,6 +92,33 @@ def test_a_batch_of_documents_is_decoded(measured: dict[str, Any]) -> None:
     assert (batch["documents"], batch["gists"]) == (3, 4)
     assert batch["gist_tokens_per_second"] > 0
     assert batch["none_tokens_per_second"] > 0
+
+
+def test_one_of_many_files_is_opened(measured: dict[str, Any]) -> None:
+    store = measured["store"]
+    assert (store["files"], store["gists"]) == (5, 2)
+    assert 0 < store["open_s"]["median"] <= store["open_s"]["p95"]
+
+
+def test_the_picture_shows_every_method_at_every_length(measured: dict[str, Any]) -> None:
+    from dnsity.bench.plots import costs
+
+    result = {**measured, "gists": 4, "manifest": {"config": {"shape": "tiny"}}}
+    warm, _, size = costs(result).axes
+    assert [line.get_label() for line in warm.lines] == [
+        "no context",
+        "full context",
+        "stored full KV",
+        "RAG top-3",
+        "4 gists",
+    ]
+    gist = warm.lines[-1]
+    assert list(gist.get_xdata()) == [200, 400]
+    rows = {(row["tokens"], row["method"]): row for row in measured["rows"]}
+    assert list(gist.get_ydata()) == [
+        rows[tokens, "gist 4"]["warm_ttft_s"]["median"] for tokens in (200, 400)
+    ]
+    assert list(size.lines[-1].get_ydata()) == [rows[200, "gist 4"]["kv_bytes"]] * 2
 
 
 def test_documents_have_their_length(loaded: LoadedModel) -> None:

@@ -1,0 +1,49 @@
+"""`dnsity bench` on a shape small enough to be measured in a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import Qwen3Config
+
+from dnsity.bench import shapes
+from running import Run
+
+SMALL = ("tokens=[256]", "gists=[4]", "batch=2", "stored=3", "new_tokens=2", "repeats=1")
+SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
+
+
+@pytest.fixture(autouse=True)
+def tiny_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48, "head_dim": 8}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 8192}
+    monkeypatch.setitem(shapes.SHAPES, "tiny", lambda: Qwen3Config(**shape, **heads))
+
+
+def test_results_table_and_picture(run: Run, tmp_path: Path) -> None:
+    target = tmp_path / "bench.json"
+    done = run("bench", "--shape", "tiny", *SETTINGS, "-o", target)
+    assert done.code == 0, done.err
+    for shown in ("full", "gist 4", "compress / plain prefill", "opening one of 3 gist files"):
+        assert shown in done.out
+    result = json.loads(target.read_text("utf-8"))
+    assert result["manifest"]["config"]["shape"] == "tiny"
+    assert len(result["rows"]) == 5
+    assert {path.name for path in tmp_path.iterdir()} == {"bench.json", "bench.png", "bench.svg"}
+
+
+def test_half_precision_is_computed_in(run: Run) -> None:
+    result = run("bench", "--shape", "tiny", *SETTINGS, "--set", "dtype=bfloat16", "--json").json
+    gist = next(row for row in result["rows"] if row["method"] == "gist 4")
+    assert gist["kv_bytes"] == 4 * 2 * 2 * 8 * 2 * 2  # slots, layers, heads, width, pair, bytes
+
+
+def test_mistakes_are_named(run: Run) -> None:
+    done = run("bench", "--shape", "gpt-9")
+    assert (done.code, "no shape 'gpt-9'" in done.err) == (2, True)
+    done = run("bench", "--set", "tokens=[]", "--set", "dtype=int3")
+    assert done.code == 2
+    assert "tokens" in done.err
+    assert "dtype" in done.err
