@@ -41,6 +41,7 @@ QUESTION = "What is the passkey for the visitors' network?"
 BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
 _DRAWN = 50
+_MORE = 5
 _T = TypeVar("_T")
 Progress = Callable[[str, int, int], None]
 
@@ -132,11 +133,12 @@ class _Length:
         ingest, held = in_turns(self.loaded, work, self.config.repeats)
         peaks = {name: _peak_of(self.loaded, do) for name, do in work.items()}
         files = {name: self._store(name, held[name]) for name in self.methods}
-        warm, _ = in_turns(
-            self.loaded,
-            {name: partial(self._answer, name, held[name], 1) for name in self.methods},
-            self.config.repeats,
-        )
+        asking = {name: partial(self._answer, name, held[name], 1) for name in self.methods}
+        warm, _ = in_turns(self.loaded, asking, self.config.repeats)
+        del asking["full"]  # milliseconds vary more than seconds do, and are quickly taken
+        more, _ = in_turns(self.loaded, asking, _MORE * self.config.repeats)
+        for name, seconds in more.items():
+            warm[name] += seconds
         on_disk = {name: load for name, (_, load) in files.items() if load is not None}
         loads, _ = in_turns(self.loaded, on_disk, self.config.repeats)
         prefill = statistics.median(ingest["prefill"])
