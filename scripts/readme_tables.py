@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dnsity.evaluation import tables
+from dnsity.evaluation.markdown import table
 from dnsity.evaluation.row import Row
+from dnsity.evaluation.units import data_size, duration
 
 ROOT = Path(__file__).resolve().parent.parent
-COSTED = "niah_en"
 MINI_WINDOW = 2560
 
 
@@ -22,7 +23,6 @@ def evaluation(summary: dict[str, Any]) -> str:
     rows = [Row.model_validate(row) for row in summary["rows"]]
     gist = next(row for row in rows if row.method == "gist")
     documents = sum(row.documents for row in rows if row.method == "gist")
-    costed = [row for row in rows if row.task == COSTED]
     return "\n".join(
         [
             f"{documents:,} documents in {len({row.task for row in rows})} tasks, "
@@ -32,12 +32,67 @@ def evaluation(summary: dict[str, Any]) -> str:
             "recovered with its 95% interval.",
             "",
             *tables.glance(rows),
+        ]
+    )
+
+
+def cost(result: dict[str, Any]) -> str:
+    """What answering costs at the longest document, and the ratios at every length."""
+    manifest = result["manifest"]
+    longest = max(row["tokens"] for row in result["rows"])
+    lines = []
+    for row in result["rows"]:
+        if row["tokens"] != longest:
+            continue
+        fit, even = row["documents_in_8_gb"], row["break_even_questions"]
+        lines.append(
+            [
+                row["method"].replace("_", " "),
+                duration(row["ingest_s"]),
+                data_size(row["stored_bytes"]),
+                "-" if row["load_s"] is None else duration(row["load_s"]),
+                f"{duration(row['warm_ttft_s']['median'])}",
+                f"{row['tokens_per_second'] or 0:.0f}",
+                data_size(row["answer_peak_bytes"]),
+                "-" if fit is None else f"{fit:,}",
+                "-" if even is None else str(even),
+            ]
+        )
+    header = ["method", "prepare, once", "stored", "load", "warm TTFT", "tokens/s"]
+    header += ["memory to answer", "documents in 8 GB", "break-even"]
+    names = {
+        "compress_over_prefill": "compressing / reading the document plainly",
+        "compress_peak_over_prefill": "its peak memory / that of reading",
+        "warm_with_load_over_none": "first token, gists loaded from disk / no document at all",
+        "warm_over_rag": "first token / RAG top-3",
+        "warm_over_full": "first token / full context",
+        "kv_over_full": "keys and values / full context",
+    }
+    ratios = [
+        [name, *(f"{row[key]:.2g}" for row in result["ratios"])] for key, name in names.items()
+    ]
+    batch = result["batch"]
+    return "\n".join(
+        [
+            f"Documents of {longest:,} tokens, the bundled model's shape, "
+            f"{manifest['config']['dtype']}, {manifest['hardware']['cpu'] or 'CPU'}, "
+            f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}` "
+            "(`dnsity bench`):",
             "",
-            f"What it costs, on `{COSTED}`:",
+            *table(header, lines),
             "",
-            *tables.sizes(costed),
+            *table(
+                [
+                    f"{result['gists']} gists, as a multiple of the other",
+                    *(f"{row['tokens']:,} tokens" for row in result["ratios"]),
+                ],
+                ratios,
+            ),
             "",
-            *tables.times(costed),
+            f"{batch['documents']} different documents answered in one batch: "
+            f"{batch['gist_tokens_per_second']:,.0f} tokens a second, as many plain prompts "
+            f"{batch['none_tokens_per_second']:,.0f}. One of {result['store']['files']:,} gist "
+            f"files is opened and verified in {duration(result['store']['open_s']['median'])}.",
         ]
     )
 
@@ -122,6 +177,7 @@ def render(readme: str) -> str:
     """Return the README with every generated part made anew."""
     parts = {
         "demo": demo(_result("demo")),
+        "cost": cost(_result("bench_cost_mini")),
         "evaluation": evaluation(_result("eval_mini")),
         "training": training(_result("bench_training"), _result("gist_25")),
     }
