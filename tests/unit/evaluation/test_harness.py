@@ -51,9 +51,9 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
     base: Any = model.loaded.lm.base
     real_answer, real_generate = model.loaded.lm.answer, base.generate
 
-    def spy_compress(loaded: Any, documents: list[str]) -> Any:
+    def spy_compress(loaded: Any, documents: list[str], **more: Any) -> Any:
         texts["compressed"] += documents
-        return compress(loaded, documents)
+        return compress(loaded, documents, **more)
 
     def spy_answer(prefix: Any, ids: torch.Tensor, *rest: Any, **more: Any) -> Any:
         texts["asked"] += map(decode, ids.tolist())
