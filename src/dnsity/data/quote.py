@@ -102,7 +102,8 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
             break
         cue = text[words[at].start() : words[middle - 1].end()]
         answer = text[words[middle].start() : words[end - 1].end()]
-        if text.count(cue) == 1 and '"' not in cue and "\n" not in cue + answer:
+        once = text.find(cue) == text.rfind(cue)  # `count` misses what overlaps: "two two two"
+        if once and '"' not in cue and "\n" not in cue + answer:
             question = rng.choice(_QUESTIONS[language]).format(cue=cue)
             found.append(Question(question, answer, "quote"))
         at = end
