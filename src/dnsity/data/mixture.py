@@ -111,10 +111,12 @@ class MixtureConfig(Config):
         drawn = {kind for kind, weight in self.documents.items() if weight > 0}
         if "records" in drawn and not self.records:
             raise ValueError(_NO_RECORDS)
-        if 0 < len(self.attributes) < self.max_facts:
+        most = self.max_facts + (self.absent > 0)
+        if 0 < len(self.attributes) < most:
+            lacking = " and one that is absent" if self.absent else ""
             raise ValueError(
-                f"max_facts={self.max_facts} different attributes cannot be drawn from the "
-                f"{len(self.attributes)} of attributes; name more or lower max_facts"
+                f"max_facts={self.max_facts}{lacking} different attributes cannot be drawn from "
+                f"the {len(self.attributes)} of attributes; name more or lower max_facts"
             )
         if not self.corpus and (of_prose := sorted(drawn - {"records"})):
             raise ValueError(f"data.documents has {', '.join(of_prose)}, but {_NO_PROSE}")

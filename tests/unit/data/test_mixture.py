@@ -243,3 +243,10 @@ def test_some_documents_are_asked_for_what_they_lack(
         present = [q for q in example.questions if q not in absent]
         assert all(question.answer in example.document for question in present)
     assert 15 <= lacking <= 45
+
+
+def test_what_is_absent_needs_an_attribute_of_its_own() -> None:
+    values = {"corpus": {"en": ["x.jsonl"]}, "attributes": ["room", "phone"], "max_facts": 2}
+    MixtureConfig.model_validate(values)
+    with pytest.raises(ValidationError, match="max_facts=2 and one that is absent"):
+        MixtureConfig.model_validate({**values, "absent": 0.5})
