@@ -8,12 +8,10 @@ The tasks come from a configuration of `dnsity eval`; its models and methods are
 
 from __future__ import annotations
 
-import argparse
-import sys
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from dnsity.cli.console import fail
-from dnsity.cli.evaluate import evaluate
+from dnsity.cli.evaluate import script
 from dnsity.config import load
 from dnsity.evaluation.methods import METHODS
 from dnsity.evaluation.settings import DEFAULT_METHODS, EvalConfig
@@ -21,26 +19,16 @@ from dnsity.evaluation.settings import DEFAULT_METHODS, EvalConfig
 BASELINES = [name for name in DEFAULT_METHODS if not METHODS[name].needs_gists]
 
 
-def main() -> int:
-    """Read the arguments, evaluate, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--base", nargs="+", required=True, help="directories or hub ids")
-    parser.add_argument("--config", type=Path, required=True, help="as dnsity eval takes it")
-    parser.add_argument("--method", nargs="+", default=BASELINES)
-    parser.add_argument("--set", nargs="*", default=[], help="override a setting: limit=5")
-    parser.add_argument("--output-dir", type=Path, default=Path("runs/baseline"))
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    given = parser.parse_args()
+def settings(given: Namespace) -> EvalConfig:
+    """Replace the configuration's models and methods."""
     replaced = ["models=[]", f"bases=[{','.join(given.base)}]"]
     replaced.append(f"methods=[{','.join(given.method)}]")
-    settings = load(given.config, EvalConfig, [*replaced, *given.set])
-    evaluate(settings, given.output_dir, given.device, given.json)
-    return 0
+    return load(given.config, EvalConfig, [*replaced, *given.set])
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (Exception, KeyboardInterrupt) as error:
-        sys.exit(fail(error))
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--base", nargs="+", required=True, help="directories or hub ids")
+    parser.add_argument("--config", type=Path, required=True, help="as dnsity eval takes it")
+    parser.add_argument("--set", nargs="*", default=[], help="override a setting: limit=5")
+    script(parser, settings, methods=BASELINES, output_dir=Path("runs/baseline"))

@@ -12,9 +12,9 @@ from dnsity.evaluation import tables
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.row import Row
 from dnsity.evaluation.units import data_size, duration
+from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
-MINI_WINDOW = 2560
 
 
 def evaluation(summary: dict[str, Any]) -> str:
@@ -22,12 +22,13 @@ def evaluation(summary: dict[str, Any]) -> str:
     manifest = summary["manifest"]
     rows = [Row.model_validate(row) for row in summary["rows"]]
     gist = next(row for row in rows if row.method == "gist")
+    window = read_config(find(BUNDLED)).spec.window_tokens
     documents = sum(row.documents for row in rows if row.method == "gist")
     return "\n".join(
         [
             f"{documents:,} documents in {len({row.task for row in rows})} tasks, "
             f"{gist.cost.slots if gist.cost else 0:.0f} gists per document of up to "
-            f"{MINI_WINDOW:,} tokens. {manifest['hardware']['cpu'] or 'CPU'}, "
+            f"{window:,} tokens. {manifest['hardware']['cpu'] or 'CPU'}, "
             f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}`. Gap "
             "recovered with its 95% interval.",
             "",
@@ -51,7 +52,7 @@ def cost(result: dict[str, Any]) -> str:
                 duration(row["ingest_s"]),
                 data_size(row["stored_bytes"]),
                 "-" if row["load_s"] is None else duration(row["load_s"]),
-                f"{duration(row['warm_ttft_s']['median'])}",
+                duration(row["warm_ttft_s"]["median"]),
                 f"{row['tokens_per_second'] or 0:.0f}",
                 data_size(row["answer_peak_bytes"]),
                 "-" if fit is None else f"{fit:,}",

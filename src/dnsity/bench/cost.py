@@ -24,16 +24,19 @@ import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
 
-from dnsity.bench.shapes import Quantization
 from dnsity.config import Config
 from dnsity.data.niah import Filler
 from dnsity.evaluation.memory import Peak
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings, Reply
 from dnsity.evaluation.methods import build
+from dnsity.evaluation.runner import Progress
+from dnsity.evaluation.summary import break_even
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.hardware import Dtype
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
+from dnsity.model.base import Quantization
 from dnsity.model.gist_lm import stacked
 from dnsity.shapes import KeyValues
 
@@ -43,7 +46,6 @@ _FREE_BYTES = 8_000_000_000
 _DRAWN = 50
 _MORE = 5
 _T = TypeVar("_T")
-Progress = Callable[[str, int, int], None]
 
 
 class BenchConfig(Config):
@@ -64,7 +66,7 @@ class BenchConfig(Config):
     shape: str = "mini"
     tokens: list[int] = Field(default=[2048, 4096, 8192], min_length=1)
     gists: list[int] = Field(default=[10, 25, 50], min_length=1)
-    dtype: str = Field(default="float32", pattern="^(float32|bfloat16|float16)$")
+    dtype: Dtype = "float32"
     quantization: Quantization | None = None
     batch: int = Field(default=32, ge=1)
     stored: int = Field(default=1000, ge=1)
@@ -147,7 +149,6 @@ class _Length:
             peak = _peak_of(self.loaded, partial(self._answer, name, held[name], 1))
             reply = self._answer(name, held[name], self.config.new_tokens)
             taken, ready = statistics.median(ingest[name]), statistics.median(warm[name])
-            saved = full - ready
             yield {
                 "method": name,
                 "tokens": self.tokens,
@@ -158,7 +159,7 @@ class _Length:
                 "ingest_over_prefill": taken / prefill,
                 "load_s": statistics.median(loads[name]) if name in loads else None,
                 "cold_ttft_s": taken + ready,
-                "warm_ttft_s": {"median": ready, "p95": float(np.percentile(warm[name], 95))},
+                "warm_ttft_s": _spread(warm[name]),
                 "tokens_per_second": (reply.new_tokens - 1) / (reply.seconds - reply.ttft_s)
                 if reply.new_tokens > 1
                 else None,
@@ -166,7 +167,7 @@ class _Length:
                 "prefill_peak_bytes": peaks["prefill"],
                 "answer_peak_bytes": peak,
                 "documents_in_8_gb": _FREE_BYTES // reply.kv_bytes if reply.kv_bytes else None,
-                "break_even_questions": int(taken / saved) + 1 if saved > 0 else None,
+                "break_even_questions": break_even(taken, ready, full),
             }
 
     def _ingest(self, name: str) -> Ingested:
@@ -238,10 +239,7 @@ def _store(config: BenchConfig, loaded: LoadedModel, scratch: Path) -> dict[str,
     return {
         "files": config.stored,
         "gists": gists,
-        "open_s": {
-            "median": statistics.median(seconds),
-            "p95": float(np.percentile(seconds, 95)),
-        },
+        "open_s": _spread(seconds),
     }
 
 
@@ -278,6 +276,13 @@ def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
         steps = max(reply.new_tokens for reply in given)
         found[f"{name}_tokens_per_second"] = steps * config.batch / statistics.median(seconds[name])
     return found
+
+
+def _spread(seconds: Sequence[float]) -> dict[str, float]:
+    return {
+        "median": statistics.median(seconds),
+        "p95": float(np.percentile(seconds, 95)),
+    }
 
 
 def _peak_of(loaded: LoadedModel, do: Callable[[], Any]) -> int:

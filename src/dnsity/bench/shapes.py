@@ -6,7 +6,7 @@ Nothing is downloaded. The tokenizer is the bundled one, whose ids every vocabul
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from transformers import LlamaConfig, PreTrainedConfig, PreTrainedModel, Qwen3Config
@@ -16,9 +16,9 @@ from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import checkpoint
+from dnsity.model.base import Quantization
 from dnsity.model.gist_lm import GistLM
 
-Quantization = Literal["nf4"]
 POSITIONS = 1 << 15
 """More than any document of a benchmark; costs nothing with rotary positions."""
 _LLAMA3: dict[str, Any] = {

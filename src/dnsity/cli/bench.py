@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from dnsity.cli.console import err, out, progress_bar, show_json
-from dnsity.cli.options import Device, Json, Overrides, require_device
+from dnsity.cli.options import Device, Json, Overrides
 from dnsity.evaluation.units import data_size, duration
 
 Shape = Annotated[
@@ -49,6 +49,7 @@ def command(
     from dnsity.bench.cost import BenchConfig, measure, ratios
     from dnsity.bench.shapes import build
     from dnsity.config import configured, manifest, write_json
+    from dnsity.inference.hardware import device_name, require_device
 
     config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
     require_device(device)
@@ -66,7 +67,7 @@ def command(
         measured = measure(config, loaded, lambda what, done, total: progress(done, total, what))
     middle = config.gists[len(config.gists) // 2]
     result = {
-        "manifest": manifest(config, seed=0) | {"device": _name(device)},
+        "manifest": manifest(config, seed=0) | {"device": device_name(device)},
         **measured,
         "gists": middle,
         "ratios": ratios(measured, middle),
@@ -95,12 +96,6 @@ def _draw(result: dict[str, Any], output: Path) -> None:
     from dnsity.evaluation.canvas import save
 
     save(costs(result), output.with_suffix(""))
-
-
-def _name(device: str) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
 
 
 _Columns = dict[str, Callable[[dict[str, Any]], str]]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
 
-from dnsity.cli.console import err, make_directory, out, progress_bar, show_json
+from dnsity.cli.console import err, fail, make_directory, out, progress_bar, show_json
 from dnsity.cli.options import Device, Json, Overrides
 from dnsity.config import load
 from dnsity.evaluation.units import data_size
@@ -60,8 +63,9 @@ def command(
 
 def evaluate(settings: EvalConfig, output_dir: Path, device: str, json: bool) -> None:
     """Run, with a bar, and show what came out."""
-    from dnsity.cli.options import quiet_loading, require_device
+    from dnsity.cli.options import quiet_loading
     from dnsity.evaluation.runner import run
+    from dnsity.inference.hardware import require_device
 
     make_directory(output_dir)
     quiet_loading()
@@ -88,6 +92,33 @@ def evaluate(settings: EvalConfig, output_dir: Path, device: str, json: bool) ->
         rows = [row for row in summary["rows"] if row["model"] == name]
         out.print(_table(name, rows))
     out.print(f"records and summary: {output_dir}", highlight=False, soft_wrap=True)
+
+
+def script(
+    parser: ArgumentParser,
+    settings: Callable[[Namespace], EvalConfig],
+    *,
+    methods: list[str],
+    output_dir: Path,
+) -> NoReturn:
+    """Run an evaluation as a program of its own, with the options that all of these take.
+
+    Args:
+        parser: Knows the program's own options.
+        settings: Makes the configuration of what was given.
+        methods: Default of `--method`.
+        output_dir: Default of `--output-dir`.
+    """
+    parser.add_argument("--method", nargs="+", default=methods)
+    parser.add_argument("--output-dir", type=Path, default=output_dir)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    given = parser.parse_args()
+    try:
+        evaluate(settings(given), given.output_dir, given.device, given.json)
+    except (Exception, KeyboardInterrupt) as error:
+        sys.exit(fail(error))
+    sys.exit(0)
 
 
 def _table(model: str, rows: list[dict[str, Any]]) -> Table:

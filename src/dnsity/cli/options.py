@@ -48,6 +48,7 @@ def load_model(name: str, device: str) -> GistModel:
         BadInputError: If the model or the device does not exist.
     """
     from dnsity.inference.gist_model import GistModel
+    from dnsity.inference.hardware import require_device
 
     quiet_loading()
     require_device(device)
@@ -59,19 +60,3 @@ def quiet_loading() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-
-
-def require_device(device: str) -> None:
-    """Refuse a device that is not there.
-
-    Raises:
-        BadInputError: If it is not.
-    """
-    import torch
-
-    from dnsity.errors import BadInputError
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise BadInputError(f"no device {device!r} on this machine; use --device cpu") from error

@@ -36,7 +36,7 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
     """
     loaded = method.loaded
     peak = Peak(loaded.device)
-    ingest_s, note, error = 0.0, "", ""
+    ingest_s, note, error, exhausted = 0.0, "", "", False
     replies = [_NO_REPLY] * len(item.questions)
     try:
         if not document:
@@ -51,11 +51,12 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
     except BadInputError as refusal:
         error = str(refusal)
     except (MemoryError, RuntimeError) as failure:
-        if not _is_out_of_memory(failure):
+        exhausted = _is_out_of_memory(failure)
+        if not exhausted:
             raise
         error = f"out of memory: {str(failure).splitlines()[0][:200]}"
         _log.warning("%s, %s, item %s: %s", task.name, method.name, item.id, error)
-    if error.startswith("out of memory"):  # after the except block, which kept the tensors alive
+    if exhausted:  # after the except block, which kept the tensors alive
         gc.collect()
         if loaded.device.type == "cuda":
             torch.cuda.empty_cache()

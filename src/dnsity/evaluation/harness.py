@@ -28,6 +28,7 @@ from dnsity.evaluation.method import Ingested
 from dnsity.evaluation.methods import METHODS, build
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_model import GistModel
+from dnsity.inference.hardware import require_device
 from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.loaded import LoadedModel
 from dnsity.shapes import KeyValues
@@ -81,7 +82,7 @@ class DnsityLM(LM):  # type: ignore[misc]
         """
         super().__init__()
         if isinstance(pretrained, str):
-            _require_device(device)
+            require_device(device)
             pretrained = GistModel.from_pretrained(
                 pretrained, device=device, dtype=_torch_type(dtype)
             )
@@ -227,16 +228,6 @@ class DnsityLM(LM):  # type: ignore[misc]
                 "temperature and top_p (num_beams: 1 at most); change the task"
             )
         return Sampling(length, float(temperature) if sampled else 0.0, float(top_p)), stops
-
-
-def _require_device(name: str) -> None:
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise BadInputError(
-            f"no device {name!r} on this machine; use --device cpu (left out, the harness' command "
-            "line takes cuda:0)"
-        ) from error
 
 
 def _torch_type(name: str) -> torch.dtype:

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dnsity.config import manifest, write_json
 from dnsity.errors import BadInputError
 from dnsity.evaluation.settings import EvalConfig
+from dnsity.inference.hardware import device_name
 from dnsity.inference.loaded import LoadedModel
 
 MANIFEST = "manifest.json"
@@ -28,7 +27,7 @@ def begin(config: EvalConfig, directory: Path, device: str) -> dict[str, Any]:
     path = directory / MANIFEST
     described = manifest(config, config.seed) | {"models": {}}
     if device.startswith("cuda"):
-        described["hardware"]["device"] = torch.cuda.get_device_name(device)
+        described["hardware"]["device"] = device_name(device)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if path.exists():

@@ -86,8 +86,9 @@ def _run_model(
     count, total = 0, len(methods) * sum(len(task.items) for task in tasks)
     with records.open("a", encoding="utf-8", newline="\n") as file:
         for task in tasks:
+            reserve = _reserve(loaded, task)
             for name in methods:
-                method = build(name, loaded, config.method, _reserve(loaded, task))
+                method = build(name, loaded, config.method, reserve)
                 for number, item in enumerate(task.items):
                     progress(f"{task.name} {name}", count, total)
                     count += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,6 +11,7 @@ from dnsity.errors import BadInputError
 from dnsity.evaluation.method import MethodSettings
 from dnsity.evaluation.methods import METHODS
 from dnsity.evaluation.tasks import AnyFamily
+from dnsity.inference.hardware import Dtype
 
 DEFAULT_METHODS = [name for name in METHODS if name != "rag_dense"]
 """All but the one that needs a further model."""
@@ -37,7 +38,7 @@ class EvalConfig(Config):
     only: list[str] = Field(default=[])
     methods: list[str] = Field(default=DEFAULT_METHODS, min_length=1)
     method: MethodSettings = MethodSettings()
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: Dtype = "float32"
     limit: int = Field(default=100, ge=1)
     seed: int = 0
 

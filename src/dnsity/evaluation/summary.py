@@ -139,16 +139,26 @@ def _spread(seconds: Sequence[float]) -> Spread:
     return Spread(median=middle, p10=p10, p90=p90)
 
 
-def _break_even(ingest: float, seconds: float, full: Sequence[Record] | None) -> int | None:
-    """Smallest number of questions at which ingesting once is faster than reading every time.
+def break_even(once: float, each: float, instead: float) -> int | None:
+    """Count the questions from which work done once for a document pays.
 
-    None if it never is, or without full context to compare with.
+    Args:
+        once: Seconds of that work.
+        each: Seconds that each question then takes.
+        instead: Seconds that each question takes without it.
+
+    Returns:
+        The smallest number of questions that is faster in all; None if there is none.
     """
+    if instead <= each:
+        return None
+    return max(1, math.floor(once / (instead - each)) + 1)
+
+
+def _break_even(ingest: float, seconds: float, full: Sequence[Record] | None) -> int | None:
+    """Set ingesting once against full context; None without full context to compare with."""
     read = [record for record in full or () if not record.error]
     if not read:
         return None
     theirs = median(answer.seconds for record in read for answer in record.answers)
-    before = median(record.ingest_s for record in read)
-    if theirs <= seconds:
-        return None
-    return max(1, math.floor((ingest - before) / (theirs - seconds)) + 1)
+    return break_even(ingest - median(record.ingest_s for record in read), seconds, theirs)

@@ -1,0 +1,29 @@
+"""Where models run, and in what they compute."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+
+from dnsity.errors import BadInputError
+
+Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
+"""Compute types, by torch's names for them."""
+
+
+def require_device(name: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        BadInputError: If it is not.
+    """
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise BadInputError(f"no device {name!r} on this machine; use --device cpu") from error
+
+
+def device_name(name: str) -> str:
+    """Name a device by its maker's name, where torch knows it."""
+    return torch.cuda.get_device_name(name) if name.startswith("cuda") else name
