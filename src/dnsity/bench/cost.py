@@ -1,10 +1,12 @@
 """What every method costs on one model shape, paired: all of one length are timed in turns.
 
-prefill   the document read plainly, cache kept, no logits: the yardstick of compressing
-ingest    what a method does before a question is known
-warm      question to first token, the document ingested; with and without loading from disk
-decode    tokens per second behind the first, one document at a time and 32 in one batch
-peak      memory taken beyond what was in use, by ingesting and by answering
+    prefill   the document read plainly, cache kept, no logits: the yardstick of compressing
+    ingest    what a method does before a question is known
+    warm      question to first token, the document ingested; with and without loading from disk
+    decode    tokens per second behind the first, one document at a time and 32 in one batch
+    peak      memory taken beyond what was in use, by ingesting and by answering
+
+Seconds are medians. Weights are random, see `shapes`.
 """
 
 from __future__ import annotations

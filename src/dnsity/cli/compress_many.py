@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,19 +83,16 @@ def _in_processes(
     model: str, device: str, workers: int, _: LoadedModel, todo: Sequence[Job], gists: int | None
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
+    from dnsity.data.workers import spread
+
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
-    # Fork would be unsafe beside the threads of tokenizers and torch.
-    pool = ProcessPoolExecutor(
-        workers,
-        get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(model, device, max(1, (os.cpu_count() or 1) // workers), gists),
-    )
-    try:
-        for outcomes in pool.map(_work, batches):
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    given = (model, device, threads, gists)
+    with closing(
+        spread(_work, batches, workers=workers, start=_start_worker, given=given)
+    ) as results:
+        for outcomes in results:
             yield from outcomes
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 _worker: tuple[LoadedModel, int | None]

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Protocol
 
 from pydantic import Field, field_validator, model_validator
@@ -25,6 +23,7 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Detail, Example, Language
 from dnsity.data.hide import absent_questions, fits, insert, questions
 from dnsity.data.needles import Needle, NeedleKind, draw
+from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 
 VERSION = 2
@@ -136,15 +135,10 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
     if workers == 1:
         yield from map(hider.hide, numbers)
         return
-    # The haystack goes to each process once, not with each document; fork would be unsafe beside
-    # the threads of tokenizers and torch.
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start_worker, initargs=(hider,)
+    # The haystack goes to each process once, not with each document.
+    yield from spread(
+        _hide, numbers, workers=workers, start=_start_worker, given=(hider,), chunk=_CHUNK
     )
-    try:
-        yield from pool.map(_hide, numbers, chunksize=_CHUNK)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True)

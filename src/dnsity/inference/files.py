@@ -1,8 +1,10 @@
 """Many text files to many gist files: batched by length, resumable, one bad file costs one file.
 
-notices/            store/
-a.txt               a.txt.gist.safetensors
-more/b.md           more/b.md.gist.safetensors
+    notices/            store/
+      a.txt               a.txt.gist.safetensors
+      more/b.md           more/b.md.gist.safetensors
+
+A gist file that is whole, newer than its text and of the same model is kept.
 """
 
 from __future__ import annotations
