@@ -154,6 +154,7 @@ class Corpus:
         self.language = language
         self.texts: list[str] = []
         self.ids: list[str] = []
+        self.titles: list[str] = []
         for document in (each for source in sources for each in read_documents(source)):
             if characters <= 0:
                 break
@@ -161,10 +162,16 @@ class Corpus:
                 continue
             self.texts.append(document.text)
             self.ids.append(document.id)
+            self.titles.append(document.title)
             characters -= len(document.text)
         if not any(text.strip() for text in self.texts):
             why = "" if leave_out is None else ", or all of it is held out"
             raise BadInputError(f"no text in {', '.join(map(str, sources))}{why}")
+
+    def document(self, rng: random.Random) -> Document:
+        """Draw a whole document."""
+        index = rng.randrange(len(self.texts))
+        return Document(self.ids[index], self.texts[index], self.titles[index])
 
     def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
         """Draw a passage of about so many characters, from sentence start to sentence end.

@@ -1,4 +1,8 @@
-"""The training mixture: facts hidden in prose, prose asked for itself, and ready-made records."""
+"""The training mixture: facts hidden in prose, prose asked for itself, and ready-made records.
+
+Facts are put into `seen` sentences and questions only, about `seen` names, so that evaluation can
+ask in others.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from dnsity.config import Config
+from dnsity.data.articles import about, in_which_third, read_article, whether_about
 from dnsity.data.corpus import Corpus, read_documents
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
@@ -29,6 +34,7 @@ from dnsity.data.overlap import HeldOut
 from dnsity.data.packing import pack
 from dnsity.data.quote import continuation, quotes, reconstruction
 from dnsity.data.records import Records
+from dnsity.data.rules.check import plain_title
 from dnsity.errors import BadInputError
 
 DocumentKind = Literal[
@@ -40,16 +46,17 @@ DocumentKind = Literal[
     "quote",
     "reconstruct",
     "continue",
+    "article",
     "records",
 ]
 """What a document hides: an unnamed passkey; one made of words of another document; codes of easily
 mistaken owners; facts of different attributes; facts that are easily mistaken for one another;
-nothing, it is asked for a few words of its own, for a stretch of itself, or for how it goes on;
-whatever a ready-made record asks for."""
+nothing, it is asked for a few words of its own, for a stretch of itself, for how it goes on, or for
+what all of it is about; whatever a ready-made record asks for."""
 
-UNSCORED = frozenset({"reconstruction", "continuation"})
-"""Kinds of questions whose answers nobody expects word for word; they count in no running accuracy
-(a stage that waits for one would never end)."""
+UNSCORED = ("reconstruction", "continuation", "understanding")
+"""How the kinds of questions begin whose answers nobody expects word for word; they count in no
+running accuracy (a stage that waits for one would never end)."""
 
 _MOST_WORDS = 4
 _TRIES = 1000
@@ -194,6 +201,8 @@ class Mixture:
             return self._records.draw(rng, tokens)
         if language is None:
             raise BadInputError(_NO_PROSE)
+        if kind == "article":
+            return self._article(rng, language, tokens)
         if kind in ("quote", "reconstruct", "continue"):
             return self._own_words(rng, language, kind, tokens)
         most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
@@ -242,16 +251,39 @@ class Mixture:
             f"{tokens} tokens; ask for longer documents, or for prose of more words"
         )
 
+    def _article(self, rng: random.Random, language: Language, tokens: int) -> Example:
+        """An article's body of about so many tokens, and what all of it is about."""
+        corpus, characters = self.corpora[language], tokens * self._characters_per_token[language]
+        for _ in range(_TRIES):
+            drawn, other = corpus.document(rng), corpus.document(rng)
+            article = read_article(drawn, language) if len(drawn.text) > characters else None
+            border = self.encoder.border(article.body, tokens) if article else None
+            if article is None or border is None:
+                continue
+            document = article.body[:border]
+            asked = [about(article, language, kind) for kind in ("title", "topic")]
+            asked.append(about(article, language, rng.choice(("lead", "summary"))))
+            asked.append(whether_about(article.title, language, yes=True))
+            title = plain_title(other.title)
+            if title and title.casefold() not in drawn.text.casefold():
+                asked.append(whether_about(title, language, yes=False))
+            part = in_which_third(rng, language, document)
+            return Example(document, (*asked, *([part] if part else [])), language, drawn.id)
+        raise BadInputError(
+            f"{_TRIES} documents of data.corpus.{language} held no article of {tokens} tokens that "
+            "opens with a definition of its title; ask for shorter ones, or leave `article` out"
+        )
+
     def _needles(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
         """What a document of this kind hides; now and then a passkey stands among the others."""
         alphabet = rng.choice(self.config.alphabets)
-        key = passkey(rng, language, rng.choice(self.config.digits), alphabet)
+        key = passkey(rng, language, rng.choice(self.config.digits), alphabet, "seen")
         if kind == "passkey":
             return [key]
         if kind == "passphrase":
-            return [passphrase(rng, language, self._words(rng, language))]
+            return [passphrase(rng, language, self._words(rng, language), "seen")]
         if count > 1 and rng.random() < 0.5:
             others = self._owned(rng, language, kind, count - 1)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
@@ -273,10 +305,10 @@ class Mixture:
         """Codes or facts about named entities."""
         if kind == "codes":
             alphabet = rng.choice(self.config.alphabets)
-            return codes(rng, language, count, self.config.digits, alphabet)
+            return codes(rng, language, count, self.config.digits, alphabet, "seen")
         if kind == "facts":
-            return different_facts(rng, language, count, self.config.attributes)
-        return facts(rng, language, count)
+            return different_facts(rng, language, count, self.config.attributes, "seen")
+        return facts(rng, language, count, "seen")
 
 
 @contextmanager

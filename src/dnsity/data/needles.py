@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import combinations
 from typing import Literal
 
 from dnsity.data import wording_en, wording_ko
 from dnsity.data.example import Language
-from dnsity.data.wording import Kind, Value, Wording
+from dnsity.data.wording import Kind, Part, Value, Wording
 
 _WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
 ATTRIBUTES = sorted({kind.name for wording in _WORDINGS.values() for kind in wording.kinds})
@@ -75,7 +76,13 @@ def number(rng: random.Random, digits: int, alphabet: int = 10) -> str:
     return first + "".join(rng.choice(allowed) for _ in range(digits - 1))
 
 
-def passkey(rng: random.Random, language: Language, digits: int = 5, alphabet: int = 10) -> Needle:
+def passkey(
+    rng: random.Random,
+    language: Language,
+    digits: int = 5,
+    alphabet: int = 10,
+    part: Part = "all",
+) -> Needle:
     """Draws a passkey that belongs to nothing in particular.
 
     Args:
@@ -83,6 +90,7 @@ def passkey(rng: random.Random, language: Language, digits: int = 5, alphabet: i
         language: Language of sentence and questions.
         digits: How many digits it has; the first is never 0.
         alphabet: How many different digits it is drawn from, see `number`.
+        part: Which sentences and questions.
 
     Returns:
         A needle whose questions use the noun of its sentence.
@@ -90,21 +98,22 @@ def passkey(rng: random.Random, language: Language, digits: int = 5, alphabet: i
     Raises:
         ValueError: If `digits` is below 1.
     """
-    return _unnamed(rng, language, number(rng, digits, alphabet), "passkey")
+    return _unnamed(rng, _wording(language, part), number(rng, digits, alphabet), "passkey")
 
 
-def passphrase(rng: random.Random, language: Language, value: str) -> Needle:
+def passphrase(rng: random.Random, language: Language, value: str, part: Part = "all") -> Needle:
     """States a passkey that is made of words, in the sentences of `passkey`.
 
     Args:
         rng: The only source of chance.
         language: Language of sentence and questions.
         value: The words.
+        part: Which sentences and questions.
 
     Raises:
         ValueError: If no sentence can hold them unchanged, as with two stops in a row.
     """
-    return _unnamed(rng, language, value, "passphrase")
+    return _unnamed(rng, _wording(language, part), value, "passphrase")
 
 
 def fact(rng: random.Random, language: Language) -> Needle:
@@ -114,13 +123,14 @@ def fact(rng: random.Random, language: Language) -> Needle:
     return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
 
 
-def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
+def facts(rng: random.Random, language: Language, count: int, part: Part = "all") -> list[Needle]:
     """Draws facts that are easily mistaken for one another, yet never contradict or coincide.
 
     Args:
         rng: The only source of chance.
         language: Language of sentences and questions.
         count: How many facts.
+        part: Which sentences, questions and names.
 
     Returns:
         Needles in the order drawn. No two have the same entity and attribute, and no answer
@@ -129,12 +139,16 @@ def facts(rng: random.Random, language: Language, count: int) -> list[Needle]:
     Raises:
         ValueError: If so many distinct facts could not be found.
     """
-    wording = _WORDINGS[language]
+    wording = _wording(language, part)
     return _distinct(rng, wording, wording.kinds, count)
 
 
 def different_facts(
-    rng: random.Random, language: Language, count: int, attributes: Sequence[str] = ()
+    rng: random.Random,
+    language: Language,
+    count: int,
+    attributes: Sequence[str] = (),
+    part: Part = "all",
 ) -> list[Needle]:
     """Draws facts that are easily told apart: each has an attribute and an entity of its own.
 
@@ -143,11 +157,12 @@ def different_facts(
         language: Language of sentences and questions.
         count: How many facts; at most as many as there are attributes.
         attributes: Names of the attributes to draw from; all if empty.
+        part: Which sentences, questions and names.
 
     Raises:
         ValueError: If there are not so many attributes, or no distinct facts were found.
     """
-    wording = _WORDINGS[language]
+    wording = _wording(language, part)
     names = sorted({k.name for k in wording.kinds if not attributes or k.name in attributes})
     if count > len(names):
         raise ValueError(f"there are {len(names)} attributes, not {count}")
@@ -165,6 +180,7 @@ def draw(
     kind: NeedleKind,
     count: int,
     digits: Sequence[int] = (5, 6, 7),
+    part: Part = "all",
 ) -> list[Needle]:
     """Draws needles for a test.
 
@@ -175,17 +191,18 @@ def draw(
             `spoken`: five digits in words; `fact`: facts of every attribute; `uuid`.
         count: How many, easily mistaken for one another.
         digits: Lengths of passkeys, drawn evenly.
+        part: Which sentences, questions and names.
 
     Raises:
         ValueError: If so many distinct needles could not be found.
     """
-    wording = _WORDINGS[language]
     if kind == "fact":
-        return facts(rng, language, count)
+        return facts(rng, language, count, part)
     if kind == "passkey" and count == 1:
-        return [passkey(rng, language, rng.choice(digits))]
+        return [passkey(rng, language, rng.choice(digits), part=part)]
     if kind == "passkey":
-        return codes(rng, language, count, digits)
+        return codes(rng, language, count, digits, part=part)
+    wording = _wording(language, part)
     return _distinct(rng, wording, [wording.hard[kind]], count)
 
 
@@ -195,6 +212,7 @@ def codes(
     count: int,
     digits: Sequence[int] = (5,),
     alphabet: int = 10,
+    part: Part = "all",
 ) -> list[Needle]:
     """Draws codes whose owners are easily mistaken for one another.
 
@@ -204,6 +222,7 @@ def codes(
         count: How many.
         digits: Lengths of the codes, drawn evenly.
         alphabet: How many different digits a code is drawn from, see `number`.
+        part: Which sentences, questions and names.
 
     Raises:
         ValueError: If so many distinct codes could not be found.
@@ -213,14 +232,18 @@ def codes(
         text = number(rng, rng.choice(digits), alphabet)
         return Value(text, text)
 
-    wording = _WORDINGS[language]
+    wording = _wording(language, part)
     kinds = [replace(each, value=value) for each in wording.kinds if each.name == "access_code"]
     return _distinct(rng, wording, kinds, count)
 
 
-def _unnamed(rng: random.Random, language: Language, value: str, kind: str) -> Needle:
+@cache
+def _wording(language: Language, part: Part) -> Wording:
+    return _WORDINGS[language].part(part)
+
+
+def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Needle:
     """States what belongs to nothing in particular."""
-    wording = _WORDINGS[language]
     noun = rng.choice(wording.passkeys.nouns)
     filled = [wording.fill(sentence, n=noun, v=value) for sentence in wording.passkeys.sentences]
     # A sentence that begins with the value has raised its first letter.

@@ -23,10 +23,11 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Detail, Example, Language
 from dnsity.data.hide import absent_questions, fits, insert, questions
 from dnsity.data.needles import Needle, NeedleKind, draw
+from dnsity.data.wording import Part
 from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 
-VERSION = 2
+VERSION = 3
 FILLER = "filler"
 _FILLER: dict[Language, str] = {
     # The English lines are those of the original passkey test (Mohtashami & Jaggi, 2305.16300).
@@ -54,6 +55,7 @@ class NiahConfig(Config):
             answer is `hide.NOT_FOUND`.
         kind: What the needles are.
         digits: Lengths of passkeys.
+        wording: Which sentences, questions and names; `unseen` are those kept from training.
         seed: Same seed, same documents.
     """
 
@@ -67,6 +69,7 @@ class NiahConfig(Config):
     absent: int = Field(default=0, ge=0)
     kind: NeedleKind = "passkey"
     digits: list[int] = Field(default=[5, 6, 7], min_length=1)
+    wording: Part = "all"
     seed: int = 0
 
     @field_validator("tokens", "digits")
@@ -160,7 +163,12 @@ class _Hider:
         depth = config.depths[number // len(config.tokens) % len(config.depths)]
         for attempt in range(_TRIES):
             drawn = draw(
-                rng, config.language, config.kind, config.needles + config.absent, config.digits
+                rng,
+                config.language,
+                config.kind,
+                config.needles + config.absent,
+                config.digits,
+                config.wording,
             )
             needles, absent = drawn[: config.needles], drawn[config.needles :]
             depths = [depth, *(rng.random() for _ in needles[1:])]

@@ -7,8 +7,15 @@ from __future__ import annotations
 
 import random
 import uuid
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+Part = Literal["all", "seen", "unseen"]
+"""Which sentences, questions and names: every one, those of training, or those kept from it."""
+_UNSEEN_STEMS = 8
+"""One stem in so many is kept from training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,44 @@ class Wording:
     hard: Mapping[str, Kind]
     passkeys: PasskeyWording
     fill: Callable[..., str]
+
+    def part(self, part: Part) -> Wording:
+        """Keep one part of the sentences, questions and names, such that parts share none.
+
+        Unseen are the last sentence and the last question of every attribute, and the stems of
+        names that a hash picks, so the split does not depend on what else is drawn.
+        """
+        if part == "all":
+            return self
+        return replace(
+            self,
+            groups={
+                name: replace(group, stem=_stems(group.stem, part))
+                for name, group in self.groups.items()
+            },
+            kinds=[_phrases(kind, part) for kind in self.kinds],
+            hard={name: _phrases(kind, part) for name, kind in self.hard.items()},
+            passkeys=_phrases(self.passkeys, part),
+        )
+
+
+_Phrased = TypeVar("_Phrased", Kind, PasskeyWording)
+
+
+def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
+    kept = slice(-1) if part == "seen" else slice(-1, None)
+    return replace(phrased, sentences=phrased.sentences[kept], questions=phrased.questions[kept])
+
+
+def _stems(stem: Callable[[random.Random], str], part: Part) -> Callable[[random.Random], str]:
+    def drawn(rng: random.Random) -> str:
+        while True:
+            name = stem(rng)
+            unseen = zlib.crc32(name.encode()) % _UNSEEN_STEMS == 0
+            if unseen == (part == "unseen"):
+                return name
+
+    return drawn
 
 
 def code_value(rng: random.Random) -> Value:

@@ -23,14 +23,14 @@ _CODE_SENTENCES = (
     "Staff use the {n} {v} for {e}.",
     "Since the last audit, the {n} for {e} has been {v}.",
     "The {n} issued for {e} was changed to {v}.",
-    "Please note that {v} is now the {n} for {e}.",
     "The {n} of {e} is {v}.",
+    "Please note that {v} is now the {n} for {e}.",
 )
 _CODE_QUESTIONS = (
     "What is the {n} for {e}?",
     "Which {n} is used for {e}?",
-    "Tell me the {n} for {e}.",
     "What is the {n} of {e}?",
+    "Tell me the {n} for {e}.",
 )
 
 WORDING = Wording(
@@ -77,8 +77,8 @@ WORDING = Wording(
             "access_code",
             _PLACES,
             code_value,
-            (*_CODE_SENTENCES, "To get into {e}, enter the {n} {v}."),
-            (*_CODE_QUESTIONS, "Which {n} lets me into {e}?"),
+            ("To get into {e}, enter the {n} {v}.", *_CODE_SENTENCES),
+            ("Which {n} lets me into {e}?", *_CODE_QUESTIONS),
             nouns=(*_CODES, "door code", "entry code"),
         ),
         Kind(
@@ -330,8 +330,8 @@ WORDING = Wording(
             "Keep in mind that {v} is the {n}.",
             "Here is the {n}: {v}.",
             "The {n} you will need later is {v}.",
-            "Important: the {n} has been set to {v}.",
             "The {n} is {v}. Remember it. {v} is the {n}.",
+            "Important: the {n} has been set to {v}.",
         ),
         questions=(
             "What is the {n}?",

@@ -94,7 +94,9 @@ class Batches(IterableDataset[dict[str, Any]]):
         batch: dict[str, Any] = {
             "mode": mode,
             **collate(examples, self.encoder, self.template),
-            "scored": torch.tensor([q.kind not in UNSCORED for e in examples for q in e.questions]),
+            "scored": torch.tensor(
+                [not q.kind.startswith(UNSCORED) for e in examples for q in e.questions]
+            ),
             "sources": [example.source for example in examples],
         }
         return batch if gists is None else {**batch, "gists": gists}

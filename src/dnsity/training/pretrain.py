@@ -6,9 +6,11 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from pydantic import Field
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from dnsity.config import Config
@@ -89,7 +91,7 @@ def train_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:
 
 def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
     """Build the untrained base."""
-    return Qwen3ForCausalLM(
+    base = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=shape.vocabulary,
             hidden_size=shape.hidden,
@@ -106,6 +108,37 @@ def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
             pad_token_id=end_id,
         )
     )
+    attend_to_alike_and_copy(base)
+    return base
+
+
+@torch.no_grad()
+def attend_to_alike_and_copy(base: PreTrainedModel) -> None:
+    """Start attention where copying begins: look for what is alike, hand it on as it is.
+
+        W_Q = W_K + noise          every head looks for tokens like its own
+        W_O W_V = identity / 4     and writes the one it found, which tied embeddings read back
+
+    Mimetic initialisation (Trockman & Kolter 2023, 2305.09828). Copying of words appears in a third
+    of the steps (docs/log.md). With fewer key than query heads the identity spans what they span.
+    """
+    shape = base.config
+    groups = shape.num_attention_heads // shape.num_key_value_heads
+
+    def per_query_head(weight: Tensor) -> Tensor:
+        heads = weight.view(shape.num_key_value_heads, shape.head_dim, shape.hidden_size)
+        return heads.repeat_interleave(groups, dim=0).flatten(0, 1)
+
+    for layer in base.model.layers:
+        attention = layer.self_attn
+        scale = shape.hidden_size**-0.5
+        alike = torch.randn_like(attention.k_proj.weight) * scale
+        attention.k_proj.weight.copy_(alike)
+        noise = torch.randn_like(attention.q_proj.weight) * scale
+        attention.q_proj.weight.copy_(per_query_head(alike) + 0.3 * noise)
+        value = torch.linalg.qr(torch.randn_like(attention.v_proj.weight).T)[0].T / 2
+        attention.v_proj.weight.copy_(value)
+        attention.o_proj.weight.copy_(per_query_head(value).T / groups)
 
 
 def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) -> Path:

@@ -250,3 +250,41 @@ def test_what_is_absent_needs_an_attribute_of_its_own() -> None:
     MixtureConfig.model_validate(values)
     with pytest.raises(ValidationError, match="max_facts=2 and one that is absent"):
         MixtureConfig.model_validate({**values, "absent": 0.5})
+
+
+def test_an_article_is_asked_for_what_is_left_out_of_it(
+    encoder: TextEncoder, tmp_path: Path
+) -> None:
+    """Its body alone is the document; title, definition and lead stand before it."""
+    quarters = "north south east west upper lower old new long market river church".split()
+    body = " ".join(f"Farmers of the {q} quarter share a mill and two wells." for q in quarters)
+    names = ["Halden", "Morvale", "Stockley", "Grimthorpe"]
+    corpus = tmp_path / "corpus.jsonl"
+    write_records(
+        corpus,
+        [
+            {"title": n, "text": f"{n} is a village in the hills of the north.\n{body}"}
+            for n in names
+        ]
+        + [{"title": "List", "text": f"It was raining.\n{body}"}, {"text": body}],
+    )
+    values = {"corpus": {"en": [str(corpus)]}, "documents": {"article": 1.0}}
+    mixture = Mixture(MixtureConfig.model_validate(values), encoder)
+    rng = random.Random(0)
+    kinds: set[str] = set()
+    for _ in range(20):
+        example = mixture.draw(rng, 100)
+        assert body.startswith(example.document)
+        assert len(encoder.encode(example.document)) == pytest.approx(100, abs=1)
+        answers = {q.kind.partition(":")[2]: q.answer for q in example.questions}
+        kinds |= set(answers)
+        title = answers["title"]
+        assert title in names
+        assert answers["topic"] == "a village in the hills of the north"
+        assert answers.get("summary", f"{title} is").startswith(f"{title} is")
+        yes_no = [q for q in example.questions if q.kind == "understanding:yes_no"]
+        assert [q.answer for q in yes_no if title in q.text] == ["Yes"]
+        assert [q.answer for q in yes_no if title not in q.text] in ([], ["No"])
+    assert kinds == {"title", "topic", "summary", "lead", "yes_no", "part"}
+    with pytest.raises(BadInputError, match="no article of 5000 tokens"):
+        mixture.draw(rng, 5000)

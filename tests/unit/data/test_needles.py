@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from dnsity.data import wording_en, wording_ko
 from dnsity.data.example import Language
 from dnsity.data.korean import particle
-from dnsity.data.needles import Needle, codes, different_facts, fact, facts, passkey, passphrase
+from dnsity.data.needles import (
+    Needle,
+    NeedleKind,
+    codes,
+    different_facts,
+    draw,
+    fact,
+    facts,
+    passkey,
+    passphrase,
+)
 from dnsity.data.wording import Wording
 
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
@@ -189,3 +199,39 @@ def test_the_seed_decides_everything(seed: int, language: Language) -> None:
         return [passkey(rng, language), fact(rng, language), *facts(rng, language, 5)]
 
     assert draw() == draw()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_unseen_is_never_seen(language: Language) -> None:
+    """A sentence, a question and a name of one part occur in the other in no attribute."""
+    seen, unseen = (WORDINGS[language].part(part) for part in ("seen", "unseen"))
+
+    def phrases(wording: Wording, field: str) -> set[str]:
+        phrased = (*wording.kinds, *wording.hard.values(), wording.passkeys)
+        return {text for each in phrased for text in getattr(each, field)}
+
+    for field in ("sentences", "questions"):
+        assert phrases(seen, field).isdisjoint(phrases(unseen, field))
+        assert phrases(seen, field) | phrases(unseen, field) == phrases(WORDINGS[language], field)
+    rng = random.Random(0)
+    for group in WORDINGS[language].groups:
+        names = [{w.groups[group].stem(rng) for _ in range(MANY)} for w in (seen, unseen)]
+        assert names[0].isdisjoint(names[1])
+        assert len(names[1]) >= 4
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", ["passkey", "word", "spoken", "fact", "uuid"])
+def test_needles_of_a_part_are_put_in_its_words(language: Language, kind: NeedleKind) -> None:
+    rng = random.Random(1)
+    asked = {
+        part: {
+            question.replace(needle.entity, "")
+            for _ in range(MANY)
+            for needle in draw(rng, language, kind, 2, part=part)
+            for question in needle.questions
+            if needle.entity
+        }
+        for part in ("seen", "unseen")
+    }
+    assert asked["seen"].isdisjoint(asked["unseen"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dnsity.data.encode import TextEncoder
-from dnsity.training.pretrain import PretrainConfig, pretrain
+from dnsity.training.pretrain import Architecture, PretrainConfig, new_base, pretrain
 
 
 def test_pretrain_writes_a_loadable_base(
@@ -37,3 +39,18 @@ def test_pretrain_writes_a_loadable_base(
     assert "".join(piece for piece in pieces if piece.isdigit()) == "90715348213"
     assert all(len(piece) == 1 for piece in pieces if any(map(str.isdigit, piece)))
     assert encoder.decode(ids) == text
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_attention_starts_by_copying_what_is_alike(kv_heads: int) -> None:
+    """One head's output is a multiple of what it looks at, wherever keys and values can hold it."""
+    shape = Architecture(vocabulary=300, hidden=32, layers=1, heads=4, kv_heads=kv_heads)
+    attention = new_base(shape, 0).model.layers[0].self_attn
+    value, output = attention.v_proj.weight, attention.o_proj.weight
+    heads = value.view(kv_heads, 8, 32).repeat_interleave(4 // kv_heads, dim=0).flatten(0, 1)
+    held = torch.linalg.pinv(value) @ value  # onto what keys and values can hold
+    torch.testing.assert_close(output @ heads, held / 4, atol=1e-5, rtol=0)  # float32 rounding
+    query = attention.q_proj.weight.view(kv_heads, -1, 8, 32)
+    key = attention.k_proj.weight.view(kv_heads, 1, 8, 32).expand_as(query)
+    alike = torch.nn.functional.cosine_similarity(query.flatten(), key.flatten(), dim=0)
+    assert alike > 0.9

@@ -20,9 +20,10 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
 from dnsity.data.needles import NeedleKind
 from dnsity.data.niah import FILLER, NiahConfig, generate
+from dnsity.data.wording import Part
 from dnsity.evaluation.task import Family, Item, Task
 
-VERSION = 3
+VERSION = 4
 
 
 class Niah(Family):
@@ -38,6 +39,7 @@ class Niah(Family):
         tokens: Document lengths.
         depths: Where the first needle stands, 0 (start) to 1 (end).
         digits: Lengths of passkeys.
+        wording: Which sentences, questions and names; `unseen` are those kept from training.
     """
 
     family: Literal["niah"]
@@ -49,15 +51,17 @@ class Niah(Family):
     tokens: list[int] = Field(default=[512, 1024, 2048], min_length=1)
     depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
     digits: list[int] = Field(default=[5], min_length=1)
+    wording: Part = "all"
 
     @property
     def name(self) -> str:
-        """E.g. `niah_en`, `fact_ko`, `niah4_en_filler`."""
+        """E.g. `niah_en`, `fact_ko_unseen`, `niah4_en_filler`."""
         kind = "niah" if self.kind == "passkey" else self.kind
         number = str(self.needles) if self.needles > 1 else ""
+        part = "" if self.wording == "all" else f"_{self.wording}"
         absent = "_absent" if self.absent else ""
         filler = "_filler" if self.haystack == FILLER else ""
-        return f"{kind}{number}_{self.language}{absent}{filler}"
+        return f"{kind}{number}_{self.language}{part}{absent}{filler}"
 
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""

@@ -25,20 +25,26 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 from pydantic import Field, PositiveInt
 
+from dnsity.data.articles import (
+    ANSWERS,
+    Article,
+    about,
+    in_which_third,
+    read_article,
+    whether_about,
+)
 from dnsity.data.corpus import read_documents
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
-from dnsity.data.leads import Lead, read_lead
-from dnsity.data.rules.check import plain_title, rules_for
-from dnsity.data.rules.page import flatten, overlap
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.rules.check import rules_for
+from dnsity.data.rules.page import overlap
 from dnsity.errors import BadInputError
 from dnsity.evaluation.task import CHOICE, Family, Item, Task
 
@@ -51,33 +57,7 @@ _NEAR = 12
 _MOST_DOCUMENTS = 2000
 """Read of a corpus, so that memory and time are bounded."""
 _SUMMARY_TOKENS = 96
-_CLEAR = 0.15
-"""A sentence asked for is further from the next third than this share of a third."""
-
-_PROMPTS: Mapping[Language, Mapping[str, str]] = {
-    "en": {
-        "title": "What is the title of this article?",
-        "topic": "What is this article about? Say in a few words what it is, not its name.",
-        "lead": "With which sentence does this article open? Write ____ for its subject.",
-        "part": "In which third of this article does the following sentence stand, the first, "
-        "the second or the last? {x}",
-        "summary": "Summarise this article in one sentence.",
-        "yes_no": 'Is this article about "{x}"? Answer Yes or No.',
-    },
-    "ko": {
-        "title": "이 글의 제목은 무엇입니까?",
-        "topic": "이 글은 무엇에 관한 글입니까? 이름 대신 그것이 무엇인지 짧게 쓰십시오.",
-        "lead": "이 글은 어떤 문장으로 시작합니까? 글이 다루는 대상은 ____로 쓰십시오.",
-        "part": "이 글을 셋으로 나눌 때 다음 문장은 앞부분, 가운데, 뒷부분 중 어디에 나옵니까? {x}",
-        "summary": "이 글을 한 문장으로 요약하십시오.",
-        "yes_no": "이 글은 '{x}'에 관한 글입니까? 예 또는 아니요로 답하십시오.",
-    },
-}
-# Of about the same length, since choices are compared per character.
-_THIRDS: Mapping[Language, tuple[str, str, str]] = {
-    "en": ("the first third", "the second third", "the last third"),
-    "ko": ("앞부분", "가운데", "뒷부분"),
-}
+_GENERATED = ("title", "topic", "summary")
 
 
 class Understanding(Family):
@@ -125,7 +105,7 @@ class Understanding(Family):
             tasks.append(Task(name, VERSION, "rouge_l", items, _SUMMARY_TOKENS))
         return tasks
 
-    def _cuts(self, order: Sequence[_Article], encoder: TextEncoder) -> Iterator[_Cut]:
+    def _cuts(self, order: Sequence[Article], encoder: TextEncoder) -> Iterator[_Cut]:
         for turn in range(len(self.tokens)):
             for number, article in enumerate(order):
                 tokens = self.tokens[(number + turn) % len(self.tokens)]
@@ -135,20 +115,10 @@ class Understanding(Family):
 
 
 @dataclass(frozen=True, slots=True)
-class _Article:
-    """What is known of an article: `body` is all that a method may see."""
-
-    id: str
-    title: str
-    lead: Lead
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Cut:
     """An article at one length."""
 
-    article: _Article
+    article: Article
     tokens: int
     document: str
 
@@ -167,19 +137,17 @@ def _items(
     )
 
 
-def _read(source: str, language: Language) -> list[_Article]:
+def _read(source: str, language: Language) -> list[Article]:
     """Read the articles that can be asked about, one for each id and title."""
-    found: dict[str, _Article] = {}
+    found: dict[str, Article] = {}
     titles: set[str] = set()
     count = 0
     for document in islice(read_documents(source), _MOST_DOCUMENTS):
         count += 1
-        title = plain_title(document.title)
-        first, body = _parts(document.text, title)
-        lead = read_lead(first, title, language) if title else None
-        if lead and body and document.id not in found and title.casefold() not in titles:
-            found[document.id] = _Article(document.id, title, lead, body)
-            titles.add(title.casefold())
+        article = read_article(document, language)
+        if article and article.id not in found and article.title.casefold() not in titles:
+            found[article.id] = article
+            titles.add(article.title.casefold())
     if len(found) < _CHOICES:
         raise BadInputError(
             f"{source}: {len(found)} of {count} documents can be asked about, needed are "
@@ -189,37 +157,18 @@ def _read(source: str, language: Language) -> list[_Article]:
     return list(found.values())
 
 
-def _parts(text: str, title: str) -> tuple[str, str]:
-    """The first paragraph, and all behind it; a line that is but the title is left out."""
-    first, _, rest = text.strip().partition("\n")
-    if plain_title(first.strip("#= ")).casefold() == title.casefold():
-        first, _, rest = rest.strip().partition("\n")
-    return first.strip(), rest.strip()
-
-
-_ANSWERS: Mapping[str, Callable[[_Article], str]] = {
-    "title": lambda article: article.title,
-    "topic": lambda article: article.lead.definition,
-    "lead": lambda article: article.lead.masked,
-    "summary": lambda article: article.lead.sentence,
-}
-_GENERATED = ("title", "topic", "summary")
-
-
 class _Asker:
     """Asks about one article of a set, with wrong answers from the others."""
 
-    def __init__(self, language: Language, articles: Sequence[_Article], seed: int) -> None:
+    def __init__(self, language: Language, articles: Sequence[Article], seed: int) -> None:
         self.articles = articles
         self.seed = seed
-        self.prompts = _PROMPTS[language]
+        self.language = language
         self.rules = rules_for(language)
-        self.thirds = _THIRDS[language]
 
     def to_generate(self, cut: _Cut) -> Iterator[Question]:
         for kind in _GENERATED:
-            answer = _ANSWERS[kind](cut.article)
-            yield Question(self.prompts[kind], answer, f"understanding:{kind}")
+            yield about(cut.article, self.language, kind)
 
     def to_choose(self, cut: _Cut) -> Iterator[Question]:
         article, text = cut.article, cut.article.body.casefold()
@@ -228,20 +177,20 @@ class _Asker:
             for other in self.articles
             if other is not article and other.title.casefold() not in text
         ]
-        for kind, answer in _ANSWERS.items():
+        for kind, answer in ANSWERS.items():
             rng, right = self._rng(article, kind), answer(article)
             wrong = self._wrong(right, map(answer, others), article.title, rng)
             if len(wrong) == _CHOICES - 1:
-                choices = rng.sample([right, *wrong], _CHOICES)
-                yield _choice(kind, self.prompts[kind], right, choices)
-        yield from self._part(cut)
-        yes, no = self.rules.answers
-        other = self._rng(article, "yes_no").sample(others, min(1, len(others)))
-        for about in (article, *other):
-            text = self.prompts["yes_no"].format(x=about.title)
-            yield _choice("yes_no", text, yes if about is article else no, (yes, no))
+                choices = tuple(rng.sample([right, *wrong], _CHOICES))
+                yield replace(about(article, self.language, kind), choices=choices)
+        part = in_which_third(self._rng(article, "part"), self.language, cut.document)
+        if part is not None:
+            yield part
+        yield whether_about(article.title, self.language, yes=True)
+        for other in self._rng(article, "yes_no").sample(others, min(1, len(others))):
+            yield whether_about(other.title, self.language, yes=False)
 
-    def _rng(self, article: _Article, kind: str) -> random.Random:
+    def _rng(self, article: Article, kind: str) -> random.Random:
         return random.Random(f"{self.seed}/{article.id}/{kind}")
 
     def _wrong(self, right: str, texts: Iterable[str], title: str, rng: random.Random) -> list[str]:
@@ -273,26 +222,3 @@ class _Asker:
         shared = max(overlap(words, others), overlap(others, words))
         inside = one.casefold() in other.casefold() or other.casefold() in one.casefold()
         return inside or shared >= _ALIKE
-
-    def _part(self, cut: _Cut) -> Iterator[Question]:
-        """Ask for the place of a sentence that is whole, occurs once and leans on no other."""
-        document, found = cut.document, dict[int, list[str]]()
-        for start, end in pairwise(sentence_ends(document)):
-            sentence = flatten(document[start:end])
-            third, within = divmod((start + end) / 2 / len(document) * 3, 1)
-            if (
-                _CLEAR < within < 1 - _CLEAR
-                and self.rules.intact(sentence)
-                and self.rules.stands_alone(sentence)
-                and document.count(document[start:end].strip()) == 1
-            ):
-                found.setdefault(int(third), []).append(sentence)
-        if found:
-            rng = self._rng(cut.article, "part")
-            third = rng.choice(sorted(found))
-            text = self.prompts["part"].format(x=rng.choice(found[third]))
-            yield _choice("part", text, self.thirds[third], self.thirds)
-
-
-def _choice(kind: str, text: str, answer: str, choices: Sequence[str]) -> Question:
-    return Question(text, answer, f"understanding:{kind}", choices=tuple(choices))
