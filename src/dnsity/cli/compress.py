@@ -26,7 +26,7 @@ def command(
     ] = None,
     model: Model = "mini",
     gists: Annotated[
-        int | None, typer.Option(help="Gists per chunk [default: as trained].")
+        int | None, typer.Option(help="Gists per window [default: as trained].")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",
@@ -72,8 +72,9 @@ def command(
         f"KV {data_size(info.full_kv_bytes)} -> {data_size(gist.kv_bytes)}, {seconds:.2f} s"
     )
     if info.n_chunks > 1:
-        window = loaded.loaded.lm.spec.window_tokens
-        say(f"longer than the window of {window:,} tokens: compressed in {info.n_chunks} chunks")
+        spec = loaded.loaded.lm.spec
+        longest = spec.chunk_tokens or spec.window_tokens
+        say(f"longer than a pass of {longest:,} tokens: compressed in {info.n_chunks} chunks")
     say(f"saved {target}")
 
 

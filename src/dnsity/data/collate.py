@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
-from dnsity.gist.layout import Layout, split_evenly, split_to_window
+from dnsity.gist.layout import Layout, chunks_of, gists_each, split_evenly
 from dnsity.gist.spec import GistSpec
 
 IGNORE = -100
@@ -104,8 +104,8 @@ def collate_masked(
         ids      d1 d2 d3 |  0  0 | q1 q2 a1 a2 | q1 a1
         labels    .  .  . |  .  . |  .  . a1 a2 |  . a1       (. = ignored)
 
-    The reference mask is `gist.mask.visible` of the layout. A document longer than the window is
-    chunked, each chunk followed by its gists.
+    The reference mask is `gist.mask.visible` of the layout. A long document is chunked, each chunk
+    followed by its gists.
 
     Args:
         example: A document with questions.
@@ -118,8 +118,7 @@ def collate_masked(
     """
     document = encoder.start_ids + encoder.encode(example.document)
     rows = _asked(example, encoder, spec.question_template)
-    chunks = len(split_to_window(len(document), spec.window_tokens))
-    ids, layout = sequence(document, [question + answer for question, answer in rows], spec, chunks)
+    ids, layout = sequence(document, [question + answer for question, answer in rows], spec)
     labels = [IGNORE] * (len(ids) - sum(layout.questions))
     for question, answer in rows:
         labels += [IGNORE] * len(question) + answer
@@ -127,20 +126,31 @@ def collate_masked(
 
 
 def sequence(
-    document: Sequence[int], questions: Sequence[Sequence[int]], spec: GistSpec, chunks: int
+    document: Sequence[int],
+    questions: Sequence[Sequence[int]],
+    spec: GistSpec,
+    gists: int | None = None,
 ) -> tuple[list[int], Layout]:
-    """Join a document cut into `chunks`, each followed by its gists (as zeros), and questions."""
-    spans = split_evenly(len(document), chunks)
+    """Join a document's chunks, each followed by its gists (as zeros), and questions.
+
+    Args:
+        document: Its ids.
+        questions: Ids of each, with its answer.
+        spec: How the model compresses.
+        gists: Gists per window (default: as trained).
+    """
+    spans = split_evenly(len(document), chunks_of(len(document), spec))
+    each = gists_each(len(spans), spec, gists)
     layout = Layout(
         tuple(stop - start for start, stop in spans),
-        spec.gists,
+        each,
         tuple(map(len, questions)),
         spec.placement,
         spec.chunking,
     )
     ids: list[int] = []
     for start, stop in spans:
-        ids += [*document[start:stop], *[0] * spec.gists]
+        ids += [*document[start:stop], *[0] * each]
     for question in questions:
         ids += question
     return ids, layout

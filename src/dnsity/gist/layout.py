@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Literal
 
 from dnsity.errors import BadInputError
-from dnsity.gist.spec import Chunking, Placement
+from dnsity.gist.spec import Chunking, GistSpec, Placement
 
 Kind = Literal["document", "gist", "question"]
 
@@ -99,6 +99,23 @@ def split_evenly(tokens: int, parts: int) -> list[tuple[int, int]]:
     return list(pairwise(borders))
 
 
-def split_to_window(tokens: int, window: int) -> list[tuple[int, int]]:
-    """Cut a document into the fewest equal spans that fit the window; nothing is dropped."""
-    return split_evenly(tokens, max(1, -(-tokens // window)))
+def chunks_of(tokens: int, spec: GistSpec) -> int:
+    """Say into how many chunks a document is cut; nothing is dropped."""
+    return max(1, -(-tokens // (spec.chunk_tokens or spec.window_tokens)))
+
+
+def gists_each(chunks: int, spec: GistSpec, gists: int | None = None) -> int:
+    """Say how many gists each of a document's chunks fills, at least one.
+
+        25 gists a window   |----------- window -----------|--- window, begun ---|
+        4 chunks a window   |  12   |  12   |   0 .. 2,048 tokens are one chunk of 25
+                            |   6   |   6   |   6   |   6  |
+                            |   8   |   8   |   8   |   8  |   8   |   8   |
+
+    Args:
+        chunks: Of a document, see `chunks_of`.
+        spec: How the model compresses.
+        gists: Gists per window (default: as trained).
+    """
+    per_window = spec.window_tokens // (spec.chunk_tokens or spec.window_tokens)
+    return max(1, (gists or spec.gists) * -(-chunks // per_window) // chunks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from dnsity.config import Config
 
@@ -17,8 +17,11 @@ class GistSpec(Config):
     """The shape of compression; it travels with the checkpoint and into every gist file.
 
     Attributes:
-        gists: Gist tokens per chunk of document.
-        window_tokens: Longest chunk of document, in tokens, compressed in one pass.
+        gists: Gist tokens per window of document.
+        window_tokens: How many document tokens they stand for; a longer document fills several
+            windows.
+        chunk_tokens: Longest stretch read in one pass; the chunks of a window share its gists
+            (None: a window is read at once).
         placement: `append` lets every gist see the whole chunk; with `spread`, gist i sees its own
             span i and earlier gists (Deng et al. 2412.17483 call the two coarse and fine).
         chunking: What a later chunk sees of earlier ones: nothing, or their gists (`carry`).
@@ -29,6 +32,7 @@ class GistSpec(Config):
 
     gists: int = Field(default=25, ge=1, le=4096)
     window_tokens: int = Field(default=2048, ge=1)
+    chunk_tokens: int | None = Field(default=None, ge=1)
     placement: Placement = "append"
     chunking: Chunking = "independent"
     scope: Scope = "document"
@@ -40,3 +44,15 @@ class GistSpec(Config):
         if template.count("{question}") != 1:
             raise ValueError(f"question_template needs {{question}} exactly once, got {template!r}")
         return template
+
+    @model_validator(mode="after")
+    def _chunks_fill_a_window(self) -> GistSpec:
+        chunk = self.chunk_tokens
+        if chunk is not None and (
+            self.window_tokens % chunk or self.window_tokens // chunk > self.gists
+        ):
+            raise ValueError(
+                f"window_tokens={self.window_tokens} must be a multiple of chunk_tokens={chunk}, "
+                f"with at least one of the {self.gists} gists for each chunk"
+            )
+        return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ import torch
 
 from dnsity.data.collate import left_pad
 from dnsity.errors import BadInputError
-from dnsity.gist.layout import split_to_window
+from dnsity.gist.layout import chunks_of, gists_each, split_evenly
+from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.fingerprint import describe_base
@@ -29,12 +31,12 @@ def compress(
     batch_size: int = 8,
     progress: Progress | None = None,
 ) -> list[GistCache]:
-    """Compress documents; one longer than the window is cut into equal chunks, never shortened.
+    """Compress documents; a long one is cut into equal chunks, never shortened.
 
     Args:
         loaded: Model and tokenizer.
         texts: Documents.
-        gists: Gists per chunk (default: as trained).
+        gists: Gists per window, shared by its chunks (default: as trained).
         batch_size: Chunks per forward pass.
         progress: Called after every pass.
 
@@ -45,19 +47,24 @@ def compress(
         BadInputError: If a document is empty, shorter than its gists, not valid Unicode, or so
             long that its gists alone would fill the model's window.
     """
-    count = _gist_count(loaded, gists)
-    documents = [_encode(loaded, text, count) for text in texts]
     spec = loaded.lm.spec
+    _require_trained(spec, gists)
+    documents = [_encode(loaded, text, gists) for text in texts]
     carry = spec.chunking == "carry"
-    chunks = [
-        _Chunk(number, index, ids[start:stop])
-        for number, ids in enumerate(documents)
-        for index, (start, stop) in enumerate(split_to_window(len(ids), spec.window_tokens))
-    ]
+    chunks: dict[int, list[_Chunk]] = defaultdict(list)  # by how many gists each fills
+    for number, ids in enumerate(documents):
+        spans = split_evenly(len(ids), chunks_of(len(ids), spec))
+        chunks[gists_each(len(spans), spec, gists)] += [
+            _Chunk(number, index, ids[start:stop]) for index, (start, stop) in enumerate(spans)
+        ]
     parts: list[list[KeyValues]] = [[] for _ in documents]
     step = 1 if carry else batch_size
-    for first in range(0, len(chunks), step):
-        batch = chunks[first : first + step]
+    total, done = sum(map(len, chunks.values())), 0
+    for count, batch in (
+        (count, of_one_count[first : first + step])
+        for count, of_one_count in chunks.items()
+        for first in range(0, len(of_one_count), step)
+    ):
         earlier = parts[batch[0].document] if carry else []
         ids, mask = left_pad([chunk.ids for chunk in batch])
         layers = loaded.lm.compress(
@@ -69,8 +76,9 @@ def compress(
         )
         for row, chunk in enumerate(batch):
             parts[chunk.document].append(select(layers, torch.tensor([row]).to(loaded.device)))
+        done += len(batch)
         if progress is not None:
-            progress(first + len(batch), len(chunks))
+            progress(done, total)
     return [
         _cache(loaded, text, len(ids), parts[number])
         for number, (text, ids) in enumerate(zip(texts, documents, strict=True))
@@ -79,33 +87,33 @@ def compress(
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """One window's worth of a document."""
+    """What is read of a document in one pass."""
 
     document: int
     index: int
     ids: list[int]
 
 
-def _gist_count(loaded: LoadedModel, wanted: int | None) -> int:
-    trained = loaded.lm.spec.gists
-    if wanted is None:
-        return trained
-    if not 1 <= wanted <= trained:
-        raise BadInputError(f"--gists {wanted}: this model holds 1 to {trained} gists per chunk")
-    return wanted
+def _require_trained(spec: GistSpec, gists: int | None) -> None:
+    if gists is not None and not 1 <= gists <= spec.gists:
+        raise BadInputError(
+            f"--gists {gists}: this model holds 1 to {spec.gists} gists for "
+            f"{spec.window_tokens:,} tokens of document"
+        )
 
 
-def _encode(loaded: LoadedModel, text: str, gists: int) -> list[int]:
+def _encode(loaded: LoadedModel, text: str, gists: int | None) -> list[int]:
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
     ids = loaded.encoder.start_ids + loaded.encoder.encode(text)
-    slots = gists * len(split_to_window(len(ids), loaded.lm.spec.window_tokens))
+    chunks, spec = chunks_of(len(ids), loaded.lm.spec), loaded.lm.spec
+    slots = chunks * gists_each(chunks, spec, gists)
     if len(ids) <= slots:
         fewer = max(1, len(ids) // 10)
         raise BadInputError(
             f"the document has {len(ids)} tokens, {slots} gists would not make it smaller; "
             + "put it into the question"
-            + (f", or use fewer gists (--gists {fewer})" if fewer < gists else "")
+            + (f", or use fewer gists (--gists {fewer})" if fewer < (gists or spec.gists) else "")
         )
     if slots > loaded.max_positions // 2:
         raise BadInputError(

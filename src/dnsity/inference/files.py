@@ -85,7 +85,7 @@ def compress_files(
     Args:
         loaded: Model and tokenizer.
         todo: Files of about the same length side by side, as `jobs` lists them.
-        gists: Gists per chunk (default: as trained).
+        gists: Gists per window (default: as trained).
         batch_size: Files per batch.
 
     Yields:

@@ -111,11 +111,11 @@ class GistModel:
     ) -> GistCache | list[GistCache]:
         """Compress a document, or several in batches.
 
-        A document longer than the model's window is cut into equal chunks whose gists are joined.
+        A long document is cut into equal chunks whose gists are joined.
 
         Args:
             text: A document or a list of documents.
-            gists: Gists per chunk, at most as many as trained.
+            gists: Gists per window, shared by its chunks; at most as many as trained.
             progress: Called with chunks done and chunks in all.
 
         Raises:

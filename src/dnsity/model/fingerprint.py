@@ -57,7 +57,7 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
         "adapter": adapter.hexdigest(),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
         "tokenizer": _digest(json.dumps(state, sort_keys=True)),
-        "spec": _digest(model.spec.model_dump_json()),
+        "spec": _digest(model.spec.model_dump_json(exclude_none=True)),
     }
 
 

@@ -20,7 +20,9 @@ from torch.nn import functional
 
 from dnsity.data.collate import left_pad, sequence
 from dnsity.errors import BadInputError
-from dnsity.gist.layout import split_evenly
+from dnsity.gist import layout
+from dnsity.gist.layout import gists_each, split_evenly
+from dnsity.gist.spec import GistSpec
 from dnsity.model.backbone import is_sharded
 from dnsity.model.gist_lm import GistLM, concatenate, select
 from dnsity.shapes import KeyValues, Logits
@@ -46,7 +48,7 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
         Logits at the places of `batch["labels"]`, `[R, A+1, vocab]`.
 
     Raises:
-        BadInputError: If a document does not fit one window where weights are sharded.
+        BadInputError: If a document does not fit one pass where weights are sharded.
     """
     kept = batch["labels"].shape[1]
     if mode in ("text", "repeat"):
@@ -61,7 +63,7 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
         rows, mask = batch["document_index"], batch["document_mask"]
         given = None if bool(mask.all()) else mask  # the fast causal kernel needs no mask at all
         if mode == "gist":
-            chunks = int(chunks_of(mask, lm.spec.window_tokens)[0])
+            chunks = int(chunks_of(mask, lm.spec)[0])
             prefix = compress_batch(lm, batch["document_ids"], mask, chunks, batch.get("gists"))
         else:
             prefix = lm.read(batch["document_ids"], given)
@@ -77,14 +79,15 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
 
 
 def _groups(lm: GistLM, document_mask: Tensor, mode: str) -> Tensor:
-    """Say by what number documents run apart, `[B]`: windows, or lengths where they are long."""
-    chunks = chunks_of(document_mask, lm.spec.window_tokens)
+    """Say by what number documents run apart, `[B]`: chunks, or lengths where they are long."""
+    chunks = chunks_of(document_mask, lm.spec)
     if is_sharded(lm.base):
         if mode == "gist" and int(chunks.max()) > 1:
             raise BadInputError(
-                f"a document of {document_mask.shape[1]} tokens is longer than gist.window_tokens="
-                f"{lm.spec.window_tokens}; sharded (FSDP) processes must all run the same passes: "
-                "raise the window or shorten stages.tokens"
+                f"a document of {document_mask.shape[1]} tokens does not fit one pass (gist."
+                f"window_tokens={lm.spec.window_tokens}, chunk_tokens={lm.spec.chunk_tokens}); "
+                "sharded (FSDP) processes must all run the same passes: raise these or shorten "
+                "stages.tokens"
             )
         return torch.zeros_like(chunks)
     if document_mask.shape[1] > ALONE:
@@ -114,22 +117,20 @@ def _apart(lm: GistLM, batch: dict[str, Any], mode: str, groups: Tensor) -> Logi
 def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
     """Run each document with its gists and all its questions as one masked sequence."""
     kept = batch["labels"].shape[1]
-    spec = lm.spec.model_copy(update={"gists": batch.get("gists") or lm.spec.gists})
     asked = [
         ids[mask] for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
     ]
-    chunks = chunks_of(batch["document_mask"], spec.window_tokens)
     found: list[Tensor] = []
     for number, (ids, mask) in enumerate(
         zip(batch["document_ids"], batch["document_mask"], strict=True)
     ):
         rows = (batch["document_index"] == number).nonzero()[:, 0].tolist()
         questions = [asked[row].tolist() for row in rows]
-        line, layout = sequence(ids[mask].tolist(), questions, spec, int(chunks[number]))
+        line, laid = sequence(ids[mask].tolist(), questions, lm.spec, batch.get("gists"))
         logits = lm.masked(
-            torch.tensor([line], device=ids.device), layout, logits_to_keep=sum(layout.questions)
+            torch.tensor([line], device=ids.device), laid, logits_to_keep=sum(laid.questions)
         )[0]
-        for question in torch.split(logits, list(layout.questions)):
+        for question in torch.split(logits, list(laid.questions)):
             short = max(0, kept - question.shape[0])
             found.append(functional.pad(question, (0, 0, short, 0))[-kept:])
     return torch.stack(found)
@@ -138,23 +139,23 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
 def compress_batch(
     lm: GistLM, document_ids: Tensor, document_mask: Tensor, chunks: int, gists: int | None = None
 ) -> KeyValues:
-    """Compress documents of as many windows: chunk by chunk, the gists joined.
+    """Compress documents of as many chunks: chunk by chunk, the gists joined.
 
     Args:
         lm: The model.
         document_ids: `[B, N]`, left-padded.
         document_mask: True at real tokens.
         chunks: How many each document is cut into.
-        gists: Gists per chunk (default: all of the spec's).
+        gists: Gists per window (default: all of the spec's).
 
     Returns:
-        Per layer keys and values `[B, K, chunks * G, D]`.
+        Per layer keys and values `[B, K, chunks * G, D]`, where each chunk fills G gists.
     """
+    count = gists_each(chunks, lm.spec, gists)
     if chunks == 1:
         return lm.compress(
-            document_ids, None if bool(document_mask.all()) else document_mask, gists=gists
+            document_ids, None if bool(document_mask.all()) else document_mask, gists=count
         )
-    count = lm.spec.gists if gists is None else gists
     documents = [
         (tokens, split_evenly(len(tokens), chunks))
         for tokens in (
@@ -177,6 +178,8 @@ def compress_batch(
     return concatenate(*parts)
 
 
-def chunks_of(document_mask: Tensor, window: int) -> Tensor:
-    """Count the windows that each document fills, `[B]`."""
-    return (document_mask.sum(dim=1) + window - 1).div(window, rounding_mode="floor")
+def chunks_of(document_mask: Tensor, spec: GistSpec) -> Tensor:
+    """Count the chunks that each document is cut into, `[B]`."""
+    lengths: list[int] = document_mask.sum(dim=1).tolist()
+    chunks = [layout.chunks_of(length, spec) for length in lengths]
+    return torch.tensor(chunks, device=document_mask.device)

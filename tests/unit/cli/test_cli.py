@@ -86,7 +86,7 @@ def test_a_document_longer_than_the_window_is_said_to_be_in_chunks(
     (tmp_path / "long.txt").write_text(LONG_DOCUMENT, encoding="utf-8")
     chunks = -(-_tokens(model_directory, LONG_DOCUMENT) // WINDOW)
     done = run("compress", tmp_path / "long.txt", "--model", model_directory)
-    assert f"longer than the window of {WINDOW} tokens: compressed in {chunks} chunks" in done.out
+    assert f"longer than a pass of {WINDOW} tokens: compressed in {chunks} chunks" in done.out
     report = run("compress", tmp_path / "long.txt", "-m", model_directory, "--json").json
     assert (report["chunks"], report["gist_tokens"]) == (chunks, chunks * GISTS)
 

@@ -18,7 +18,7 @@ from dnsity.data.collate import (
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
 from dnsity.errors import UnsupportedModelError
-from dnsity.gist.layout import split_to_window
+from dnsity.gist.layout import chunks_of, split_evenly
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM, select
 from dnsity.training.objective import answer_cross_entropy, supervised
@@ -175,9 +175,8 @@ def test_the_masked_sequence_has_the_loss_of_the_two_passes(placement: str, wind
             logits = model.masked(inputs["input_ids"], layout)
             masked = answer_cross_entropy(*supervised(logits, inputs["labels"]))
             document = torch.tensor([encoder.encode(example.document)])
-            gists = compress_chunks(
-                model, [document[:, a:b] for a, b in split_to_window(document.shape[1], window)]
-            )
+            spans = split_evenly(document.shape[1], chunks_of(document.shape[1], spec))
+            gists = compress_chunks(model, [document[:, a:b] for a, b in spans])
             batch = collate([example], encoder, spec.question_template)
             logits = model.answer(
                 select(gists, batch["document_index"]),

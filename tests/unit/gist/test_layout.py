@@ -7,9 +7,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from dnsity.errors import BadInputError
-from dnsity.gist.layout import Layout, split_evenly, split_to_window
+from dnsity.gist.layout import Layout, chunks_of, gists_each, split_evenly
+from dnsity.gist.spec import GistSpec
 from gist_strategies import layouts
 
 
@@ -94,8 +96,34 @@ def test_even_spans_lose_nothing_and_differ_by_one_at_most(tokens: int, number: 
 
 
 @given(st.integers(1, 10_000), st.integers(1, 3000))
-def test_window_cuts_fit_lose_nothing_and_are_as_few_as_can_be(tokens: int, window: int) -> None:
-    spans = split_to_window(tokens, window)
-    assert [t for start, stop in spans for t in range(start, stop)] == list(range(tokens))
-    assert all(0 < stop - start <= window for start, stop in spans)
-    assert (len(spans) - 1) * window < tokens
+def test_chunks_fit_a_pass_and_are_as_few_as_can_be(tokens: int, window: int) -> None:
+    for spec in (
+        GistSpec(window_tokens=window),
+        GistSpec(window_tokens=4 * window, chunk_tokens=window),
+    ):
+        chunks = chunks_of(tokens, spec)
+        assert all(0 < stop - start <= window for start, stop in split_evenly(tokens, chunks))
+        assert (chunks - 1) * window < tokens
+
+
+@given(st.integers(1, 100_000), st.integers(1, 500), st.integers(1, 5), st.integers(0, 20))
+def test_the_chunks_of_a_window_share_its_gists(
+    tokens: int, chunk: int, per_window: int, spare: int
+) -> None:
+    gists = per_window + spare
+    spec = GistSpec(gists=gists, window_tokens=chunk * per_window, chunk_tokens=chunk)
+    windows, chunks = -(-tokens // spec.window_tokens), chunks_of(tokens, spec)
+    slots = chunks * gists_each(chunks, spec)
+    assert windows * gists - chunks < slots <= windows * gists  # what cannot be shared is left
+    assert 1 <= gists_each(chunks, spec) <= gists
+    whole = GistSpec(gists=gists, window_tokens=chunk * per_window)
+    assert gists_each(chunks_of(tokens, whole), whole) == gists
+    assert gists_each(chunks, spec, gists=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("window", "chunk", "gists"), [(100, 30, 25), (100, 200, 25), (100, 10, 9)]
+)
+def test_chunks_that_cannot_share_a_window_are_refused(window: int, chunk: int, gists: int) -> None:
+    with pytest.raises(ValidationError, match="must be a multiple of chunk_tokens"):
+        GistSpec(gists=gists, window_tokens=window, chunk_tokens=chunk)

@@ -362,6 +362,23 @@ def test_fewer_gists_than_trained(model: GistModel, gist: GistCache) -> None:
     assert model.ask(fewer, QUESTIONS[0], SHORT).text
 
 
+def test_chunks_of_a_window_share_its_gists() -> None:
+    """Each chunk is read alone and fills the first rows, at the slots where the last one ended."""
+    model = tiny_gist_model(window_tokens=4 * WINDOW, chunk_tokens=WINDOW)
+    half, quarter = "0" * (2 * WINDOW), "1" * (3 * WINDOW + 1)
+    with_two, with_four, with_one = model.compress([half, quarter, DOCUMENT])
+    found = [(g.info.n_chunks, g.info.n_gist) for g in (with_two, with_four, with_one)]
+    assert found == [(2, GISTS), (4, GISTS), (1, GISTS)]
+    ids = torch.tensor([model.loaded.encoder.encode(half)])
+    with torch.inference_mode():
+        parts = [
+            model.loaded.lm.compress(ids[:, :WINDOW], gists=GISTS // 2),
+            model.loaded.lm.compress(ids[:, WINDOW:], gists=GISTS // 2, offset=GISTS // 2),
+        ]
+    _assert_close(with_two.layers, concatenate(*parts))
+    assert model.compress(quarter, gists=1).info.n_gist == 4  # a chunk fills one at least
+
+
 def test_progress_counts_chunks(model: GistModel) -> None:
     calls: list[tuple[int, int]] = []
     gist = model.compress(LONG_DOCUMENT, progress=lambda done, total: calls.append((done, total)))

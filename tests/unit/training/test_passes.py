@@ -34,6 +34,7 @@ from support import (
         {"placement": "spread"},
         {"window_tokens": 24},
         {"window_tokens": 24, "chunking": "carry", "placement": "spread"},
+        {"window_tokens": 48, "chunk_tokens": 24},
     ],
     ids=lambda spec: "-".join(map(str, spec.values())) or "append",
 )

@@ -56,11 +56,11 @@ class RagEqualKv(Rag):
     heading = "RAG, equal KV"
 
     def ingest(self, document: str) -> Ingested:
-        """Cut into chunks of one window's gists, as many of which are read as there are windows."""
+        """Cut into chunks of as many tokens as a window has gists, and read what fits the slots."""
         started = self.loaded.now()
         tokens = len(self.loaded.encoder.encode(document))
         slots = gist_slots(self.loaded, self.settings, tokens)
-        per_chunk = self.settings.gists or self.loaded.lm.spec.gists
+        per_chunk = min(slots, self.settings.gists or self.loaded.lm.spec.gists)
         index = self.index(self._chunks(document, per_chunk))
         return Ingested((index, slots // per_chunk, slots), self.loaded.now() - started)
 

@@ -16,7 +16,7 @@ from abc import abstractmethod
 import torch
 
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings
-from dnsity.gist.layout import split_to_window
+from dnsity.gist.layout import chunks_of, gists_each
 from dnsity.inference.loaded import LoadedModel
 from dnsity.shapes import KeyValues
 
@@ -30,8 +30,8 @@ def without_middle(ids: list[int], most: int) -> list[int]:
 
 def gist_slots(loaded: LoadedModel, settings: MethodSettings, tokens: int) -> int:
     """Say how many slots gists of so many document tokens take."""
-    spec = loaded.lm.spec
-    return (settings.gists or spec.gists) * len(split_to_window(tokens, spec.window_tokens))
+    chunks = chunks_of(tokens, loaded.lm.spec)
+    return chunks * gists_each(chunks, loaded.lm.spec, settings.gists)
 
 
 class Reading(Method):
