@@ -107,7 +107,11 @@ def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
     tasks = [
         task
         for family in config.families()
-        for task in family.draw(loaded.encoder, limit=config.limit, seed=config.seed)
+        for task in family.draw(
+            loaded.encoder,
+            limit=min(config.limit, family.limit or config.limit),
+            seed=config.seed,
+        )
         if config.wants(task.name)
     ]
     names = [task.name for task in tasks]

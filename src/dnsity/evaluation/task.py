@@ -11,6 +11,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pydantic import PositiveInt
+
 from dnsity.config import Config
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Question
@@ -64,7 +66,13 @@ class Task:
 
 
 class Family(Config):
-    """Settings of a family of tasks; its fields say which of them, and from which data."""
+    """Settings of a family of tasks; its fields say which of them, and from which data.
+
+    Attributes:
+        limit: Documents per task, at most, where the run allows more.
+    """
+
+    limit: PositiveInt | None = None
 
     @property
     @abstractmethod

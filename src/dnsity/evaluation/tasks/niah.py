@@ -55,17 +55,20 @@ class Niah(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `niah_en`, `fact_ko_unseen`, `niah4_en_filler`."""
+        """E.g. `niah_en`, `fact_ko_unseen`, `niah4_en_filler`, `niah_en_32768`."""
         kind = "niah" if self.kind == "passkey" else self.kind
         number = str(self.needles) if self.needles > 1 else ""
         part = "" if self.wording == "all" else f"_{self.wording}"
         absent = "_absent" if self.absent else ""
         filler = "_filler" if self.haystack == FILLER else ""
-        return f"{kind}{number}_{self.language}{part}{absent}{filler}"
+        tokens = f"_{self.tokens[0]}" if len(self.tokens) == 1 else ""
+        return f"{kind}{number}_{self.language}{part}{absent}{filler}{tokens}"
 
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""
-        config = NiahConfig(seed=seed, samples=limit, **self.model_dump(exclude={"family"}))
+        config = NiahConfig(
+            seed=seed, samples=limit, **self.model_dump(exclude={"family", "limit"})
+        )
         items = tuple(
             Item(
                 id=str(number),
