@@ -273,9 +273,20 @@ def test_only_wanted_tasks_are_run(
         {"family": "niah", "language": "en", "tokens": [300]},
     ]
     settings = config(tasks=tasks, only=["niah_en"], methods=["none"], limit=2)
-    assert {row["task"] for row in run(settings, tmp_path / "run")["rows"]} == {"niah_en_filler"}
+    assert {row["task"] for row in run(settings, tmp_path / "run")["rows"]} == {
+        "niah_en_filler_300"
+    }
     with pytest.raises(BadInputError, match="no task 'exam'; this run has own_mine, niah_en"):
         run(config(tasks=tasks, only=["exam"]), tmp_path / "other")
+
+
+@pytest.mark.parametrize(("own", "asked"), [(None, 3), (2, 2), (9, 3)])
+def test_a_task_may_have_a_smaller_limit(
+    config: Callable[..., EvalConfig], tmp_path: Path, own: int | None, asked: int
+) -> None:
+    task = {"family": "niah", "language": "en", "tokens": [100], "limit": own}
+    (row,) = run(config(tasks=[task], methods=["none"], limit=3), tmp_path)["rows"]
+    assert row["documents"] == asked
 
 
 def test_two_tasks_of_one_name_are_refused(

@@ -69,6 +69,28 @@ def test_a_grid_has_as_many_documents_in_every_cell() -> None:
     )
 
 
+def test_tasks_of_other_lengths_and_wordings_have_other_names() -> None:
+    values = {"family": "niah", "language": "ko", "kind": "fact"}
+    names = [
+        Niah.model_validate({**values, **more}).name
+        for more in ({}, {"tokens": [400]}, {"wording": "unseen", "tokens": [400]})
+    ]
+    assert names == ["fact_ko_filler", "fact_ko_filler_400", "fact_ko_unseen_filler_400"]
+
+
+def test_unseen_wording_is_asked_in_no_seen_words() -> None:
+    values = {"family": "niah", "language": "en", "kind": "fact", "tokens": [120]}
+    asked = {
+        part: {
+            question.text
+            for item in draw(Niah.model_validate({**values, "wording": part}), limit=40)[0].items
+            for question in item.questions
+        }
+        for part in ("seen", "unseen")
+    }
+    assert asked["seen"].isdisjoint(asked["unseen"])
+
+
 def test_the_open_book_is_asked_on_its_documents() -> None:
     (task,) = draw(Exam(family="exam"), limit=3)
     assert (task.name, task.metric) == ("exam_open_book", CHOICE)
