@@ -51,7 +51,7 @@ def test_needles_have_the_length_and_the_questions_they_say(
     values = {"family": "niah", "language": "en", "haystack": prose, "tokens": [700], **changes}
     family = Niah.model_validate(values)
     (task,) = draw(family, limit=6)
-    assert task.name == family.name == name
+    assert task.name == family.name == f"{name}_700"
     assert task.metric == "exact"
     assert [len(ENCODER.encode(item.document)) for item in task.items] == [700] * 6
     assert {len(item.questions) for item in task.items} == {questions}
