@@ -52,10 +52,10 @@ def compress(
     documents = [_encode(loaded, text, gists) for text in texts]
     carry = spec.chunking == "carry"
     chunks: dict[int, list[_Chunk]] = defaultdict(list)  # by how many gists each fills
-    for number, ids in enumerate(documents):
-        spans = split_evenly(len(ids), chunks_of(len(ids), spec))
+    for number, tokens in enumerate(documents):
+        spans = split_evenly(len(tokens), chunks_of(len(tokens), spec))
         chunks[gists_each(len(spans), spec, gists)] += [
-            _Chunk(number, index, ids[start:stop]) for index, (start, stop) in enumerate(spans)
+            _Chunk(number, index, tokens[start:stop]) for index, (start, stop) in enumerate(spans)
         ]
     parts: list[list[KeyValues]] = [[] for _ in documents]
     step = 1 if carry else batch_size
@@ -80,8 +80,8 @@ def compress(
         if progress is not None:
             progress(done, total)
     return [
-        _cache(loaded, text, len(ids), parts[number])
-        for number, (text, ids) in enumerate(zip(texts, documents, strict=True))
+        _cache(loaded, text, len(tokens), parts[number])
+        for number, (text, tokens) in enumerate(zip(texts, documents, strict=True))
     ]
 
 
