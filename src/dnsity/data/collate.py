@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
-from dnsity.gist.layout import Layout, chunks_of, gists_each, split_evenly
+from dnsity.gist.layout import Layout, cut
 from dnsity.gist.spec import GistSpec
 
 IGNORE = -100
@@ -139,8 +139,7 @@ def sequence(
         spec: How the model compresses.
         gists: Gists per window (default: as trained).
     """
-    spans = split_evenly(len(document), chunks_of(len(document), spec))
-    each = gists_each(len(spans), spec, gists)
+    spans, each = cut(len(document), spec, gists)
     layout = Layout(
         tuple(stop - start for start, stop in spans),
         each,

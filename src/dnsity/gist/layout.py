@@ -100,7 +100,7 @@ def split_evenly(tokens: int, parts: int) -> list[tuple[int, int]]:
 
 
 def chunks_of(tokens: int, spec: GistSpec) -> int:
-    """Say into how many chunks a document is cut; nothing is dropped."""
+    """Say into how many chunks a document is cut: the fewest that fit a pass."""
     return max(1, -(-tokens // (spec.chunk_tokens or spec.window_tokens)))
 
 
@@ -119,3 +119,18 @@ def gists_each(chunks: int, spec: GistSpec, gists: int | None = None) -> int:
     """
     per_window = spec.window_tokens // (spec.chunk_tokens or spec.window_tokens)
     return max(1, (gists or spec.gists) * -(-chunks // per_window) // chunks)
+
+
+def cut(tokens: int, spec: GistSpec, gists: int | None = None) -> tuple[list[tuple[int, int]], int]:
+    """Cut a document into equal chunks that are read in one pass each; nothing is dropped.
+
+    Args:
+        tokens: Of the document.
+        spec: How the model compresses.
+        gists: Gists per window (default: as trained).
+
+    Returns:
+        The (start, stop) spans of its chunks, and how many gists each fills.
+    """
+    chunks = chunks_of(tokens, spec)
+    return split_evenly(tokens, chunks), gists_each(chunks, spec, gists)

@@ -10,7 +10,7 @@ import torch
 
 from dnsity.data.collate import left_pad
 from dnsity.errors import BadInputError
-from dnsity.gist.layout import chunks_of, gists_each, split_evenly
+from dnsity.gist.layout import cut
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.loaded import LoadedModel
@@ -53,8 +53,8 @@ def compress(
     carry = spec.chunking == "carry"
     chunks: dict[int, list[_Chunk]] = defaultdict(list)  # by how many gists each fills
     for number, tokens in enumerate(documents):
-        spans = split_evenly(len(tokens), chunks_of(len(tokens), spec))
-        chunks[gists_each(len(spans), spec, gists)] += [
+        spans, each = cut(len(tokens), spec, gists)
+        chunks[each] += [
             _Chunk(number, index, tokens[start:stop]) for index, (start, stop) in enumerate(spans)
         ]
     parts: list[list[KeyValues]] = [[] for _ in documents]
@@ -106,8 +106,9 @@ def _encode(loaded: LoadedModel, text: str, gists: int | None) -> list[int]:
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
     ids = loaded.encoder.start_ids + loaded.encoder.encode(text)
-    chunks, spec = chunks_of(len(ids), loaded.lm.spec), loaded.lm.spec
-    slots = chunks * gists_each(chunks, spec, gists)
+    spec = loaded.lm.spec
+    spans, each = cut(len(ids), spec, gists)
+    slots = len(spans) * each
     if len(ids) <= slots:
         fewer = max(1, len(ids) // 10)
         raise BadInputError(

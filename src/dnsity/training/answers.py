@@ -20,9 +20,7 @@ from torch.nn import functional
 
 from dnsity.data.collate import left_pad, sequence
 from dnsity.errors import BadInputError
-from dnsity.gist import layout
-from dnsity.gist.layout import gists_each, split_evenly
-from dnsity.gist.spec import GistSpec
+from dnsity.gist.layout import chunks_of, cut
 from dnsity.model.backbone import is_sharded
 from dnsity.model.gist_lm import GistLM, concatenate, select
 from dnsity.shapes import KeyValues, Logits
@@ -63,8 +61,7 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
         rows, mask = batch["document_index"], batch["document_mask"]
         given = None if bool(mask.all()) else mask  # the fast causal kernel needs no mask at all
         if mode == "gist":
-            chunks = int(chunks_of(mask, lm.spec)[0])
-            prefix = compress_batch(lm, batch["document_ids"], mask, chunks, batch.get("gists"))
+            prefix = compress_batch(lm, batch["document_ids"], mask, batch.get("gists"))
         else:
             prefix = lm.read(batch["document_ids"], given)
             prefix_mask = None if given is None else mask[rows]
@@ -80,7 +77,8 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
 
 def _groups(lm: GistLM, document_mask: Tensor, mode: str) -> Tensor:
     """Say by what number documents run apart, `[B]`: chunks, or lengths where they are long."""
-    chunks = chunks_of(document_mask, lm.spec)
+    lengths = document_mask.sum(dim=1)
+    chunks = torch.tensor([chunks_of(n, lm.spec) for n in lengths.tolist()], device=lengths.device)
     if is_sharded(lm.base):
         if mode == "gist" and int(chunks.max()) > 1:
             raise BadInputError(
@@ -91,7 +89,7 @@ def _groups(lm: GistLM, document_mask: Tensor, mode: str) -> Tensor:
             )
         return torch.zeros_like(chunks)
     if document_mask.shape[1] > ALONE:
-        return document_mask.sum(dim=1)
+        return lengths
     return chunks if mode == "gist" else torch.zeros_like(chunks)
 
 
@@ -137,7 +135,7 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
 
 
 def compress_batch(
-    lm: GistLM, document_ids: Tensor, document_mask: Tensor, chunks: int, gists: int | None = None
+    lm: GistLM, document_ids: Tensor, document_mask: Tensor, gists: int | None = None
 ) -> KeyValues:
     """Compress documents of as many chunks: chunk by chunk, the gists joined.
 
@@ -145,22 +143,20 @@ def compress_batch(
         lm: The model.
         document_ids: `[B, N]`, left-padded.
         document_mask: True at real tokens.
-        chunks: How many each document is cut into.
         gists: Gists per window (default: all of the spec's).
 
     Returns:
         Per layer keys and values `[B, K, chunks * G, D]`, where each chunk fills G gists.
     """
-    count = gists_each(chunks, lm.spec, gists)
+    cuts = [cut(length, lm.spec, gists) for length in document_mask.sum(dim=1).tolist()]
+    chunks, count = len(cuts[0][0]), cuts[0][1]
     if chunks == 1:
         return lm.compress(
             document_ids, None if bool(document_mask.all()) else document_mask, gists=count
         )
     documents = [
-        (tokens, split_evenly(len(tokens), chunks))
-        for tokens in (
-            ids[mask].tolist() for ids, mask in zip(document_ids, document_mask, strict=True)
-        )
+        (ids[mask].tolist(), spans)
+        for ids, mask, (spans, _) in zip(document_ids, document_mask, cuts, strict=True)
     ]
     parts: list[KeyValues] = []
     for index in range(chunks):
@@ -176,10 +172,3 @@ def compress_batch(
             )
         )
     return concatenate(*parts)
-
-
-def chunks_of(document_mask: Tensor, spec: GistSpec) -> Tensor:
-    """Count the chunks that each document is cut into, `[B]`."""
-    lengths: list[int] = document_mask.sum(dim=1).tolist()
-    chunks = [layout.chunks_of(length, spec) for length in lengths]
-    return torch.tensor(chunks, device=document_mask.device)

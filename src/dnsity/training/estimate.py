@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from dnsity.gist.layout import chunks_of, gists_each
+from dnsity.gist.layout import cut
 from dnsity.model import backbone, checkpoint
 from dnsity.model.base import base_config
 from dnsity.model.gist_lm import GistLM
@@ -197,8 +197,8 @@ def _work(config: TrainConfig, stage: Stage, mode: Mode, length: int) -> _Work:
         return _Work(prose, 0, length, prose**2 / 2)
     asked = max(1, min(config.data.max_facts, length // config.data.tokens_per_fact) / 2)
     turns, answers = asked * QUESTION_TOKENS, asked * ANSWER_TOKENS
-    chunks = chunks_of(length, config.gist)
-    gists = chunks * gists_each(chunks, config.gist, max(stage.gists) if stage.gists else None)
+    spans, each = cut(length, config.gist, max(stage.gists) if stage.gists else None)
+    chunks, gists = len(spans), len(spans) * each
     if mode == "full":
         return _Work(length + turns, 0, answers, length**2 / 2 + turns * length)
     within, across = length**2 / chunks / 2, gists * (length / chunks + turns)

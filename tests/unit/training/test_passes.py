@@ -100,7 +100,7 @@ def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
     assert chunks > 2
     borders = [ids.shape[1] * part // chunks for part in range(chunks + 1)]
     with torch.no_grad():
-        joined = compress_batch(lm, ids, batch["document_mask"], chunks)
+        joined = compress_batch(lm, ids, batch["document_mask"])
         expected = compress_chunks(lm, [ids[:1, a:b] for a, b in itertools.pairwise(borders)])
     assert joined[0][0].shape[-2] == 4 * chunks
     assert_same_keys(row_of(joined, 1), expected)

@@ -16,7 +16,7 @@ from abc import abstractmethod
 import torch
 
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings
-from dnsity.gist.layout import chunks_of, gists_each
+from dnsity.gist.layout import cut
 from dnsity.inference.loaded import LoadedModel
 from dnsity.shapes import KeyValues
 
@@ -30,8 +30,8 @@ def without_middle(ids: list[int], most: int) -> list[int]:
 
 def gist_slots(loaded: LoadedModel, settings: MethodSettings, tokens: int) -> int:
     """Say how many slots gists of so many document tokens take."""
-    chunks = chunks_of(tokens, loaded.lm.spec)
-    return chunks * gists_each(chunks, loaded.lm.spec, settings.gists)
+    spans, each = cut(tokens, loaded.lm.spec, settings.gists)
+    return len(spans) * each
 
 
 class Reading(Method):
