@@ -5,6 +5,7 @@
     warm      question to first token, the document ingested; with and without loading from disk
     decode    tokens per second behind the first, one document at a time and 32 in one batch
     peak      memory taken beyond what was in use, by ingesting and by answering
+    training  see `training`; comes last, as it changes the weights
 
 Seconds are medians. Weights are random, see `shapes`.
 """
@@ -19,26 +20,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from safetensors.torch import load_file, save_file
 
-from dnsity.config import Config
+from dnsity.bench.config import BenchConfig
+from dnsity.bench.training import measure_training
+from dnsity.bench.turns import in_turns, peak_of
 from dnsity.data.niah import Filler
-from dnsity.evaluation.memory import Peak
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings, Reply
 from dnsity.evaluation.methods import build
 from dnsity.evaluation.runner import Progress
 from dnsity.evaluation.summary import break_even
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_cache import GistCache
-from dnsity.inference.hardware import Dtype
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
-from dnsity.model.base import Quantization
 from dnsity.model.gist_lm import stacked
 from dnsity.shapes import KeyValues
 
@@ -47,33 +46,6 @@ BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
 _DRAWN = 50
 _MORE = 5
-_T = TypeVar("_T")
-
-
-class BenchConfig(Config):
-    """One benchmark.
-
-    Attributes:
-        shape: A name in `shapes.SHAPES`.
-        tokens: Document lengths.
-        gists: Gist counts.
-        dtype: Compute type.
-        quantization: Keep the linear layers in 4 bit.
-        batch: Documents answered in one batch.
-        stored: Gist files in the folder from which some are opened at random.
-        new_tokens: Tokens decoded to measure speed.
-        repeats: Times every figure is taken; medians count.
-    """
-
-    shape: str = "mini"
-    tokens: list[int] = Field(default=[2048, 4096, 8192], min_length=1)
-    gists: list[int] = Field(default=[10, 25, 50], min_length=1)
-    dtype: Dtype = "float32"
-    quantization: Quantization | None = None
-    batch: int = Field(default=32, ge=1)
-    stored: int = Field(default=1000, ge=1)
-    new_tokens: int = Field(default=16, ge=2)
-    repeats: int = Field(default=5, ge=1)
 
 
 def measure(
@@ -89,19 +61,23 @@ def measure(
         progress: Called before every length.
 
     Returns:
-        `rows`, one per length and method; `batch`, what decoding many documents at once gives; and
-        `store`, what opening one of many gist files takes.
+        `rows`, one per length and method; `batch`, what decoding many documents at once gives;
+        `store`, what opening one of many gist files takes; and `training`, one per length and kind
+        of step.
     """
     rows: list[dict[str, Any]] = []
-    total = len(config.tokens) + 2
+    total = len(config.tokens) + 3
     with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as scratch:
         for number, tokens in enumerate(config.tokens):
             progress(f"{tokens:,} tokens", number, total)
             rows += _Length(config, loaded, tokens, Path(scratch)).rows()
-        progress(f"{config.stored:,} gist files", total - 2, total)
+        progress(f"{config.stored:,} gist files", total - 3, total)
         store = _store(config, loaded, Path(scratch))
-    progress(f"batch of {config.batch}", total - 1, total)
-    return {"rows": rows, "batch": _batched(config, loaded), "store": store}
+    progress(f"batch of {config.batch}", total - 2, total)
+    batch = _batched(config, loaded)
+    progress("training steps", total - 1, total)
+    training = measure_training(config, loaded)
+    return {"rows": rows, "batch": batch, "store": store, "training": training}
 
 
 def document(loaded: LoadedModel, tokens: int) -> str:
@@ -135,7 +111,7 @@ class _Length:
         work: dict[str, Callable[[], Any]] = {"prefill": self._prefill}
         work.update({name: partial(self._ingest, name) for name in self.methods})
         ingest, held = in_turns(self.loaded, work, self.config.repeats)
-        peaks = {name: _peak_of(self.loaded, do) for name, do in work.items()}
+        peaks = {name: peak_of(self.loaded, do) for name, do in work.items()}
         files = {name: self._store(name, held[name]) for name in self.methods}
         asking = {name: partial(self._answer, name, held[name], 1) for name in self.methods}
         warm, _ = in_turns(self.loaded, asking, self.config.repeats)
@@ -148,7 +124,7 @@ class _Length:
         prefill = statistics.median(ingest["prefill"])
         full = statistics.median(warm["full"])
         for name in self.methods:
-            peak = _peak_of(self.loaded, partial(self._answer, name, held[name], 1))
+            peak = peak_of(self.loaded, partial(self._answer, name, held[name], 1))
             reply = self._answer(name, held[name], self.config.new_tokens)
             taken, ready = statistics.median(ingest[name]), statistics.median(warm[name])
             yield {
@@ -203,27 +179,6 @@ class _Length:
         return 0 if name == "none" else len(self.text.encode()), None
 
 
-def in_turns(
-    loaded: LoadedModel, work: Mapping[str, Callable[[], _T]], repeats: int
-) -> tuple[dict[str, list[float]], dict[str, _T]]:
-    """Time things one after the other, over and over, so that a slow minute falls on all.
-
-    The first round warms up and does not count.
-
-    Returns:
-        Seconds of every round, and what each gave last.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    results: dict[str, _T] = {}
-    for turn in range(repeats + 1):
-        for name, do in work.items():
-            started = loaded.now()
-            results[name] = do()
-            if turn:
-                seconds[name].append(loaded.now() - started)
-    return seconds, results
-
-
 def _store(config: BenchConfig, loaded: LoadedModel, scratch: Path) -> dict[str, Any]:
     """Open, verify and make ready gist files drawn from a folder of many."""
     gists = min(config.gists)
@@ -254,7 +209,7 @@ def _ready(loaded: LoadedModel, path: Path) -> GistCache:
 
 def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
     """Decode behind the gists of many documents at once, and behind nothing as many times."""
-    gists = config.gists[len(config.gists) // 2]
+    gists = config.middle
     method = build("gist", loaded, MethodSettings(gists=gists))
     text = document(loaded, min(config.tokens))
     words = text.split(" ")
@@ -285,14 +240,6 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
         "median": statistics.median(seconds),
         "p95": float(np.percentile(seconds, 95)),
     }
-
-
-def _peak_of(loaded: LoadedModel, do: Callable[[], Any]) -> int:
-    peak = Peak(loaded.device)
-    result = do()
-    taken = peak.bytes()
-    del result
-    return taken
 
 
 def _named(layers: KeyValues) -> dict[str, torch.Tensor]:

@@ -46,7 +46,8 @@ def command(
     """
     import torch
 
-    from dnsity.bench.cost import BenchConfig, measure, ratios
+    from dnsity.bench.config import BenchConfig
+    from dnsity.bench.cost import measure, ratios
     from dnsity.bench.shapes import build
     from dnsity.config import configured, manifest, write_json
     from dnsity.inference.hardware import device_name, require_device
@@ -65,12 +66,11 @@ def command(
             quantization=config.quantization,
         )
         measured = measure(config, loaded, lambda what, done, total: progress(done, total, what))
-    middle = config.gists[len(config.gists) // 2]
     result = {
         "manifest": manifest(config, seed=0) | {"device": device_name(device)},
         **measured,
-        "gists": middle,
-        "ratios": ratios(measured, middle),
+        "gists": config.middle,
+        "ratios": ratios(measured, config.middle),
     }
     if output is not None:
         write_json(output, result)
@@ -85,6 +85,8 @@ def command(
         )
     )
     out.print(_ratios(result))
+    if result["training"]:
+        out.print(_training(result["training"]))
 
 
 def _draw(result: dict[str, Any], output: Path) -> None:
@@ -162,4 +164,24 @@ def _ratios(result: dict[str, Any]) -> Table:
         *rest,
         "1.1",
     )
+    return table
+
+
+def _training(rows: list[dict[str, Any]]) -> Table:
+    """What a training step costs."""
+    table = Table(title="a training step: one document, its questions")
+    for name in ("tokens", "step"):
+        table.add_column(name, no_wrap=True)
+    for name in ("seconds", "questions/s", "tokens/s", "peak memory"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        rate = row["questions_per_second"]
+        table.add_row(
+            f"{row['tokens']:,}",
+            row["step"].replace("_", " "),
+            f"{row['seconds']:.3g}",
+            "" if rate is None else f"{rate:.3g}",
+            f"{row['tokens_per_second']:,.0f}",
+            data_size(row["peak_bytes"]),
+        )
     return table

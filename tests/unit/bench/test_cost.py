@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +10,12 @@ import torch
 from transformers import LlamaConfig
 
 from dnsity.bench import shapes
-from dnsity.bench.cost import BASELINES, BenchConfig, document, in_turns, measure, ratios
+from dnsity.bench.config import BenchConfig
+from dnsity.bench.cost import BASELINES, document, measure, ratios
+from dnsity.bench.training import losses, measure_training, trainable
+from dnsity.bench.turns import in_turns
 from dnsity.errors import BadInputError
+from dnsity.inference.hardware import Dtype
 from dnsity.inference.loaded import LoadedModel
 
 CONFIG = BenchConfig(
@@ -21,11 +26,12 @@ CONFIG = BenchConfig(
     stored=5,
     new_tokens=3,
     repeats=1,
+    train_tokens=[40, 80],
 )
 
 
-@pytest.fixture(scope="module")
-def loaded() -> LoadedModel:
+@pytest.fixture(scope="module", autouse=True)
+def tiny_shape() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(
             shapes.SHAPES,
@@ -39,12 +45,17 @@ def loaded() -> LoadedModel:
                 vocab_size=8192,
             ),
         )
-        return shapes.build("tiny", gists=8)
+        yield
 
 
 @pytest.fixture(scope="module")
-def measured(loaded: LoadedModel) -> dict[str, Any]:
-    return measure(CONFIG, loaded)
+def loaded() -> LoadedModel:
+    return shapes.build("tiny", gists=8)
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    return measure(CONFIG, shapes.build("tiny", gists=8))  # of its own: training moves weights
 
 
 def test_every_method_is_measured_at_every_length(measured: dict[str, Any]) -> None:
@@ -98,6 +109,36 @@ def test_one_of_many_files_is_opened(measured: dict[str, Any]) -> None:
     store = measured["store"]
     assert (store["files"], store["gists"]) == (5, 2)
     assert 0 < store["open_s"]["median"] <= store["open_s"]["p95"]
+
+
+def test_training_steps_of_every_kind_are_measured_at_every_length(
+    measured: dict[str, Any],
+) -> None:
+    kinds = ["two_pass", "masked", "one_question", "plain"]
+    assert [(row["tokens"], row["step"]) for row in measured["training"]] == [
+        (tokens, kind) for tokens in (40, 80) for kind in kinds
+    ]
+    for row in measured["training"]:
+        assert row["seconds"] > 0
+        assert (row["questions_per_second"] is None) == (row["step"] == "plain")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_kinds_of_step_that_are_compared_learn_the_same(dtype: Dtype) -> None:
+    config = BenchConfig(shape="tiny", gists=[4], dtype=dtype)
+    lm = trainable(config, shapes.build("tiny", gists=4, dtype=getattr(torch, dtype)).lm)
+    found = {name: loss().item() for name, loss in losses(lm, 40).items()}
+    # Sums over 64 tokens, of 8 mantissa bits each in bfloat16.
+    near = pytest.approx(found["masked"], rel=1e-5 if dtype == "float32" else 1e-2)
+    assert (found["two_pass"], found["one_question"]) == (near, near)
+
+
+def test_a_base_in_half_precision_is_trained_under_an_adapter() -> None:
+    config = BenchConfig(shape="tiny", gists=[4], dtype="bfloat16", train_tokens=[40], repeats=1)
+    loaded = shapes.build("tiny", gists=4, dtype=torch.bfloat16)
+    before = loaded.lm.base.get_input_embeddings().weight.clone()
+    assert measure_training(config, loaded)
+    assert torch.equal(loaded.lm.base.get_input_embeddings().weight, before)
 
 
 def test_the_picture_shows_every_method_at_every_length(measured: dict[str, Any]) -> None:

@@ -11,7 +11,10 @@ from transformers import Qwen3Config
 from dnsity.bench import shapes
 from running import Run
 
-SMALL = ("tokens=[256]", "gists=[4]", "batch=2", "stored=3", "new_tokens=2", "repeats=1")
+SMALL = (
+    *("tokens=[256]", "gists=[4]", "batch=2", "stored=3"),
+    *("new_tokens=2", "repeats=1", "train_tokens=[64]"),
+)
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 
 
@@ -26,7 +29,13 @@ def test_results_table_and_picture(run: Run, tmp_path: Path) -> None:
     target = tmp_path / "bench.json"
     done = run("bench", "--shape", "tiny", *SETTINGS, "-o", target)
     assert done.code == 0, done.err
-    for shown in ("full", "gist 4", "compress / plain prefill", "opening one of 3 gist files"):
+    for shown in (
+        "full",
+        "gist 4",
+        "compress / plain prefill",
+        "opening one of 3 gist files",
+        "one question",
+    ):
         assert shown in done.out
     result = json.loads(target.read_text("utf-8"))
     assert result["manifest"]["config"]["shape"] == "tiny"

@@ -1,0 +1,44 @@
+"""What a benchmark measures."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from dnsity.config import Config
+from dnsity.inference.hardware import Dtype
+from dnsity.model.base import Quantization
+
+
+class BenchConfig(Config):
+    """One benchmark.
+
+    Attributes:
+        shape: A name in `shapes.SHAPES`.
+        tokens: Document lengths.
+        gists: Gist counts.
+        dtype: Compute type.
+        quantization: Keep the linear layers in 4 bit.
+        batch: Documents answered in one batch.
+        stored: Gist files in the folder from which some are opened at random.
+        new_tokens: Tokens decoded to measure speed.
+        repeats: Times every figure is taken; medians count.
+        train_tokens: Lengths of document to time training steps on; none: no training.
+        checkpointing: Recompute layers in the backward pass of a training step.
+    """
+
+    shape: str = "mini"
+    tokens: list[int] = Field(default=[2048, 4096, 8192], min_length=1)
+    gists: list[int] = Field(default=[10, 25, 50], min_length=1)
+    dtype: Dtype = "float32"
+    quantization: Quantization | None = None
+    batch: int = Field(default=32, ge=1)
+    stored: int = Field(default=1000, ge=1)
+    new_tokens: int = Field(default=16, ge=2)
+    repeats: int = Field(default=5, ge=1)
+    train_tokens: list[int] = Field(default=[1024])
+    checkpointing: bool = False
+
+    @property
+    def middle(self) -> int:
+        """The gist count that stands for all where one does."""
+        return self.gists[len(self.gists) // 2]

@@ -1,0 +1,124 @@
+"""What a training step costs: both paths of the gists beside their alternatives, in turns.
+
+    two_pass      compress each document once, ask everything behind its gists
+    masked        document, gists and all questions as one masked sequence
+    one_question  the same, with the document read anew for every question
+    plain         language-model training on the document alone: the yardstick
+
+A step is forward, backward and AdamW, on one document with several questions. A float32 base is
+trained as a whole, any other under an adapter (LoRA on every linear layer), as users train it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from dnsity.bench.config import BenchConfig
+from dnsity.bench.turns import in_turns, peak_of
+from dnsity.data.collate import IGNORE
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model import backbone
+from dnsity.model.gist_lm import GistLM
+from dnsity.training.passes import Passes
+
+QUESTIONS, QUESTION_TOKENS, ANSWER_TOKENS = 8, 24, 8
+_RANK = 32
+
+
+def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str, Any]]:
+    """Time a training step of every kind at every length, and take its peak of memory.
+
+    The model is of no other use afterwards: its weights have moved, or carry an adapter.
+
+    Args:
+        config: What to measure.
+        loaded: A model of the shape.
+
+    Returns:
+        Per length and kind of step: `seconds`, `questions_per_second` (None for plain),
+        `tokens_per_second` (all that the step was given, the document once) and `peak_bytes`
+        beyond weights and optimiser.
+    """
+    if not config.train_tokens:
+        return []
+    lm = trainable(config, loaded.lm)
+    if config.checkpointing:
+        backbone.enable_checkpointing(lm.base)
+    optimiser = torch.optim.AdamW([p for p in lm.parameters() if p.requires_grad])
+    found = []
+    for length in config.train_tokens:
+        work = {name: partial(_step, optimiser, loss) for name, loss in losses(lm, length).items()}
+        seconds, _ = in_turns(loaded, work, config.repeats)
+        for name, step in work.items():
+            taken = statistics.median(seconds[name])
+            asked = 0 if name == "plain" else QUESTIONS
+            given = length + asked * (QUESTION_TOKENS + ANSWER_TOKENS)
+            found.append(
+                {
+                    "step": name,
+                    "tokens": length,
+                    "questions": asked,
+                    "seconds": taken,
+                    "questions_per_second": asked / taken if asked else None,
+                    "tokens_per_second": given / taken,
+                    "peak_bytes": peak_of(loaded, step),
+                }
+            )
+    return found
+
+
+def trainable(config: BenchConfig, lm: GistLM) -> GistLM:
+    """Return a gist model on the same base, in the form in which it is trained."""
+    spec = lm.spec.model_copy(update={"gists": config.middle})
+    if config.dtype == "float32" and config.quantization is None:
+        return GistLM(lm.base.requires_grad_(True), spec).to(lm.device).train()
+    from peft import LoraConfig
+
+    lora = LoraConfig(r=_RANK, lora_alpha=2 * _RANK, target_modules="all-linear")
+    adapted = spec.model_copy(update={"scope": "both"})
+    return GistLM(lm.base, adapted, lora=lora).to(lm.device).train()
+
+
+def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
+    """Return what each kind of step minimises, on one random document of so many tokens."""
+    generator = torch.Generator().manual_seed(tokens)
+    vocabulary = int(lm.base.config.get_text_config().vocab_size)
+
+    def ids(*shape: int) -> torch.Tensor:
+        return torch.randint(vocabulary, shape, generator=generator).to(lm.device)
+
+    document, asked = ids(1, tokens), ids(QUESTIONS, QUESTION_TOKENS + ANSWER_TOKENS)
+    labels = asked[:, -ANSWER_TOKENS - 1 :].clone()
+    labels[:, 0] = IGNORE
+    batch: dict[str, Any] = {
+        "mode": "gist",
+        "document_ids": document,
+        "document_mask": torch.ones_like(document, dtype=torch.bool),
+        "input_ids": asked,
+        "attention_mask": torch.ones_like(asked, dtype=torch.bool),
+        "labels": labels,
+        "document_index": torch.zeros(QUESTIONS, dtype=torch.long, device=lm.device),
+    }
+    each = {
+        **batch,
+        **{name: batch[name].expand(QUESTIONS, -1) for name in ("document_ids", "document_mask")},
+        "document_index": torch.arange(QUESTIONS, device=lm.device),
+    }
+    two_pass, masked = Passes(lm), Passes(lm, path="masked")
+    return {
+        "two_pass": lambda: two_pass(batch)["loss"],
+        "masked": lambda: masked(batch)["loss"],
+        "one_question": lambda: masked(each)["loss"],
+        "plain": lambda: lm.base(input_ids=document, labels=document, use_cache=False).loss,
+    }
+
+
+def _step(optimiser: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> None:
+    loss().backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    optimiser.zero_grad()
