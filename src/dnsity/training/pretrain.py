@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -32,7 +33,13 @@ class Architecture(Config):
     """Shape of the base: a plain Qwen3, tied embeddings.
 
     Qwen3 normalises queries and keys, and copying from the context appears in fewer steps than with
-    Llama; many narrow heads help as well (both in docs/log.md).
+    Llama; many heads help as well, wide ones tell needles apart (all in docs/log.md).
+
+    Attributes:
+        head_width: Width of a head; None: `hidden / heads`.
+        still_beyond: Rotary pairs that turn once in more than so many tokens stand still, and those
+            from a quarter of it on turn more slowly: what they compare is compared alike at every
+            distance (p-RoPE, Barbero et al. 2024, 2410.06205). None: all turn.
     """
 
     vocabulary: int = Field(default=8192, ge=300)
@@ -40,8 +47,10 @@ class Architecture(Config):
     layers: int = Field(default=4, ge=1)
     heads: int = Field(default=8, ge=1)
     kv_heads: int = Field(default=8, ge=1)
+    head_width: int | None = Field(default=None, ge=2)
     intermediate: int = Field(default=768, ge=8)
     rope_base: float = Field(default=100_000.0, gt=0)
+    still_beyond: int | None = Field(default=None, ge=4)
     positions: int = Field(default=8192, ge=64)
 
 
@@ -99,9 +108,9 @@ def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.kv_heads,
-            head_dim=shape.hidden // shape.heads,
+            head_dim=shape.head_width or shape.hidden // shape.heads,
             max_position_embeddings=shape.positions,
-            rope_parameters={"rope_type": "default", "rope_theta": shape.rope_base},
+            rope_parameters=rope(shape.rope_base, shape.still_beyond),
             tie_word_embeddings=True,
             bos_token_id=None,
             eos_token_id=end_id,
@@ -110,6 +119,23 @@ def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
     )
     attend_to_alike_and_copy(base)
     return base
+
+
+def rope(base: float, still_beyond: int | None) -> dict[str, Any]:
+    """Describe rotary positions as transformers does; see `Architecture.still_beyond`.
+
+    Still pairs are those that Llama 3's scaling slows down, by so much that they stand.
+    """
+    if still_beyond is None:
+        return {"rope_type": "default", "rope_theta": base}
+    return {
+        "rope_type": "llama3",
+        "rope_theta": base,
+        "factor": 1e6,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": still_beyond,
+    }
 
 
 @torch.no_grad()
@@ -136,9 +162,17 @@ def attend_to_alike_and_copy(base: PreTrainedModel) -> None:
         attention.k_proj.weight.copy_(alike)
         noise = torch.randn_like(attention.q_proj.weight) * scale
         attention.q_proj.weight.copy_(per_query_head(alike) + 0.3 * noise)
-        value = torch.linalg.qr(torch.randn_like(attention.v_proj.weight).T)[0].T / 2
+        value = _orthogonal(attention.v_proj.weight) / 2
         attention.v_proj.weight.copy_(value)
         attention.o_proj.weight.copy_(per_query_head(value).T / groups)
+
+
+def _orthogonal(like: Tensor) -> Tensor:
+    """Draw a matrix of that shape whose shorter side is orthonormal."""
+    drawn = torch.randn_like(like)
+    tall = like.shape[0] > like.shape[1]
+    found: Tensor = torch.linalg.qr(drawn if tall else drawn.T)[0]
+    return found if tall else found.T
 
 
 def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) -> Path:

@@ -41,16 +41,32 @@ def test_pretrain_writes_a_loadable_base(
     assert encoder.decode(ids) == text
 
 
-@pytest.mark.parametrize("kv_heads", [1, 2, 4])
-def test_attention_starts_by_copying_what_is_alike(kv_heads: int) -> None:
+@pytest.mark.parametrize(("kv_heads", "width"), [(1, 8), (2, 8), (4, 8), (4, 16), (2, 32)])
+def test_attention_starts_by_copying_what_is_alike(kv_heads: int, width: int) -> None:
     """One head's output is a multiple of what it looks at, wherever keys and values can hold it."""
-    shape = Architecture(vocabulary=300, hidden=32, layers=1, heads=4, kv_heads=kv_heads)
+    shape = Architecture(
+        vocabulary=300, hidden=32, layers=1, heads=4, kv_heads=kv_heads, head_width=width
+    )
     attention = new_base(shape, 0).model.layers[0].self_attn
     value, output = attention.v_proj.weight, attention.o_proj.weight
-    heads = value.view(kv_heads, 8, 32).repeat_interleave(4 // kv_heads, dim=0).flatten(0, 1)
+    heads = value.view(kv_heads, width, 32).repeat_interleave(4 // kv_heads, dim=0).flatten(0, 1)
     held = torch.linalg.pinv(value) @ value  # onto what keys and values can hold
     torch.testing.assert_close(output @ heads, held / 4, atol=1e-5, rtol=0)  # float32 rounding
-    query = attention.q_proj.weight.view(kv_heads, -1, 8, 32)
-    key = attention.k_proj.weight.view(kv_heads, 1, 8, 32).expand_as(query)
+    query = attention.q_proj.weight.view(kv_heads, -1, width, 32)
+    key = attention.k_proj.weight.view(kv_heads, 1, width, 32).expand_as(query)
     alike = torch.nn.functional.cosine_similarity(query.flatten(), key.flatten(), dim=0)
     assert alike > 0.9
+
+
+def test_slow_pairs_stand_still_and_fast_ones_turn_as_always() -> None:
+    shape = Architecture(vocabulary=300, hidden=64, layers=1, heads=2, kv_heads=2)
+    usual, still = (
+        new_base(shape.model_copy(update={"still_beyond": beyond}), 0).model.rotary_emb.inv_freq
+        for beyond in (None, 1024)
+    )
+    wavelength = 2 * torch.pi / usual
+    fast, slow = wavelength < 1024 / 4, wavelength > 1024
+    assert 0 < int(fast.sum()) < int((~slow).sum()) < len(usual)
+    torch.testing.assert_close(still[fast], usual[fast])
+    turned = still[slow] * shape.positions  # over the longest document, in radians
+    assert float(turned.max()) < 0.1
