@@ -125,53 +125,43 @@ def demo(report: dict[str, Any]) -> str:
 
 
 def training(bench: dict[str, Any], run: dict[str, Any]) -> str:
-    """What a run of ten minutes learns; how fast gists train, and in how much memory."""
+    """What a run of ten minutes learns, and what a step costs beside its alternatives."""
     result, probe = run["result"], run["result"]["probe"]
     gists, cores = run["manifest"]["config"]["gist"]["gists"], run["manifest"]["hardware"]["cores"]
-    speed, manifest = bench["speed"]["measured"], bench["speed"]["manifest"]
-    rates, memory = speed["questions_per_second"], bench["memory_mb"]["measured"]
-    lengths = [int(tokens) for tokens in memory["two_pass"]]
+    manifest = bench["manifest"]
+    names = {
+        "two_pass": "two passes: each document compressed once",
+        "masked": "one masked sequence",
+        "one_question": "one masked sequence per question",
+        "plain": "language modelling of the document alone",
+    }
     lines = [
-        f"`{Path(run['config']).name}` in {result['seconds'] / 60:.0f} minutes on {cores} cores: "
-        f"of passkeys in {probe['documents']} held-out documents of {min(probe['tokens'])} and "
-        f"{max(probe['tokens']):,} tokens {probe['gist']:.0%} are right from {gists} gists, "
-        f"{probe['full']:.0%} from full context, {probe['none']:.0%} from nothing (the base "
-        "answers untouched).",
-        "",
-        "Cost of a training step: random weights, float32, everything trained, "
-        f"{manifest['hardware']['cpu']}, {manifest['threads']} threads, "
-        f"commit `{manifest['commit'][:10]}` "
-        "(`python bench/training.py`).",
-        "",
-        f"| documents of {speed['tokens']:,} tokens, {speed['questions']} questions each "
-        "(6 layers, width 256) | questions per second |",
-        "|---|---|",
-        f"| two passes | {rates['two_pass']:.2f} |",
-        f"| one masked sequence | {rates['masked']:.2f} "
-        f"(two passes are {speed['two_pass_over_masked']:.1f}x) |",
-        f"| one masked sequence per question | {rates['masked_one_question']:.2f} "
-        f"(two passes are {speed['two_pass_over_one_question']:.1f}x) |",
-        "",
-        "| shape, tokens per document | two passes, tokens/s | plain language modelling, tokens/s "
-        "| ratio |",
-        "|---|---|---|---|",
+        [
+            names[row["step"]],
+            f"{row['tokens']:,}",
+            f"{row['seconds']:.2f}",
+            "-" if row["questions_per_second"] is None else f"{row['questions_per_second']:.2f}",
+            data_size(row["peak_bytes"]),
+        ]
+        for row in bench["training"]
     ]
-    for row in bench["plain"]["measured"]:
-        rate = row["tokens_per_second"]
-        lines.append(
-            f"| {row['shape']}, {row['tokens']:,} | {rate['two_pass']:,.0f} | {rate['plain']:,.0f} "
-            f"| {row['two_pass_over_plain']:.2f} |"
-        )
-    lines += [
-        "",
-        f"| peak memory of a step, MB | {' | '.join(f'{n:,} tokens' for n in lengths)} |",
-        f"|---|{'---|' * len(lengths)}",
-    ]
-    names = {"two_pass": "two passes", "masked": "one masked sequence", "plain": "plain"}
-    for path, name in names.items():
-        cells = " | ".join(f"{memory[path][str(n)]:,.0f}" for n in lengths)
-        lines.append(f"| {name} | {cells} |")
-    return "\n".join(lines)
+    asked = max(row["questions"] for row in bench["training"])
+    return "\n".join(
+        [
+            f"`{Path(run['config']).name}` in {result['seconds'] / 60:.0f} minutes on {cores} "
+            f"cores: of passkeys in {probe['documents']} held-out documents of "
+            f"{min(probe['tokens'])} and {max(probe['tokens']):,} tokens {probe['gist']:.0%} are "
+            f"right from {gists} gists, {probe['full']:.0%} from full context, "
+            f"{probe['none']:.0%} from nothing (the base answers untouched).",
+            "",
+            f"A training step on one document with {asked} questions: the bundled model's shape, "
+            f"{manifest['config']['dtype']}, everything trained, "
+            f"{manifest['hardware']['cpu'] or 'CPU'}, {manifest['hardware']['cores']} cores, "
+            f"commit `{manifest['commit'][:10]}` (`dnsity bench`).",
+            "",
+            *table(["step", "document, tokens", "seconds", "questions/s", "peak memory"], lines),
+        ]
+    )
 
 
 def render(readme: str) -> str:
@@ -180,7 +170,7 @@ def render(readme: str) -> str:
         "demo": demo(_result("demo")),
         "cost": cost(_result("bench_cost_mini")),
         "evaluation": evaluation(_result("eval_mini")),
-        "training": training(_result("bench_training"), _result("gist_25")),
+        "training": training(_result("bench_cost_mini"), _result("gist_25")),
     }
     for name, text in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
