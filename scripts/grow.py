@@ -54,7 +54,7 @@ def deepen(base: PreTrainedModel, after: list[int], share: float = QUIET) -> Non
 
 
 @torch.no_grad()
-def widen(base: PreTrainedModel, still_beyond: int | None, soft: float = SOFT) -> PreTrainedModel:
+def widen(base: PreTrainedModel, still_beyond: int | None) -> PreTrainedModel:
     """Return the same model with heads twice as wide.
 
     Raises:
@@ -83,7 +83,7 @@ def widen(base: PreTrainedModel, still_beyond: int | None, soft: float = SOFT) -
         _rows(before.o_proj.weight.T, after.o_proj.weight.T, kept, QUIET * out)
         for name in ("q_norm", "k_norm"):
             scale, wider = getattr(before, name).weight, getattr(after, name).weight
-            wider.fill_(soft * float(scale.abs().mean()))
+            wider.fill_(SOFT * float(scale.abs().mean()))
             # Scores are divided by the root of the width, which has doubled.
             wider[kept] = scale * 2**0.25
     grown = wide.state_dict()

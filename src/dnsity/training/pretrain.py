@@ -162,17 +162,9 @@ def attend_to_alike_and_copy(base: PreTrainedModel) -> None:
         attention.k_proj.weight.copy_(alike)
         noise = torch.randn_like(attention.q_proj.weight) * scale
         attention.q_proj.weight.copy_(per_query_head(alike) + 0.3 * noise)
-        value = _orthogonal(attention.v_proj.weight) / 2
+        value = torch.nn.init.orthogonal_(torch.empty_like(attention.v_proj.weight)) / 2
         attention.v_proj.weight.copy_(value)
         attention.o_proj.weight.copy_(per_query_head(value).T / groups)
-
-
-def _orthogonal(like: Tensor) -> Tensor:
-    """Draw a matrix of that shape whose shorter side is orthonormal."""
-    drawn = torch.randn_like(like)
-    tall = like.shape[0] > like.shape[1]
-    found: Tensor = torch.linalg.qr(drawn if tall else drawn.T)[0]
-    return found if tall else found.T
 
 
 def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) -> Path:
