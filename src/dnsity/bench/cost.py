@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save_file
 
 from dnsity.bench.config import BenchConfig
 from dnsity.bench.training import measure_training
-from dnsity.bench.turns import in_turns, peak_of
+from dnsity.bench.turns import in_turns
 from dnsity.data.niah import Filler
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings, Reply
 from dnsity.evaluation.methods import build
@@ -45,7 +45,8 @@ QUESTION = "What is the passkey for the visitors' network?"
 BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
 _DRAWN = 50
-_MORE = 5
+_SOME, _MORE = 5, 20
+"""Rounds of what takes a second, and of what takes milliseconds."""
 
 
 def measure(
@@ -110,21 +111,18 @@ class _Length:
         """Measure; ingesting is timed in turns with the plain prefill, answering in turns too."""
         work: dict[str, Callable[[], Any]] = {"prefill": self._prefill}
         work.update({name: partial(self._ingest, name) for name in self.methods})
-        ingest, held = in_turns(self.loaded, work, self.config.repeats)
-        peaks = {name: peak_of(self.loaded, do) for name, do in work.items()}
+        ingest, peaks, held = in_turns(self.loaded, work, self.config.repeats)
         files = {name: self._store(name, held[name]) for name in self.methods}
         asking = {name: partial(self._answer, name, held[name], 1) for name in self.methods}
-        warm, _ = in_turns(self.loaded, asking, self.config.repeats)
+        warm, answer_peaks, _ = in_turns(self.loaded, asking, self.config.repeats)
         del asking["full"]  # milliseconds vary more than seconds do, and are quickly taken
-        more, _ = in_turns(self.loaded, asking, _MORE * self.config.repeats)
-        for name, seconds in more.items():
+        for name, seconds in in_turns(self.loaded, asking, _MORE).seconds.items():
             warm[name] += seconds
         on_disk = {name: load for name, (_, load) in files.items() if load is not None}
-        loads, _ = in_turns(self.loaded, on_disk, self.config.repeats)
+        loads = in_turns(self.loaded, on_disk, _MORE).seconds
         prefill = statistics.median(ingest["prefill"])
         full = statistics.median(warm["full"])
         for name in self.methods:
-            peak = peak_of(self.loaded, partial(self._answer, name, held[name], 1))
             reply = self._answer(name, held[name], self.config.new_tokens)
             taken, ready = statistics.median(ingest[name]), statistics.median(warm[name])
             yield {
@@ -143,7 +141,7 @@ class _Length:
                 else None,
                 "ingest_peak_bytes": peaks[name],
                 "prefill_peak_bytes": peaks["prefill"],
-                "answer_peak_bytes": peak,
+                "answer_peak_bytes": answer_peaks[name],
                 "documents_in_8_gb": _FREE_BYTES // reply.kv_bytes if reply.kv_bytes else None,
                 "break_even_questions": break_even(taken, ready, full),
             }
@@ -220,13 +218,13 @@ def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
     prefix, _ = stacked(documents)
     questions = [QUESTION] * config.batch
     long = Sampling(max_new_tokens=config.new_tokens)
-    seconds, replies = in_turns(
+    seconds, _, replies = in_turns(
         loaded,
         {
             "gist": lambda: answer(loaded, prefix, questions, long),
             "none": lambda: answer(loaded, None, questions, long),
         },
-        config.repeats,
+        _SOME,
     )
     found: dict[str, Any] = {"documents": config.batch, "gists": gists}
     for name, given in replies.items():

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from dnsity.bench.config import BenchConfig
-from dnsity.bench.turns import in_turns, peak_of
+from dnsity.bench.turns import in_turns
 from dnsity.data.collate import IGNORE
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
@@ -53,9 +53,9 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
     found = []
     for length in config.train_tokens:
         work = {name: partial(_step, optimiser, loss) for name, loss in losses(lm, length).items()}
-        seconds, _ = in_turns(loaded, work, config.repeats)
-        for name, step in work.items():
-            taken = statistics.median(seconds[name])
+        turns = in_turns(loaded, work, config.repeats)
+        for name in work:
+            taken = statistics.median(turns.seconds[name])
             asked = 0 if name == "plain" else QUESTIONS
             given = length + asked * (QUESTION_TOKENS + ANSWER_TOKENS)
             found.append(
@@ -66,7 +66,7 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
                     "seconds": taken,
                     "questions_per_second": asked / taken if asked else None,
                     "tokens_per_second": given / taken,
-                    "peak_bytes": peak_of(loaded, step),
+                    "peak_bytes": turns.peaks[name],
                 }
             )
     return found

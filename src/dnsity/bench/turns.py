@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from dnsity.evaluation.memory import Peak
 from dnsity.inference.loaded import LoadedModel
@@ -11,31 +11,33 @@ from dnsity.inference.loaded import LoadedModel
 _T = TypeVar("_T")
 
 
-def in_turns(
-    loaded: LoadedModel, work: Mapping[str, Callable[[], _T]], repeats: int
-) -> tuple[dict[str, list[float]], dict[str, _T]]:
-    """Time things one after the other, over and over, so that a slow minute falls on all.
+class Turns(NamedTuple, Generic[_T]):
+    """What was measured of things that took turns, each by name.
 
-    The first round warms up and does not count.
-
-    Returns:
-        Seconds of every round, and what each gave last.
+    Attributes:
+        seconds: Of every round that counts.
+        peaks: Most bytes taken beyond what was in use before.
+        results: What each gave last.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    results: dict[str, _T] = {}
-    for turn in range(repeats + 1):
+
+    seconds: dict[str, list[float]]
+    peaks: dict[str, int]
+    results: dict[str, _T]
+
+
+def in_turns(loaded: LoadedModel, work: Mapping[str, Callable[[], _T]], repeats: int) -> Turns[_T]:
+    """Do things one after the other, over and over, so that a slow minute falls on all.
+
+    The first round warms up: its memory counts, its time does not.
+    """
+    turns: Turns[_T] = Turns({name: [] for name in work}, {}, {})
+    for name, do in work.items():
+        peak = Peak(loaded.device)
+        turns.results[name] = do()
+        turns.peaks[name] = peak.bytes()
+    for _ in range(repeats):
         for name, do in work.items():
             started = loaded.now()
-            results[name] = do()
-            if turn:
-                seconds[name].append(loaded.now() - started)
-    return seconds, results
-
-
-def peak_of(loaded: LoadedModel, do: Callable[[], Any]) -> int:
-    """Do it, and return how many bytes it took at most beyond what was in use before."""
-    peak = Peak(loaded.device)
-    result = do()
-    taken = peak.bytes()
-    del result
-    return taken
+            turns.results[name] = do()
+            turns.seconds[name].append(loaded.now() - started)
+    return turns

@@ -32,6 +32,7 @@ from dnsity.data.needles import (
 )
 from dnsity.data.overlap import HeldOut
 from dnsity.data.packing import pack
+from dnsity.data.pairs import pairs
 from dnsity.data.quote import continuation, quotes, reconstruction
 from dnsity.data.records import Records
 from dnsity.data.rules.check import plain_title
@@ -40,6 +41,7 @@ from dnsity.errors import BadInputError
 DocumentKind = Literal[
     "passkey",
     "passphrase",
+    "pairs",
     "codes",
     "facts",
     "alike",
@@ -49,16 +51,18 @@ DocumentKind = Literal[
     "article",
     "records",
 ]
-"""What a document hides: an unnamed passkey; one made of words of another document; codes of easily
-mistaken owners; facts of different attributes; facts that are easily mistaken for one another;
-nothing, it is asked for a few words of its own, for a stretch of itself, for how it goes on, or for
-what all of it is about; whatever a ready-made record asks for."""
+"""What a document hides: an unnamed passkey; one made of words of another document; pairs of
+arbitrary words; codes of easily mistaken owners; facts of different attributes; facts that are
+easily mistaken for one another; nothing, and it is asked for a few words of its own, a stretch of
+itself, how it goes on, or what all of it is about; whatever a ready-made record asks for."""
 
 UNSCORED = ("reconstruction", "continuation", "understanding")
 """How the kinds of questions begin whose answers nobody expects word for word; they count in no
 running accuracy (a stage that waits for one would never end)."""
 
 _MOST_WORDS = 4
+_WORDS = 30
+"""At least so many make up the pairs of a document."""
 _TRIES = 1000
 """Passages drawn for one question before the corpus is given up."""
 _NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
@@ -284,6 +288,9 @@ class Mixture:
             return [key]
         if kind == "passphrase":
             return [passphrase(rng, language, self._words(rng, language), "seen")]
+        if kind == "pairs":
+            words = self._single_words(rng, language)
+            return pairs(rng, language, words, count, self.config.digits, alphabet)
         if count > 1 and rng.random() < 0.5:
             others = self._owned(rng, language, kind, count - 1)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
@@ -298,6 +305,16 @@ class Mixture:
             phrase = _EDGES.sub("", " ".join(words[at : at + rng.randint(1, _MOST_WORDS)]))
             if phrase and ".." not in phrase:
                 return phrase
+
+    def _single_words(self, rng: random.Random, language: Language) -> list[str]:
+        """Draw the words of some passages, without punctuation and repetition."""
+        words: list[str] = []
+        for _ in range(_TRIES):
+            bare = (_EDGES.sub("", w) for w in self.text(rng, language, 100)[0].split())
+            words += [word for word in bare if word and ".." not in word]
+            if len(words) >= _WORDS:
+                break
+        return list(dict.fromkeys(words))
 
     def _owned(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int

@@ -27,7 +27,7 @@ from dnsity.data.wording import Part
 from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 
-VERSION = 3
+VERSION = 4
 FILLER = "filler"
 _FILLER: dict[Language, str] = {
     # The English lines are those of the original passkey test (Mohtashami & Jaggi, 2305.16300).

@@ -169,12 +169,25 @@ def test_documents_have_their_length(loaded: LoadedModel) -> None:
 
 def test_turns_alternate_and_the_first_round_does_not_count(loaded: LoadedModel) -> None:
     order: list[str] = []
-    seconds, results = in_turns(
+    seconds, peaks, results = in_turns(
         loaded, {name: lambda n=name: order.append(n) or n for name in "ab"}, repeats=2
     )
     assert order == list("ababab")
     assert {name: len(taken) for name, taken in seconds.items()} == {"a": 2, "b": 2}
+    assert set(peaks) == {"a", "b"}
     assert results == {"a": "a", "b": "b"}
+
+
+def test_peaks_are_of_what_was_done_alone(loaded: LoadedModel) -> None:
+    size = 50_000_000
+    _, peaks, _ = in_turns(
+        loaded,
+        {"much": lambda: torch.ones(size // 4).sum(), "nothing": lambda: torch.ones(1).sum()},
+        repeats=1,
+    )
+    # Pages are counted as the system hands them out; a quarter is room for what it keeps back.
+    assert peaks["much"] > 0.75 * size
+    assert peaks["nothing"] < 0.25 * size
 
 
 @pytest.mark.parametrize("shape", sorted(set(shapes.SHAPES) - {"mini"}))

@@ -288,3 +288,18 @@ def test_an_article_is_asked_for_what_is_left_out_of_it(
     assert kinds == {"title", "topic", "summary", "lead", "yes_no", "part"}
     with pytest.raises(BadInputError, match="no article of 5000 tokens"):
         mixture.draw(rng, 5000)
+
+
+def test_pairs_are_of_words_of_the_corpus_and_stand_in_the_document(
+    mixture: Mixture, articles: dict[str, str]
+) -> None:
+    rng, asked = random.Random(0), 0
+    for _ in range(40):
+        example = mixture.draw(rng, 200, {"pairs": 1.0})
+        words = " ".join(text for id, text in articles.items() if id[:2] == example.language)
+        for question in example.questions:
+            assert question.answer in example.document
+            if not question.answer.isdecimal():
+                assert all(word in words for word in question.answer.split())
+            asked += 1
+    assert asked > 60, "several pairs in a document"
