@@ -63,6 +63,9 @@ running accuracy (a stage that waits for one would never end)."""
 _MOST_WORDS = 4
 _WORDS = 30
 """At least so many make up the pairs of a document."""
+_SENTENCE_SHARE = 0.25
+"""Of articles that are asked for a whole sentence: the loss is a mean over answer tokens, so long
+answers outweigh all others of their step (docs/log.md)."""
 _TRIES = 1000
 """Passages drawn for one question before the corpus is given up."""
 _NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
@@ -266,7 +269,8 @@ class Mixture:
                 continue
             document = article.body[:border]
             asked = [about(article, language, kind) for kind in ("title", "topic")]
-            asked.append(about(article, language, rng.choice(("lead", "summary"))))
+            if rng.random() < _SENTENCE_SHARE:
+                asked.append(about(article, language, rng.choice(("lead", "summary"))))
             asked.append(whether_about(article.title, language, yes=True))
             title = plain_title(other.title)
             if title and title.casefold() not in drawn.text.casefold():

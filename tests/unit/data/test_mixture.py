@@ -272,12 +272,14 @@ def test_an_article_is_asked_for_what_is_left_out_of_it(
     mixture = Mixture(MixtureConfig.model_validate(values), encoder)
     rng = random.Random(0)
     kinds: set[str] = set()
-    for _ in range(20):
+    sentences = 0
+    for _ in range(60):
         example = mixture.draw(rng, 100)
         assert body.startswith(example.document)
         assert len(encoder.encode(example.document)) == pytest.approx(100, abs=1)
         answers = {q.kind.partition(":")[2]: q.answer for q in example.questions}
         kinds |= set(answers)
+        sentences += bool({"lead", "summary"} & set(answers))
         title = answers["title"]
         assert title in names
         assert answers["topic"] == "a village in the hills of the north"
@@ -286,6 +288,7 @@ def test_an_article_is_asked_for_what_is_left_out_of_it(
         assert [q.answer for q in yes_no if title in q.text] == ["Yes"]
         assert [q.answer for q in yes_no if title not in q.text] in ([], ["No"])
     assert kinds == {"title", "topic", "summary", "lead", "yes_no", "part"}
+    assert sentences < 60 / 2, "whole sentences outweigh everything else"
     with pytest.raises(BadInputError, match="no article of 5000 tokens"):
         mixture.draw(rng, 5000)
 
