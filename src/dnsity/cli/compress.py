@@ -32,7 +32,10 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress a document, or every text file in a folder, into gist tokens and save them."""
+    """Compress a document, or every text file in a folder, into gist tokens and save them.
+
+    Example: dnsity compress handbook.txt -o handbook.gist.safetensors
+    """
     if os.path.isdir(document):
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")

@@ -54,7 +54,10 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress real documents and answer from the gists, beside full context, RAG and nothing."""
+    """Compress real documents and answer from the gists, beside full context, RAG and nothing.
+
+    Example: dnsity demo
+    """
     source = folder or Path(str(resources.files("dnsity.cli") / "demo_documents"))
     demo = load(source / "questions.yaml", Demo)
     loaded = load_model(model, device).loaded
