@@ -10,7 +10,7 @@ from dnsity.gist.layout import Layout
 from dnsity.gist.mask import visible
 
 pytest.importorskip("matplotlib")
-from dnsity.evaluation.gist_plots import attention, masks  # noqa: E402 - they need matplotlib
+from dnsity.evaluation.gist_plots import attention, masks
 
 
 def test_a_coloured_cell_is_a_visible_token() -> None:
