@@ -26,7 +26,7 @@ def command(
     ] = None,
     model: Model = "mini",
     gists: Annotated[
-        int | None, typer.Option(help="Gists per window [default: as trained].")
+        int | None, typer.Option(help="Gists per window (default: as trained).")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",

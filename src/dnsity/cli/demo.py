@@ -48,7 +48,7 @@ class Demo(Config):
 
 def command(
     folder: Annotated[
-        Path | None, typer.Option(help="Folder with questions.yaml [default: the bundled one].")
+        Path | None, typer.Option(help="Folder with questions.yaml (default: the bundled one).")
     ] = None,
     model: Model = "mini",
     device: Device = "cpu",

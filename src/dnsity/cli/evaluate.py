@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EvalConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file of the run [default: tasks that need no data]."),
+    typer.Option("--config", help="YAML file of the run (default: tasks that need no data)."),
 ]
 Tasks = Annotated[
     str | None, typer.Option("--task", help="Only tasks whose names are or begin so: a,b.")

@@ -28,7 +28,7 @@ SHOWN = {
 
 Folder = Annotated[
     Path | None,
-    typer.Option(help="Folder of result files [default: those dnsity was published with]."),
+    typer.Option(help="Folder of result files (default: those dnsity was published with)."),
 ]
 
 
