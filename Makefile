@@ -50,4 +50,4 @@ docs: $(TESTABLE) ## Build the guide with the notebook's pictures: docs/_build/i
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache docs/_build docs/cli.md docs/gist_demo.ipynb
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache docs/_build docs/jupyter_execute docs/cli.md docs/gist_demo.ipynb

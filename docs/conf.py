@@ -15,7 +15,7 @@ copyright = "the dnsity developers, MIT licence"
 version = release = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = f"dnsity {__version__}"
 templates_path: list[str] = []
