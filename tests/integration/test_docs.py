@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 DEMONSTRATION = ROOT / "src" / "dnsity" / "cli" / "demo_documents"
 PAGES = sorted(
     path
-    for path in [ROOT / "README.md", *DOCS.rglob("*.md")]
+    for path in [ROOT / "README.md", ROOT / "README.ko.md", *DOCS.rglob("*.md")]
     if "_build" not in path.parts and path.name != "cli.md"  # both are made by a build
 )
 EXECUTED = {"compress", "store", "korean", "method", "task", "file_format"}
