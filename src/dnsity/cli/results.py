@@ -69,7 +69,8 @@ def read(folder: Path) -> dict[str, Any]:
 def provenance(manifest: dict[str, Any]) -> str:
     """Say on one line which code made a result, when, on what and with which settings."""
     commit, hardware = manifest["commit"], manifest["hardware"]
-    date = manifest.get("date") or git("show", "-s", "--format=%cs", commit)  # of older results
+    here = str(Path(__file__).parent)  # of older results git knows the commit's date
+    date = manifest.get("date") or git("-C", here, "show", "-s", "--format=%cs", commit)
     config = manifest["config"]
     settings = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
     return ", ".join(

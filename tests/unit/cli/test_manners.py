@@ -18,6 +18,7 @@ import typer
 from rich.control import strip_control_codes
 
 import dnsity
+from dnsity.cli import demo
 from dnsity.cli.app import app
 from dnsity.cli.results import provenance, read
 from dnsity.config import Config, manifest
@@ -111,6 +112,15 @@ def _on_a_terminal(more: dict[str, str]) -> str:
     shown = os.read(ours, 65536).decode()
     os.close(ours)
     return shown
+
+
+def test_the_demonstration_cuts_no_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for document in read(RESULTS)["demo"]["documents"]:
+        demo._show(document)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in capsys.readouterr().out
 
 
 # ask and chat
