@@ -7,7 +7,7 @@ TESTABLE := $(VENV)/.testable
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt unit results clean
+.PHONY: help setup demo test check fmt unit results docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -46,5 +46,8 @@ fmt: $(TESTABLE) ## Format and fix what can be fixed
 results: $(INSTALLED) ## Regenerate the README's tables from results/
 	$(BIN)/python scripts/readme_tables.py
 
+docs: $(TESTABLE) ## Build the guide with the notebook's pictures: docs/_build/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
 clean: ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache docs/_build docs/jupyter_execute docs/cli.md docs/gist_demo.ipynb

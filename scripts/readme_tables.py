@@ -1,4 +1,4 @@
-"""Fill the README's generated parts from results/ (`make results`); `--check` finds them stale."""
+"""Fill the READMEs' generated parts from results/ (`make results`); `--check` finds them stale."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from readme_words import Words
+
+from dnsity.cli.demo import HEADINGS
 from dnsity.evaluation import tables
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.row import Row
@@ -15,31 +18,26 @@ from dnsity.evaluation.units import data_size, duration
 from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
+READMES = {"README.md": "en", "README.ko.md": "ko"}
 
 
-def evaluation(summary: dict[str, Any]) -> str:
+def evaluation(words: Words, summary: dict[str, Any]) -> str:
     """Scores of every method on every task, and what they cost on one of them."""
-    manifest = summary["manifest"]
     rows = [Row.model_validate(row) for row in summary["rows"]]
     gist = next(row for row in rows if row.method == "gist")
-    window = read_config(find(BUNDLED)).spec.window_tokens
-    documents = sum(row.documents for row in rows if row.method == "gist")
-    return "\n".join(
-        [
-            f"{documents:,} documents in {len({row.task for row in rows})} tasks, "
-            f"{gist.cost.slots if gist.cost else 0:.0f} gists per document of up to "
-            f"{window:,} tokens. {manifest['hardware']['cpu'] or 'CPU'}, "
-            f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}`. Gap "
-            "recovered with its 95% interval.",
-            "",
-            *tables.glance(rows),
-        ]
+    told = words.say(
+        "evaluation",
+        documents=sum(row.documents for row in rows if row.method == "gist"),
+        tasks=len({row.task for row in rows}),
+        gists=gist.cost.slots if gist.cost else 0,
+        window=read_config(find(BUNDLED)).spec.window_tokens,
+        **_provenance(summary),
     )
+    return "\n".join([told, "", *_translated(words, tables.glance(rows))])
 
 
-def cost(result: dict[str, Any]) -> str:
+def cost(words: Words, result: dict[str, Any]) -> str:
     """What answering costs at the longest document, and the ratios at every length."""
-    manifest = result["manifest"]
     longest = max(row["tokens"] for row in result["rows"])
     lines = []
     for row in result["rows"]:
@@ -48,7 +46,7 @@ def cost(result: dict[str, Any]) -> str:
         fit, even = row["documents_in_8_gb"], row["break_even_questions"]
         lines.append(
             [
-                row["method"].replace("_", " "),
+                words.cell(row["method"].replace("_", " ")),
                 duration(row["ingest_s"]),
                 data_size(row["stored_bytes"]),
                 "-" if row["load_s"] is None else duration(row["load_s"]),
@@ -70,65 +68,71 @@ def cost(result: dict[str, Any]) -> str:
         "kv_over_full": "keys and values / full context",
     }
     ratios = [
-        [name, *(f"{row[key]:.2g}" for row in result["ratios"])] for key, name in names.items()
+        [words.cell(name), *(f"{row[key]:.2g}" for row in result["ratios"])]
+        for key, name in names.items()
     ]
+    lengths = [words.say("length", tokens=row["tokens"]) for row in result["ratios"]]
     batch = result["batch"]
+    told = words.say(
+        "batch",
+        documents=batch["documents"],
+        gist=batch["gist_tokens_per_second"],
+        none=batch["none_tokens_per_second"],
+        files=result["store"]["files"],
+        opened=duration(result["store"]["open_s"]["median"]),
+    )
     return "\n".join(
         [
-            f"Documents of {longest:,} tokens, the bundled model's shape, "
-            f"{manifest['config']['dtype']}, {manifest['hardware']['cpu'] or 'CPU'}, "
-            f"{manifest['hardware']['cores']} cores, commit `{manifest['commit'][:10]}` "
-            "(`dnsity bench`):",
+            words.say("cost", tokens=longest, **_provenance(result)),
             "",
-            *table(header, lines),
+            *table([*map(words.cell, header)], lines),
             "",
-            *table(
-                [
-                    f"{result['gists']} gists, as a multiple of the other",
-                    *(f"{row['tokens']:,} tokens" for row in result["ratios"]),
-                ],
-                ratios,
-            ),
+            *table([words.say("multiple", gists=result["gists"]), *lengths], ratios),
             "",
-            f"{batch['documents']} different documents answered in one batch: "
-            f"{batch['gist_tokens_per_second']:,.0f} tokens a second, as many plain prompts "
-            f"{batch['none_tokens_per_second']:,.0f}. One of {result['store']['files']:,} gist "
-            f"files is opened and verified in {duration(result['store']['open_s']['median'])}.",
+            told,
         ]
     )
 
 
-def demo(report: dict[str, Any]) -> str:
+def demo(words: Words, report: dict[str, Any]) -> str:
     """What `make demo` prints, as a table."""
     lines: list[str] = []
     for document in report["documents"]:
         lines += [
-            f"**{document['document']}**: {document['context_tokens']:,} tokens -> "
-            f"{document['gist_tokens']} gists ({document['compression_ratio']:.0f}x), keys and "
-            f"values {document['full_kv_bytes'] / 1e6:.1f} MB -> "
-            f"{document['gist_kv_bytes'] / 1e3:.0f} kB, "
-            f"compressed in {document['compress_s']:.2f} s",
+            words.say(
+                "document",
+                name=document["document"],
+                tokens=document["context_tokens"],
+                gists=document["gist_tokens"],
+                ratio=document["compression_ratio"],
+                full=document["full_kv_bytes"] / 1e6,
+                kept=document["gist_kv_bytes"] / 1e3,
+                seconds=document["compress_s"],
+            ),
             "",
-            "| question | gist | full context | RAG top-3 | no context |",
+            f"| {' | '.join(map(words.cell, ['question', *HEADINGS.values()]))} |",
             "|---|---|---|---|---|",
         ]
         for question in document["questions"]:
             cells = []
-            for name in ("gist", "full", "rag", "none"):
+            for name in HEADINGS:
                 answer = question["methods"][name]
-                shown = answer["answer"].replace("\n", " ").replace("|", "/")[:24] or "(nothing)"
-                mark = "right" if answer["right"] else "wrong"
-                cells.append(f"{mark}: {shown} ({1000 * answer['ttft_s']:.0f} ms)")
+                shown = answer["answer"].replace("\n", " ").replace("|", "/")[:24]
+                cells.append(
+                    words.say(
+                        "right" if answer["right"] else "wrong",
+                        answer=shown or words.say("nothing"),
+                        ms=1000 * answer["ttft_s"],
+                    )
+                )
             lines.append(f"| {question['question']} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines).rstrip()
 
 
-def training(bench: dict[str, Any], run: dict[str, Any]) -> str:
+def training(words: Words, bench: dict[str, Any], run: dict[str, Any]) -> str:
     """What a run of ten minutes learns, and what a step costs beside its alternatives."""
     result, probe = run["result"], run["result"]["probe"]
-    gists, cores = run["manifest"]["config"]["gist"]["gists"], run["manifest"]["hardware"]["cores"]
-    manifest = bench["manifest"]
     names = {
         "two_pass": "two passes: each document compressed once",
         "masked": "one masked sequence",
@@ -137,7 +141,7 @@ def training(bench: dict[str, Any], run: dict[str, Any]) -> str:
     }
     lines = [
         [
-            names[row["step"]],
+            words.cell(names[row["step"]]),
             f"{row['tokens']:,}",
             f"{row['seconds']:.2f}",
             "-" if row["questions_per_second"] is None else f"{row['questions_per_second']:.2f}",
@@ -145,38 +149,53 @@ def training(bench: dict[str, Any], run: dict[str, Any]) -> str:
         ]
         for row in bench["training"]
     ]
-    asked = max(row["questions"] for row in bench["training"])
-    return "\n".join(
-        [
-            f"`{Path(run['config']).name}` in {result['seconds'] / 60:.0f} minutes on {cores} "
-            f"cores: of passkeys in {probe['documents']} held-out documents of "
-            f"{min(probe['tokens'])} and {max(probe['tokens']):,} tokens {probe['gist']:.0%} are "
-            f"right from {gists} gists, {probe['full']:.0%} from full context, "
-            f"{probe['none']:.0%} from nothing (the base answers untouched).",
-            "",
-            f"A training step on one document with {asked} questions: the bundled model's shape, "
-            f"{manifest['config']['dtype']}, everything trained, "
-            f"{manifest['hardware']['cpu'] or 'CPU'}, {manifest['hardware']['cores']} cores, "
-            f"commit `{manifest['commit'][:10]}` (`dnsity bench`).",
-            "",
-            *table(["step", "document, tokens", "seconds", "questions/s", "peak memory"], lines),
-        ]
+    learned = words.say(
+        "run",
+        config=Path(run["config"]).name,
+        minutes=result["seconds"] / 60,
+        cores=run["manifest"]["hardware"]["cores"],
+        documents=probe["documents"],
+        least=min(probe["tokens"]),
+        most=max(probe["tokens"]),
+        gists=run["manifest"]["config"]["gist"]["gists"],
+        **{name: probe[name] for name in ("gist", "full", "none")},
     )
+    asked = max(row["questions"] for row in bench["training"])
+    step = words.say("step", asked=asked, **_provenance(bench))
+    header = ["step", "document, tokens", "seconds", "questions/s", "peak memory"]
+    return "\n".join([learned, "", step, "", *table([*map(words.cell, header)], lines)])
 
 
-def render(readme: str) -> str:
-    """Return the README with every generated part made anew."""
+def render(readme: str, language: str) -> str:
+    """Return a README with every generated part made anew."""
+    words = Words(language)
     parts = {
-        "demo": demo(_result("demo")),
-        "cost": cost(_result("bench_cost_mini")),
-        "evaluation": evaluation(_result("eval_mini")),
-        "training": training(_result("bench_cost_mini"), _result("gist_25")),
+        "demo": demo(words, _result("demo")),
+        "cost": cost(words, _result("bench_cost_mini")),
+        "evaluation": evaluation(words, _result("eval_mini")),
+        "training": training(words, _result("bench_cost_mini"), _result("gist_25")),
     }
     for name, text in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(marks[0])}.*?{re.escape(marks[1])}", re.DOTALL)
         readme = pattern.sub(lambda _, m=marks, t=text: f"{m[0]}\n{t}\n{m[1]}", readme)
     return readme
+
+
+def _provenance(result: dict[str, Any]) -> dict[str, Any]:
+    manifest = result["manifest"]
+    return {
+        "cpu": manifest["hardware"]["cpu"] or "CPU",
+        "cores": manifest["hardware"]["cores"],
+        "commit": manifest["commit"][:10],
+        "dtype": manifest["config"].get("dtype"),
+    }
+
+
+def _translated(words: Words, lines: list[str]) -> list[str]:
+    """Translate the header of a table."""
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
+    return table([*map(words.cell, header)], rows)
 
 
 def _result(name: str) -> dict[str, Any]:
@@ -186,13 +205,16 @@ def _result(name: str) -> dict[str, Any]:
 
 def main() -> int:
     """Write, or with --check only compare."""
-    path = ROOT / "README.md"
-    old = path.read_text(encoding="utf-8")
-    new = render(old)
-    if "--check" in sys.argv[1:]:
-        return 0 if new == old else 1
-    path.write_text(new, encoding="utf-8")
-    return 0
+    stale = 0
+    for name, language in READMES.items():
+        path = ROOT / name
+        old = path.read_text(encoding="utf-8")
+        new = render(old, language)
+        if "--check" in sys.argv[1:]:
+            stale |= new != old
+        else:
+            path.write_text(new, encoding="utf-8")
+    return int(stale)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, TypeVar, get_args
@@ -167,11 +168,12 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def manifest(config: BaseModel, seed: int) -> dict[str, Any]:
-    """Describe a run so that its numbers can be traced: code, versions, hardware, seed."""
+    """Describe a run so that its numbers can be traced: code, date, versions, hardware, seed."""
     packages = ("dnsity", "torch", "transformers", "peft", "tokenizers", "safetensors")
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain")),
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         "python": sys.version.split()[0],
         "versions": {name: _version(name) for name in packages},
         "hardware": {"machine": platform.machine(), "cpu": _cpu(), "cores": os.cpu_count()},
@@ -205,7 +207,8 @@ def write_json(path: Path, value: Any) -> None:
         file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Ask git about the directory we are in; nothing where there is no repository."""
     try:
         done = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, check=True, timeout=10

@@ -1,4 +1,4 @@
-"""The README's tables are what results/ says; the demonstration is not in the training data."""
+"""The READMEs' tables are what results/ says; the demonstration is not in the training data."""
 
 from __future__ import annotations
 
@@ -30,6 +30,16 @@ def test_generated_tables_are_fresh() -> None:
         [sys.executable, str(ROOT / "scripts" / "readme_tables.py"), "--check"], check=False
     )
     assert done.returncode == 0, "run `make results`"
+
+
+def test_both_readmes_say_the_same() -> None:
+    """The same sections, commands, generated parts and files; what is said is translated."""
+    english, korean = ((ROOT / f"README{kind}.md").read_text("utf-8") for kind in ("", ".ko"))
+    for found in (r"^(#+) ", r"^(dnsity \S+ ?\S*)", r"<!-- .* -->", r"^\| `(\S+)` \|"):
+        assert re.findall(found, korean, re.MULTILINE) == re.findall(found, english, re.MULTILINE)
+    for text in (english, korean):
+        for link in re.findall(r"\]\(([^):#]+)\)", text):
+            assert (ROOT / link).exists(), link
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

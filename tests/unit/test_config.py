@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,7 @@ def test_a_manifest_says_what_made_the_numbers(tmp_path: Path) -> None:
     settings = Outer(name="a")
     described = manifest(settings, seed=7)
     assert described["seed"] == 7
+    assert datetime.strptime(described["date"], "%Y-%m-%d")
     assert described["config"] == settings.model_dump(mode="json")
     assert described["python"] == sys.version.split()[0]
     assert {"torch", "transformers", "dnsity"} <= described["versions"].keys()

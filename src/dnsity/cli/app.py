@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import sys
 import warnings
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
+from dnsity import __version__
 from dnsity.cli import (
     ask,
     bench,
+    chat,
     compress,
     data,
     demo,
@@ -19,20 +24,21 @@ from dnsity.cli import (
     evaluate,
     inspect,
     report,
+    results,
     runs,
     train,
 )
-from dnsity.cli.console import fail
+from dnsity.cli.console import fail, say
 
 app = typer.Typer(
     name="dnsity",
     help="Compress a long document into a few gist tokens; ask it any number of questions.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("compress")(compress.command)
 app.command("ask")(ask.command)
+app.command("chat")(chat.command)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(inspect.verify)
 app.command("doctor")(doctor.command)
@@ -42,8 +48,27 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.command)
 app.command("bench")(bench.command)
 app.command("report")(report.command)
+app.command("results")(results.command)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        libraries = ("torch", "transformers", "peft")
+        versions = ", ".join(f"{name} {metadata.version(name)}" for name in libraries)
+        say(f"dnsity {__version__} (python {platform.python_version()}, {versions})")
+        raise typer.Exit
+
+
+@app.callback()
+def _of_every_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show versions and exit."),
+    ] = False,
+) -> None:
+    """Options before the command."""
 
 
 def main() -> None:

@@ -11,11 +11,15 @@ import typer
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.errors import BadInputError
+from dnsity.inference.text import STANDARD_INPUT, read_text
 
 
 def command(
     gist: Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")],
-    question: Annotated[list[str] | None, typer.Argument(help="What to ask.")] = None,
+    question: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to ask; - reads standard input, a question a line."),
+    ] = None,
     more: Annotated[
         list[str] | None, typer.Option("--question", "-q", help="Another question (repeatable).")
     ] = None,
@@ -25,8 +29,11 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Answer questions from a gist, without the document."""
-    questions = [*(question or []), *(more or [])]
+    """Answer questions from a gist, without the document.
+
+    Example: dnsity ask handbook.gist.safetensors "What is the passkey?"
+    """
+    questions = [line for each in [*(question or []), *(more or [])] for line in _asked(each)]
     if not questions or not all(each.strip() for each in questions):
         raise BadInputError('nothing to ask: give a question, for example "What is the passkey?"')
     from dnsity.inference.generate import Sampling
@@ -42,3 +49,10 @@ def command(
         if len(answers) > 1:
             say(answer.question, style="bold")
         say(answer.text)
+
+
+def _asked(question: str) -> list[str]:
+    """Take a question as it is given, or many from standard input."""
+    if question != STANDARD_INPUT:
+        return [question]
+    return [line for line in read_text(STANDARD_INPUT).splitlines() if line.strip()]

@@ -47,7 +47,8 @@ def command(
     import torch
 
     from dnsity.bench.config import BenchConfig
-    from dnsity.bench.cost import measure, ratios
+    from dnsity.bench.cost import measure
+    from dnsity.bench.cost import ratios as ratios_of
     from dnsity.bench.shapes import build
     from dnsity.config import configured, manifest, write_json
     from dnsity.inference.hardware import device_name, require_device
@@ -70,7 +71,7 @@ def command(
         "manifest": manifest(config, seed=0) | {"device": device_name(device)},
         **measured,
         "gists": config.middle,
-        "ratios": ratios(measured, config.middle),
+        "ratios": ratios_of(measured, config.middle),
     }
     if output is not None:
         write_json(output, result)
@@ -84,7 +85,7 @@ def command(
             "memory: what is kept, and peaks of ingesting and answering", measured["rows"], _SIZES
         )
     )
-    out.print(_ratios(result))
+    out.print(ratios(result))
     if result["training"]:
         out.print(_training(result["training"]))
 
@@ -134,7 +135,7 @@ def _table(title: str, rows: list[dict[str, Any]], columns: _Columns) -> Table:
     return table
 
 
-def _ratios(result: dict[str, Any]) -> Table:
+def ratios(result: dict[str, Any]) -> Table:
     """What is gained, as ratios within this run; the goals stand beside them."""
     goals = {
         "compress_over_prefill": ("compress / plain prefill", "1.0"),

@@ -26,13 +26,16 @@ def command(
     ] = None,
     model: Model = "mini",
     gists: Annotated[
-        int | None, typer.Option(help="Gists per window [default: as trained].")
+        int | None, typer.Option(help="Gists per window (default: as trained).")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress a document, or every text file in a folder, into gist tokens and save them."""
+    """Compress a document, or every text file in a folder, into gist tokens and save them.
+
+    Example: dnsity compress handbook.txt -o handbook.gist.safetensors
+    """
     if os.path.isdir(document):
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")

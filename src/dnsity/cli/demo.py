@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import Field
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from dnsity.cli.console import out, progress_bar, show_json
@@ -48,13 +48,16 @@ class Demo(Config):
 
 def command(
     folder: Annotated[
-        Path | None, typer.Option(help="Folder with questions.yaml [default: the bundled one].")
+        Path | None, typer.Option(help="Folder with questions.yaml (default: the bundled one).")
     ] = None,
     model: Model = "mini",
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress real documents and answer from the gists, beside full context, RAG and nothing."""
+    """Compress real documents and answer from the gists, beside full context, RAG and nothing.
+
+    Example: dnsity demo
+    """
     source = folder or Path(str(resources.files("dnsity.cli") / "demo_documents"))
     demo = load(source / "questions.yaml", Demo)
     loaded = load_model(model, device).loaded
@@ -127,8 +130,11 @@ def _show(report: dict[str, Any]) -> None:
         f"{data_size(report['full_kv_bytes'])} -> {data_size(report['gist_kv_bytes'])}, "
         f"compressed in {report['compress_s']:.2f} s",
         highlight=False,
+        soft_wrap=True,
     )
-    table = Table("question", *(HEADINGS[name] for name in METHODS), show_lines=True)
+    names = ("question", *(HEADINGS[name] for name in METHODS))
+    # Rich would cut Korean words that are wider than their column.
+    table = Table(*(Column(name, overflow="fold") for name in names), show_lines=True)
     for row in report["questions"]:
         cells = [Text(row["question"])]
         for name in METHODS:

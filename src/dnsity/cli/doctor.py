@@ -21,7 +21,10 @@ CONTEXT_TOKENS, GISTS, BYTES = 8192, 25, 2
 
 
 def command(json: Json = False) -> None:
-    """Show versions, devices, memory, and what would fit."""
+    """Show versions, devices, memory, and what would fit.
+
+    Example: dnsity doctor
+    """
     report = examine()
     if json:
         show_json(report)

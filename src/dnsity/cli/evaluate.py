@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EvalConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file of the run [default: tasks that need no data]."),
+    typer.Option("--config", help="YAML file of the run (default: tasks that need no data)."),
 ]
 Tasks = Annotated[
     str | None, typer.Option("--task", help="Only tasks whose names are or begin so: a,b.")
@@ -51,7 +51,10 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compare methods on tasks: needles, questions on documents, exams, LongBench, your own."""
+    """Compare methods on tasks: needles, questions on documents, exams, LongBench, your own.
+
+    Example: dnsity eval --task niah_en --method gist,full,none --limit 10
+    """
     from dnsity.evaluation.settings import EvalConfig
 
     listed = {"only": task, "methods": method, "models": model}

@@ -15,7 +15,10 @@ File = Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")]
 
 
 def inspect(file: File, json: Json = False) -> None:
-    """Show what a gist file holds; needs no model."""
+    """Show what a gist file holds; needs no model.
+
+    Example: dnsity inspect handbook.gist.safetensors
+    """
     from dnsity.inference.gist_cache import GistCache
 
     gist = GistCache.load(file)
@@ -48,7 +51,10 @@ def inspect(file: File, json: Json = False) -> None:
 
 
 def verify(file: File, model: Model = "mini", device: Device = "cpu", json: Json = False) -> None:
-    """Check that a gist file is intact and was made by this model."""
+    """Check that a gist file is intact and was made by this model.
+
+    Example: dnsity verify handbook.gist.safetensors
+    """
     from dnsity.inference.gist_cache import GistCache
 
     gist = GistCache.load(file)

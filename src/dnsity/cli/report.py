@@ -25,7 +25,10 @@ ReportDir = Annotated[
 
 
 def command(directories: Runs, output_dir: ReportDir = None, json: Json = False) -> None:
-    """Write tables and pictures of finished evaluation runs."""
+    """Write tables and pictures of finished evaluation runs.
+
+    Example: dnsity report runs/eval
+    """
     from dnsity.evaluation import report
 
     written = report.write(directories, output_dir or directories[0] / "report")

@@ -12,7 +12,7 @@ No [T, T] mask and no logits over the document ever exist, and nothing is copied
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeAlias, cast
 
@@ -293,6 +293,27 @@ class _AdapterReplay:
         finally:
             for layer in layers:
                 layer._disable_adapters = False
+
+
+@contextmanager
+def attention_seen(base: PreTrainedModel, see: Callable[[Tensor], None]) -> Iterator[None]:
+    """Show every layer's attention weights, `[B, H, T, S]`, to a function.
+
+    Only the eager kernel makes them, so that one runs meanwhile; `see` keeps what it wants, since
+    all of a document's would fill memory.
+    """
+    before = base.config._attn_implementation
+    base.set_attn_implementation("eager")
+    hooks = [
+        layer.self_attn.register_forward_hook(lambda _, __, output: see(output[1]))
+        for layer in cast(Any, body(base)).layers
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+        base.set_attn_implementation(before)
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+"""What the generated parts of the READMEs say, in both languages; figures are put in later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SENTENCES = {
+    "en": {
+        "evaluation": "{documents:,} documents in {tasks} tasks, {gists:.0f} gists per document of "
+        "up to {window:,} tokens. {cpu}, {cores} cores, commit `{commit}`. Gap recovered with its "
+        "95% interval.",
+        "cost": "Documents of {tokens:,} tokens, the bundled model's shape, {dtype}, {cpu}, "
+        "{cores} cores, commit `{commit}` (`dnsity bench`):",
+        "multiple": "{gists} gists, as a multiple of the other",
+        "length": "{tokens:,} tokens",
+        "batch": "{documents} different documents answered in one batch: {gist:,.0f} tokens a "
+        "second, as many plain prompts {none:,.0f}. One of {files:,} gist files is opened and "
+        "verified in {opened}.",
+        "document": "**{name}**: {tokens:,} tokens -> {gists} gists ({ratio:.0f}x), keys and "
+        "values {full:.1f} MB -> {kept:.0f} kB, compressed in {seconds:.2f} s",
+        "right": "right: {answer} ({ms:.0f} ms)",
+        "wrong": "wrong: {answer} ({ms:.0f} ms)",
+        "nothing": "(nothing)",
+        "run": "`{config}` in {minutes:.0f} minutes on {cores} cores: of passkeys in {documents} "
+        "held-out documents of {least} and {most:,} tokens {gist:.0%} are right from {gists} "
+        "gists, {full:.0%} from full context, {none:.0%} from nothing (the base answers "
+        "untouched).",
+        "step": "A training step on one document with {asked} questions: the bundled model's "
+        "shape, {dtype}, everything trained, {cpu}, {cores} cores, commit `{commit}` (`dnsity "
+        "bench`).",
+    },
+    "ko": {
+        "evaluation": "과제 {tasks}개, 문서 {documents:,}편. 최대 {window:,}토큰의 문서마다 요지 "
+        "{gists:.0f}개. {cpu}, 코어 {cores}개, 커밋 `{commit}`. 격차 회복률은 95% 구간과 함께 "
+        "적었습니다.",
+        "cost": "{tokens:,}토큰 문서, 동봉 모델의 형태, {dtype}, {cpu}, 코어 {cores}개, 커밋 "
+        "`{commit}` (`dnsity bench`):",
+        "multiple": "요지 {gists}개, 비교 대상의 몇 배인가",
+        "length": "{tokens:,}토큰",
+        "batch": "서로 다른 문서 {documents}편에 한꺼번에 답할 때 초당 {gist:,.0f}토큰, 같은 수의 "
+        "일반 프롬프트는 초당 {none:,.0f}토큰입니다. 요지 파일 {files:,}개 가운데 하나를 열어 "
+        "검증하는 데 {opened} 걸립니다.",
+        "document": "**{name}**: {tokens:,}토큰 -> 요지 {gists}개({ratio:.0f}배), 키와 값 "
+        "{full:.1f} MB -> {kept:.0f} kB, 압축 {seconds:.2f}초",
+        "right": "정답: {answer} ({ms:.0f} ms)",
+        "wrong": "오답: {answer} ({ms:.0f} ms)",
+        "nothing": "(없음)",
+        "run": "`{config}`, 코어 {cores}개에서 {minutes:.0f}분 학습: 따로 떼어 둔 {least}토큰과 "
+        "{most:,}토큰 문서 {documents}편의 암호를 요지 {gists}개로 {gist:.0%}, 전체 문맥으로 "
+        "{full:.0%}, 아무것도 없이 {none:.0%} 맞힙니다(답할 때 기반 모델은 원래 그대로입니다).",
+        "step": "문서 하나와 질문 {asked}개로 하는 학습 한 단계: 동봉 모델의 형태, {dtype}, 모든 "
+        "가중치 학습, {cpu}, 코어 {cores}개, 커밋 `{commit}` (`dnsity bench`).",
+    },
+}
+"""Sentences and cells that hold figures."""
+
+CELLS = {
+    "question": "질문",
+    "gist": "요지",
+    "full context": "전체 문맥",
+    "RAG top-3": "RAG 상위 3",
+    "no context": "무문맥",
+    "task": "과제",
+    "metric": "지표",
+    "gist of the wrong document": "다른 문서의 요지",
+    "untrained gist": "학습 전 요지",
+    "RAG, equal KV": "RAG, 같은 KV",
+    "dense RAG top-3": "임베딩 RAG 상위 3",
+    "truncated": "앞뒤만",
+    "lead, equal KV": "첫머리, 같은 KV",
+    "random guess": "무작위",
+    "gap recovered by the gist": "요지의 격차 회복률",
+    "method": "방법",
+    "prepare, once": "준비(한 번)",
+    "stored": "저장 크기",
+    "load": "불러오기",
+    "warm TTFT": "첫 토큰(준비 후)",
+    "tokens/s": "토큰/초",
+    "memory to answer": "답할 때 메모리",
+    "documents in 8 GB": "8 GB에 담기는 문서",
+    "break-even": "손익분기 질문 수",
+    "compressing / reading the document plainly": "압축 / 문서를 그냥 읽기",
+    "its peak memory / that of reading": "그 최대 메모리 / 읽기의 최대 메모리",
+    "first token, gists loaded from disk / no document at all": "첫 토큰, 디스크에서 불러온 요지 / "
+    "문서 없음",
+    "first token / RAG top-3": "첫 토큰 / RAG 상위 3",
+    "first token / full context": "첫 토큰 / 전체 문맥",
+    "keys and values / full context": "키와 값 / 전체 문맥",
+    "none": "무문맥",
+    "full": "전체 문맥",
+    "stored full kv": "저장한 전체 KV",
+    "rag": "RAG",
+    "step": "방식",
+    "document, tokens": "문서 토큰",
+    "seconds": "초",
+    "questions/s": "질문/초",
+    "peak memory": "최대 메모리",
+    "two passes: each document compressed once": "둘로 나누어: 문서마다 한 번 압축",
+    "one masked sequence": "마스크를 씌운 시퀀스 하나",
+    "one masked sequence per question": "질문마다 마스크를 씌운 시퀀스 하나",
+    "language modelling of the document alone": "문서만으로 하는 언어 모델링",
+}
+"""Cells in Korean, by what they say in English."""
+
+
+class Words:
+    """One language."""
+
+    def __init__(self, language: str) -> None:
+        """Choose `en` or `ko`."""
+        self.language = language
+
+    def say(self, key: str, /, **facts: Any) -> str:
+        """Put figures into a sentence."""
+        return SENTENCES[self.language][key].format(**facts)
+
+    def cell(self, text: str) -> str:
+        """Translate a cell; what has no other words stays as it is."""
+        if self.language == "en":
+            return text
+        method, _, gists = text.partition(" ")
+        return f"{CELLS[method]} {gists}" if gists.isdigit() else CELLS.get(text, text)

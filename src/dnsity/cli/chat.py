@@ -1,0 +1,167 @@
+"""`dnsity chat`: questions to a gist, one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dnsity.cli.console import err, progress_bar, say
+from dnsity.cli.options import Device, Model, load_model
+from dnsity.errors import BadInputError, DnsityError
+from dnsity.evaluation.units import data_size, duration
+from dnsity.inference.text import read_text
+
+if TYPE_CHECKING:
+    from dnsity.inference.gist_cache import GistCache
+    from dnsity.inference.gist_model import GistModel
+
+HELP = """\
+Every line is a question of its own; the model remembers none of the earlier ones.
+  /full [DOCUMENT]   the last question again, answered from the whole document
+  /stats             what is kept of the document, and how fast answers begin
+  /help              this
+  /quit              leave (or Ctrl-D, Ctrl-C)"""
+
+
+def command(
+    file: Annotated[
+        Path, typer.Argument(help="A *.gist.safetensors file, or a text to compress first.")
+    ],
+    model: Model = "mini",
+    device: Device = "cpu",
+) -> None:
+    """Ask a gist questions one by one; /full shows what the whole document gives.
+
+    Questions can be piped in, one a line. On a terminal the arrow keys bring earlier ones back.
+
+    Example: dnsity chat handbook.gist.safetensors
+    """
+    from dnsity.inference.gist_cache import GistCache
+
+    if file.suffix == ".safetensors":
+        gist, text = GistCache.load(file), None
+        loaded = load_model(model, device)
+        loaded.loaded.require_own(gist)
+    else:
+        text = read_text(file)
+        loaded = load_model(model, device)
+        with progress_bar("compressing") as progress:
+            gist = loaded.compress(text, progress=progress)
+    chat = Chat(loaded, gist, text)
+    if sys.stdin.isatty():
+        chat.stats()
+        say("/help lists what can be typed", style="dim")
+    for line in _lines():
+        try:
+            if not chat.take(line):
+                break
+        except DnsityError as error:
+            err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _lines() -> Iterator[str]:
+    """Yield what is typed or piped in, until it ends or Ctrl-C is pressed."""
+    prompt = ""
+    if sys.stdin.isatty():
+        prompt = "> "
+        with suppress(ImportError):  # not on every platform; there, no arrow keys
+            import readline  # noqa: F401 - input() then keeps a history
+    while True:
+        try:
+            line = input(prompt).strip()
+        except (EOFError, KeyboardInterrupt):
+            if prompt:
+                say("")
+            return
+        if line:
+            yield line
+
+
+class Chat:
+    """One gist and what was asked of it."""
+
+    def __init__(self, model: GistModel, gist: GistCache, text: str | None) -> None:
+        """Begin.
+
+        Args:
+            model: Which answers.
+            gist: The compressed document.
+            text: The document itself, for `/full`; None if it is not known yet.
+        """
+        self.model = model
+        self.gist = gist
+        self.text = text
+        self.question = ""
+        self.ttft_s: list[float] = []
+
+    def take(self, line: str) -> bool:
+        """Do what a line asks for; False: leave.
+
+        Raises:
+            BadInputError: If there is no such command, or it lacks something.
+        """
+        name, _, argument = line.partition(" ")
+        match name:
+            case "/quit" | "/exit":
+                return False
+            case "/help":
+                say(HELP)
+            case "/stats":
+                self.stats()
+            case "/full":
+                self.full(argument.strip())
+            case _ if line.startswith("/"):
+                raise BadInputError(f"no command {name!r}; /help lists them")
+            case _:
+                self.ask(line)
+        return True
+
+    def ask(self, question: str) -> None:
+        """Answer from the gist."""
+        self.question = question
+        answer = self.model.ask(self.gist, question)
+        self.ttft_s.append(answer.ttft_s)
+        say(answer.text)
+
+    def full(self, document: str) -> None:
+        """Answer the last question from the whole document.
+
+        Args:
+            document: Where it is; empty if that was said before.
+        """
+        from dnsity.evaluation.methods import build
+
+        if document:
+            self.text = read_text(document)
+        if self.text is None:
+            raise BadInputError("a gist holds no text: say where it is with /full DOCUMENT")
+        if not self.question:
+            raise BadInputError("nothing was asked yet: ask, then compare with /full")
+        method = build("full", self.model.loaded)
+        with err.status("reading the whole document"):
+            ingested = method.ingest(self.text)
+            reply = method.answer(ingested, [self.question])[0]
+        say(f"full context: {reply.text}")
+        note = f"; {ingested.note}" if ingested.note else ""
+        say(
+            f"first token after {duration(reply.ttft_s)}, from the gist {duration(self.ttft_s[-1])}"
+            + note,
+            style="dim",
+        )
+
+    def stats(self) -> None:
+        """Say what is kept, and how fast answers began."""
+        info = self.gist.info
+        say(
+            f"{info.n_context:,} tokens -> {info.n_gist} gists "
+            f"({self.gist.compression_ratio:.0f}x), keys and values "
+            f"{data_size(info.full_kv_bytes)} -> {data_size(self.gist.kv_bytes)}"
+        )
+        if self.ttft_s:
+            say(f"{len(self.ttft_s)} asked, first token after {duration(median(self.ttft_s))}")

@@ -1,0 +1,130 @@
+"""`dnsity results`: what was measured, and how each figure came about."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from dnsity.cli import bench
+from dnsity.cli.console import out, say, show_json
+from dnsity.cli.demo import HEADINGS
+from dnsity.cli.options import Json
+from dnsity.config import git
+from dnsity.errors import BadInputError
+
+SHOWN = {
+    "gist": "gist",
+    "gist_wrong_document": "wrong gist",
+    "full": "full",
+    "rag": "RAG top-3",
+    "rag_equal_kv": "RAG, equal KV",
+    "none": "none",
+}
+"""Methods that tell most on one line; `dnsity report` and the files have all of them."""
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder of result files (default: those dnsity was published with)."),
+]
+
+
+def command(folder: Folder = None, json: Json = False) -> None:
+    """Print the committed results: figures, and the code, machine and settings behind them.
+
+    Example: dnsity results
+    """
+    found = read(folder or _published())
+    if json:
+        show_json(found)
+        return
+    for name, result in found.items():
+        say(f"\n{name}.json", style="bold")
+        say(provenance(result["manifest"]), style="dim")
+        _show(result)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Read result files, by name.
+
+    Raises:
+        BadInputError: If there are none, or one is not a result of dnsity's.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            result = json_module.loads(path.read_text("utf-8"))
+            provenance(result["manifest"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInputError(f"{path} is no result file of dnsity's ({error!r})") from error
+        found[path.stem] = result
+    if not found:
+        raise BadInputError(f"no result files (*.json) in {folder}; name their folder by --folder")
+    return found
+
+
+def provenance(manifest: dict[str, Any]) -> str:
+    """Say on one line which code made a result, when, on what and with which settings."""
+    commit, hardware = manifest["commit"], manifest["hardware"]
+    here = str(Path(__file__).parent)  # of older results git knows the commit's date
+    date = manifest.get("date") or git("-C", here, "show", "-s", "--format=%cs", commit)
+    config = manifest["config"]
+    settings = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
+    return ", ".join(
+        [
+            f"commit {commit[:10] or 'unknown'}"
+            + (" with uncommitted changes" if manifest["dirty"] else ""),
+            *([date] if date else []),
+            f"{hardware.get('device') or hardware['cpu'] or hardware['machine']}, "
+            f"{hardware['cores']} cores",
+            f"torch {manifest['versions']['torch']}",
+            f"seed {manifest['seed']}",
+            *(f"{key} {value}" for key, value in settings.items() if key != "seed"),
+        ]
+    )
+
+
+def _published() -> Path:
+    """Find the results: beside the source, or inside the installed package."""
+    package = Path(__file__).parents[1]
+    beside = package.parents[1] / "results"
+    return beside if beside.is_dir() else package / "results"
+
+
+def _show(result: dict[str, Any]) -> None:
+    """Print the figures of a result, by what kind it is."""
+    if "ratios" in result:
+        out.print(bench.ratios(result))
+    elif "rows" in result:
+        out.print(_scores(result["rows"]))
+    elif "documents" in result:
+        asked = [question for document in result["documents"] for question in document["questions"]]
+        for method, heading in HEADINGS.items():
+            right = sum(question["methods"][method]["right"] for question in asked)
+            say(f"{heading}: {right} of {len(asked)} right")
+    else:
+        probe = result["result"]["probe"]
+        shares = ", ".join(
+            f"{HEADINGS[name]} {probe[name]:.0%}" for name in ("gist", "full", "none")
+        )
+        say(f"{result['config']}: after {result['result']['step']} steps right from {shares}")
+
+
+def _scores(rows: list[dict[str, Any]]) -> Table:
+    """Set methods side by side; none is no context, a wrong gist is another document's."""
+    tasks: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        tasks.setdefault(row["task"], {})[row["method"]] = row
+    table = Table(caption="gap: what the gist recovers of what full context adds to no context")
+    table.add_column("task", no_wrap=True)
+    for heading in SHOWN.values():
+        table.add_column(heading, justify="right")
+    table.add_column("gap", justify="right")
+    for task, by in tasks.items():
+        scores = (f"{by[name]['score']['value']:.0%}" if name in by else "" for name in SHOWN)
+        gap = by["gist"]["gap_recovered"] if "gist" in by else None
+        table.add_row(task, *scores, "" if gap is None else f"{gap['value']:.0%}")
+    return table
