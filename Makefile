@@ -7,7 +7,7 @@ TESTABLE := $(VENV)/.testable
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt unit results docs clean
+.PHONY: help setup demo test check fmt unit test-trust results docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -38,6 +38,9 @@ check: $(TESTABLE) ## Lint, types, layering
 
 unit: $(TESTABLE) ## The CPU tests, with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=85
+
+test-trust: $(TESTABLE) ## The long form of tests/trust: what SECURITY.md promises, put on trial
+	$(BIN)/python -m pytest tests/trust --trust-long
 
 fmt: $(TESTABLE) ## Format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -21,6 +21,13 @@ settings.register_profile("dnsity", deadline=None)
 settings.load_profile("dnsity")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test-trust` ask for the long form of tests/trust."""
+    parser.addoption(
+        "--trust-long", action="store_true", help="try far more cases in tests/trust (minutes)"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let pass the one deprecation that is not ours: PEFT 0.21.2 asks transformers 5.23 by the old
     name (peft/peft_model.py, `getattr(model, "is_gradient_checkpointing", True)`)."""

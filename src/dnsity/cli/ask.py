@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnsity.cli.console import say, show_json
+from dnsity.cli.console import say, show_json, warn
 from dnsity.cli.options import Device, Json, Model, load_model
-from dnsity.errors import BadInputError
+from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.inference.text import STANDARD_INPUT, read_text
+
+if TYPE_CHECKING:
+    from dnsity.inference.gist_cache import GistCache
+    from dnsity.inference.gist_model import GistModel
 
 
 def command(
@@ -27,6 +31,10 @@ def command(
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.")] = 48,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
     device: Device = "cpu",
+    allow_mismatch: Annotated[
+        bool,
+        typer.Option("--allow-mismatch", help="Ask although another model made the gist."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Answer questions from a gist, without the document.
@@ -41,7 +49,10 @@ def command(
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     cache = GistCache.load(gist)
-    answers = load_model(model, device).ask(cache, questions, sampling)
+    loaded = load_model(model, device)
+    if allow_mismatch:
+        cache = _adopted(loaded, cache)
+    answers = loaded.ask(cache, questions, sampling)
     if json:
         show_json({"answers": [{**asdict(a), "answer": a.text} for a in answers]})
         return
@@ -56,3 +67,17 @@ def _asked(question: str) -> list[str]:
     if question != STANDARD_INPUT:
         return [question]
     return [line for line in read_text(STANDARD_INPUT).splitlines() if line.strip()]
+
+
+def _adopted(model: GistModel, gist: GistCache) -> GistCache:
+    """Take a gist that another model made, and say what that risks."""
+    try:
+        model.loaded.require_own(gist)
+    except GistMismatchError as error:
+        adopted = model.adopt(gist)
+        warn(
+            f"{error}. Asked all the same (--allow-mismatch): answers may be wrong, and nothing "
+            "will show it"
+        )
+        return adopted
+    return gist

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dnsity.cli.console import err, progress_bar, say, show_json
+from dnsity.cli.console import err, harmless, progress_bar, say, show_json
 from dnsity.cli.options import load_model
 from dnsity.errors import BadInputError
 
@@ -34,7 +34,7 @@ def compress_folder(
         todo = []
         for number, job in enumerate(listed, start=1):
             progress(number, len(listed))
-            if not is_done(loaded, job):
+            if not is_done(loaded, job, gists):
                 todo.append(job)
     err.print(
         f"{len(todo):,} of {len(listed):,} files to compress; if stopped, start it again to go on",
@@ -50,7 +50,7 @@ def compress_folder(
             tokens += outcome.tokens
             if outcome.error:
                 skipped.append(outcome)
-                err.print(f"skipped: {outcome.error}", markup=False, soft_wrap=True)
+                err.print(harmless(f"skipped: {outcome.error}"), markup=False, soft_wrap=True)
     seconds = time.perf_counter() - started
     if json:
         show_json(

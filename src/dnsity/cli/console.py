@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,20 @@ logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 def say(text: str, style: str | None = None) -> None:
     """Print text as it is: brackets are no markup, and long lines stay whole."""
-    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    out.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning as one line on standard error."""
+    sys.stderr.write("warning: " + harmless(" ".join(text.split())) + "\n")
+
+
+def harmless(text: str) -> str:
+    """Write control characters as escapes, so that no document or file steers the terminal."""
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) != "Cc" else repr(char)[1:-1]
+        for char in text
+    )
 
 
 def make_directory(path: Path) -> None:
@@ -77,5 +91,5 @@ def fail(error: BaseException) -> int:
         message, code = str(error), error.exit_code
     else:
         message, code = f"{type(error).__name__}: {error} (a defect; please report it)", 1
-    sys.stderr.write("error: " + " ".join(message.split()) + "\n")
+    sys.stderr.write("error: " + harmless(" ".join(message.split())) + "\n")
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.evaluation.units import data_size
 
 File = Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")]
@@ -50,16 +52,61 @@ def inspect(file: File, json: Json = False) -> None:
         say(f"{name:12} {value}")
 
 
-def verify(file: File, model: Model = "mini", device: Device = "cpu", json: Json = False) -> None:
-    """Check that a gist file is intact and was made by this model.
+def verify(
+    file: Annotated[Path | None, typer.Argument(help="A *.gist.safetensors file.")] = None,
+    model: Model = "mini",
+    leak: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Check instead that no document passes this model's gists."
+        ),
+    ] = None,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Check that a gist file is intact and was made by this model, or a model for leaks.
 
     Example: dnsity verify handbook.gist.safetensors
     """
+    if (file is None) == (leak is None):
+        raise BadInputError("give either a gist file or --leak MODEL")
+    if leak is not None:
+        _verify_model(leak, device, json)
+        return
     from dnsity.inference.gist_cache import GistCache
 
+    assert file is not None
     gist = GistCache.load(file)
     load_model(model, device).loaded.require_own(gist)
     if json:
         show_json({"path": str(file), "intact": True, "model": model})
     else:
         say(f"{file}: intact, made by {model}")
+
+
+def _verify_model(name: str, device: str, json: bool) -> None:
+    """Check that nothing but gists carries a document to the answer.
+
+    Raises:
+        UnsupportedModelError: If something does, or if the check cannot tell.
+    """
+    from dnsity.model.leak import leak
+
+    found = leak(load_model(name, device).loaded.lm)
+    if found.found:
+        raise UnsupportedModelError(
+            f"{name} leaks: with its gists cut off, another document still changes the question's "
+            f"logits by {found.past_gists:.1e}, allowed is 0; do not use this base for gists"
+        )
+    if not found.can_fail:
+        raise UnsupportedModelError(
+            f"{name} ignores documents: even through its gists another document changes no logit, "
+            "so the check proves nothing; is the model damaged?"
+        )
+    if json:
+        show_json({"model": name, "leaks": False, **asdict(found)})
+    else:
+        say(
+            f"{name}: no leak. With its gists cut off, {found.swaps} other documents changed the "
+            f"question's logits by exactly 0; through the gists by up to {found.through_gists:.2g}"
+        )

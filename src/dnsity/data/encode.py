@@ -35,12 +35,12 @@ class TextEncoder:
                 "token; use a model with a tokenizer.json and an eos_token"
             )
         pipeline: dict[str, Any] = json.loads(backend.to_str())
-        pipeline.update(added_tokens=[], post_processor=None, truncation=None, padding=None)
-        self._plain = Tokenizer.from_str(json.dumps(pipeline))
+        pipeline.update(post_processor=None, truncation=None, padding=None)
+        self._framing = Tokenizer.from_str(json.dumps(pipeline))
+        self._plain = Tokenizer.from_str(json.dumps(pipeline | {"added_tokens": []}))
         self.tokenizer = tokenizer
         self.eos_id = int(tokenizer.eos_token_id)
-        self._frames: dict[str, list[int]] = {}
-        self._control_ids = frozenset(tokenizer.all_special_ids)
+        self._control_ids = control_ids(tokenizer)
         with_special = tokenizer("", add_special_tokens=True)["input_ids"]
         bos = tokenizer.bos_token_id
         self.start_ids: list[int] = [bos] if bos is not None and bos in with_special else []
@@ -63,11 +63,10 @@ class TextEncoder:
     def encode_frame(self, text: str) -> list[int]:
         """Encode text from the model's own files, such as a chat template; control tokens count.
 
-        Never for what a user wrote. A model has one frame for all its questions, so it is kept.
+        Never for what a user wrote.
         """
-        if text not in self._frames:
-            self._frames[text] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return self._frames[text]
+        ids: list[int] = self._framing.encode(text, add_special_tokens=False).ids
+        return ids
 
     def chat_template(self) -> str:
         """Return the question template that the tokenizer's chat template amounts to.
@@ -114,6 +113,26 @@ class TextEncoder:
     def decode(self, ids: list[int]) -> str:
         """Turn answer ids into text, control tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def control_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Say which tokens steer a model, so that no text may become one.
+
+    Special tokens, and added ones that the tokenizer declares as such (`chat_control_tokens`) or
+    its chat template writes. Some vocabularies spell them out, and then text can reach them.
+    """
+    declared = getattr(tokenizer, "chat_control_tokens", None)
+    template = str(tokenizer.chat_template or "")
+    steering = (
+        index
+        for index, token in tokenizer.added_tokens_decoder.items()
+        if (
+            token.content in declared
+            if declared is not None
+            else token.content in template and not token.content.isspace()
+        )
+    )
+    return frozenset([*tokenizer.all_special_ids, *steering])
 
 
 def lone_surrogate_message(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, TypeVar
 
 _Item = TypeVar("_Item")
@@ -31,8 +33,23 @@ def spread(
         chunk: Items handed to a process at a time.
     """
     # Fork would be unsafe beside the threads of tokenizers and torch.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start, initargs=given)
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_begin, initargs=(start, given)
+    )
     try:
         yield from pool.map(work, items, chunksize=chunk)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin(start: Callable[..., None], given: tuple[Any, ...]) -> None:
+    """Set a worker up, and let it end with its parent: a killed parent cannot tell it to."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    start(*given)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

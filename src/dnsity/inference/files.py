@@ -4,17 +4,20 @@
       a.txt               a.txt.gist.safetensors
       more/b.md           more/b.md.gist.safetensors
 
-A gist file that is whole, newer than its text and of the same model is kept.
+A gist file is kept if it is whole, of the same model and as many gists, and bears the time its text
+was last changed: a text replaced by an older one, or changed while it was being compressed, shows.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dnsity.data.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError, DnsityError
+from dnsity.gist.layout import cut
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
@@ -24,10 +27,17 @@ from dnsity.inference.text import read_text
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A text file and where its gists go."""
+    """A text file and where its gists go, inside a store."""
 
     source: Path
     target: Path
+    store: Path
+
+    @property
+    def link(self) -> Path | None:
+        """A symbolic link below the store on the way to the target; it could lead out of it."""
+        way = (self.target, *self.target.parents)
+        return next((p for p in way if self.store in p.parents and p.is_symlink()), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +71,22 @@ def jobs(directory: Path, store: Path) -> list[Job]:
         raise BadInputError(f"no {' or '.join(TEXT_SUFFIXES)} file in {directory}")
     sources.sort(key=lambda path: (-path.stat().st_size, path))
     return [
-        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX))
+        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX), store)
         for path in sources
     ]
 
 
-def is_done(loaded: LoadedModel, job: Job) -> bool:
-    """Say whether the gists are there: whole, newer than the text, and made by this model."""
+def is_done(loaded: LoadedModel, job: Job, gists: int | None = None) -> bool:
+    """Say whether the gists are there: whole, of this text, this model and this many gists."""
     try:
-        if job.target.stat().st_mtime < job.source.stat().st_mtime:
+        if job.link or job.target.stat().st_mtime_ns != job.source.stat().st_mtime_ns:
             return False
-        loaded.require_own(GistCache.load(job.target))
+        gist = GistCache.load(job.target)
+        loaded.require_own(gist)
     except (OSError, DnsityError):
         return False
-    return True
+    spans, each = cut(gist.info.n_context, loaded.lm.spec, gists)
+    return gist.info.n_gist == len(spans) * each
 
 
 def compress_files(
@@ -94,10 +106,19 @@ def compress_files(
     for first in range(0, len(todo), batch_size):
         batch = todo[first : first + batch_size]
         texts: dict[Job, str] = {}
+        changed: dict[Job, int] = {}
         errors: dict[Job, str] = {}
         for job in batch:
             try:
+                if job.link is not None:
+                    raise BadInputError(
+                        f"{job.link} is a symbolic link, which may lead out of the store; "
+                        "remove it or choose another store"
+                    )
+                changed[job] = job.source.stat().st_mtime_ns  # before its text is read
                 texts[job] = read_text(job.source)
+            except OSError as error:
+                errors[job] = f"cannot read {job.source}: {error.strerror}"
             except BadInputError as error:
                 errors[job] = str(error)
         made = _compressed(loaded, texts, errors, gists)
@@ -106,6 +127,7 @@ def compress_files(
                 try:
                     job.target.parent.mkdir(parents=True, exist_ok=True)
                     made[job].save(job.target)
+                    os.utime(job.target, ns=(changed[job], changed[job]))
                 except (OSError, BadInputError) as error:
                     errors[job] = str(error)
             if job in errors:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, cast
 
 import torch
@@ -80,6 +80,16 @@ class Sampling:
 
 
 GREEDY = Sampling()
+
+
+class _Stopped(StoppingCriteria):
+    """Ends an answer once nobody waits for it."""
+
+    def __init__(self) -> None:
+        self.by_reader = Event()
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        return torch.full(input_ids.shape[:1], self.by_reader.is_set(), device=input_ids.device)
 
 
 class _FirstToken(StoppingCriteria):
@@ -159,8 +169,10 @@ def stream(
     prefix: KeyValues | None,
     question: str,
     sampling: Sampling = GREEDY,
-) -> Iterator[str]:
+) -> Generator[str]:
     """Yield the answer to one question piece by piece; same tokens as `answer`.
+
+    Who stops reading stops the answer, too.
 
     Raises:
         BadInputError: As `answer`, before the first piece.
@@ -168,13 +180,18 @@ def stream(
     arguments = _arguments(loaded, prefix, [question], sampling)
     pieces = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
     failed: list[BaseException] = []
+    stopped = _Stopped()
 
     def run() -> None:
         try:
             with torch.inference_mode(), loaded.lm.answering():
                 if sampling.seed is not None:
                     torch.manual_seed(sampling.seed)
-                cast(Any, loaded.lm.base).generate(**arguments, streamer=pieces)
+                cast(Any, loaded.lm.base).generate(
+                    **arguments,
+                    streamer=pieces,
+                    stopping_criteria=StoppingCriteriaList([stopped]),
+                )
         except BaseException as error:  # handed to the consumer, who else would wait forever
             failed.append(error)
             pieces.end()
@@ -182,14 +199,17 @@ def stream(
     worker = Thread(target=run, daemon=True)
     worker.start()
     started, held = False, ""
-    for piece in pieces:  # white space around the answer is no part of it: wait what follows
-        text = held + piece if started else piece.lstrip()
-        shown = text.rstrip()
-        held = text[len(shown) :]
-        if shown:
-            started = True
-            yield shown
-    worker.join()
+    try:
+        for piece in pieces:  # white space around the answer is no part of it: wait what follows
+            text = held + piece if started else piece.lstrip()
+            shown = text.rstrip()
+            held = text[len(shown) :]
+            if shown:
+                started = True
+                yield shown
+    finally:
+        stopped.by_reader.set()
+        worker.join()
     if failed:
         raise failed[0]
 

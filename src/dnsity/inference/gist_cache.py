@@ -12,6 +12,9 @@ from pydantic import Field
 from dnsity.config import Config
 from dnsity.shapes import KeyValues
 
+MOST = 2**53
+"""Of anything that is counted: whole numbers that a float and every JSON reader can hold."""
+
 
 class GistInfo(Config):
     """What a gist file says about itself; never any text of the document.
@@ -27,11 +30,11 @@ class GistInfo(Config):
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
     """
 
-    n_context: int = Field(ge=1)
-    n_gist: int = Field(ge=1)
-    n_chunks: int = Field(ge=1)
-    characters: int = Field(ge=0)
-    full_kv_bytes: int = Field(ge=0)
+    n_context: int = Field(ge=1, le=MOST)
+    n_gist: int = Field(ge=1, le=MOST)
+    n_chunks: int = Field(ge=1, le=MOST)
+    characters: int = Field(ge=0, le=MOST)
+    full_kv_bytes: int = Field(ge=0, le=MOST)
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]

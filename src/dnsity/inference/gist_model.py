@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -167,8 +167,18 @@ class GistModel:
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask
         )
 
-    def stream(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Iterator[str]:
-        """Yield the answer piece by piece; the same text as `ask`."""
+    def adopt(self, gist: GistCache) -> GistCache:
+        """Take a gist that another model made for one's own, at one's own risk.
+
+        Nothing tells whether this model can make sense of it: answers may be wrong without a sign.
+
+        Raises:
+            GistMismatchError: If the shapes differ, so that it cannot be read at all.
+        """
+        return self.loaded.adopt(gist)
+
+    def stream(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Generator[str]:
+        """Yield the answer piece by piece; the same text as `ask`. Closing it stops the answer."""
         return _generate.stream(self.loaded, self._prefix(gist).layers, question, sampling)
 
     def _prefix(self, gist: GistCache) -> GistCache:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -12,9 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from dnsity.data.encode import TextEncoder
 from dnsity.errors import GistMismatchError
 from dnsity.inference.gist_cache import GistCache
-from dnsity.model import backbone
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
+from dnsity.shapes import KeyValues
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,46 @@ class LoadedModel:
         """
         theirs, ours = gist.info.fingerprints, self.fingerprints
         different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-        if len(gist.layers) != backbone.num_layers(self.lm.base):
-            different.append("layers")
+        different += self._misfits(gist)
         if different:
             raise GistMismatchError(
                 f"this gist was made by model {gist.info.model!r}, which differs from "
                 f"{self.name!r} in: {', '.join(different)}. Use the model it was made with, or "
                 "compress the document again"
             )
+
+    def adopt(self, gist: GistCache) -> GistCache:
+        """Take a gist that another model made for one of this model's own, unless it cannot fit.
+
+        Answers may then be wrong without any sign of it: keys mean something to their own model
+        only.
+
+        Raises:
+            GistMismatchError: If it has other layers, heads or widths than this model reads.
+        """
+        misfits = self._misfits(gist)
+        if misfits:
+            raise GistMismatchError(
+                f"this gist does not fit {self.name!r}: it has other {', '.join(misfits)}, which "
+                "nothing can allow; compress the document again"
+            )
+        return replace(gist, info=gist.info.model_copy(update={"fingerprints": self.fingerprints}))
+
+    def _misfits(self, gist: GistCache) -> list[str]:
+        """Name what of a gist's shape this model cannot read at all."""
+        if len(gist.layers) != len(self._one_token):
+            return ["layers"]
+        pairs = [
+            (tensor.shape, own.shape)
+            for layer, one in zip(gist.layers, self._one_token, strict=True)
+            for tensor, own in zip(layer, one, strict=True)
+        ]
+        if any(len(s) != 4 or (s[0], s[1], s[3]) != (1, own[1], own[3]) for s, own in pairs):
+            return ["heads or widths"]
+        return []
+
+    @cached_property
+    @torch.inference_mode()
+    def _one_token(self) -> KeyValues:
+        """What the model keeps of one token: heads and widths may differ from layer to layer."""
+        return self.lm.read(torch.tensor([[self.encoder.eos_id]], device=self.device))

@@ -72,8 +72,7 @@ def load(path: Path) -> GistCache:
         DamagedFileError: If it is not a gist file, is truncated or altered, or is newer than this
             version.
     """
-    data = _read(path)
-    description = _description(path, data)
+    data, description = _read(path)
     try:
         tensors = parse(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
@@ -107,29 +106,68 @@ def checksum(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> s
     return digest.hexdigest()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Read a whole file and its description, once its first bytes say that it can be a gist.
+
+    A pipe or a device would never end, and a file that merely claims to be large must not fill
+    the memory: its header is looked at before the rest is read.
+    """
     if os.path.isdir(path):
         raise BadInputError(f"{path} is a directory; give a *{SUFFIX} file")
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise _damaged(path, f"it has {size} bytes, more than any gist")
-        return path.read_bytes()
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise BadInputError(f"{path} is a pipe or a device; give a *{SUFFIX} file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_FILE_BYTES:
+                raise _damaged(path, f"it has {size} bytes, more than any gist")
+            start = file.read(8)
+            header = file.read(_header_bytes(path, start, size))
+            description = _description(path, header)
+            if size != 8 + len(header) + _tensor_bytes(path, header):
+                raise _damaged(path, "its size is not that of its tensors")
+            return start + header + file.read(size - 8 - len(header)), description
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _description(path: Path, data: bytes) -> dict[str, Any]:
-    """Check the header with our own limits before the library parses it."""
-    if len(data) < 8:
+def _header_bytes(path: Path, start: bytes, size: int) -> int:
+    """Read the length of the header, with a limit of our own: the library's is 100 MB."""
+    if len(start) < 8:
         raise _damaged(path, "it is too short")
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > MAX_HEADER_BYTES or 8 + length > len(data):
+    (length,) = struct.unpack("<Q", start)
+    if length > MAX_HEADER_BYTES or 8 + length > size:
         raise _damaged(path, "its header is truncated or too long")
-    text = data[8 : 8 + length].rstrip(b" ")
+    return int(length)
+
+
+def _tensor_bytes(path: Path, header: bytes) -> int:
+    """Say how many bytes the tensors of a header take."""
     try:
-        metadata = json.loads(text)["__metadata__"]
-        description = json.loads(metadata["gist"])
+        tensors = [each for name, each in _object(header).items() if name != "__metadata__"]
+        return max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        raise _damaged(path, "its header does not say where its tensors are") from error
+
+
+def _object(text: bytes | str) -> Any:
+    """Read JSON in which no key stands twice; Python would take the last without a word."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key stands twice")
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
+
+
+def _description(path: Path, header: bytes) -> dict[str, Any]:
+    """Check the header before the library parses it."""
+    text = header.rstrip(b" ")
+    try:
+        metadata = _object(text)["__metadata__"]
+        description = _object(metadata["gist"])
         version = description["format_version"]
         whole = list(metadata) == ["gist"] and description["kind"] == "gist"
     except (ValueError, KeyError, TypeError, RecursionError) as error:

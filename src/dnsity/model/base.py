@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
+    GenerationConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -61,6 +62,9 @@ def load_base(
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            # What a base suggests for chatting (banned words, a time limit, beams) would change
+            # answers without a word.
+            generation_config=GenerationConfig(),
             **options,
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
@@ -188,3 +192,6 @@ def _named_attention(config: Any) -> Iterator[Any]:
                 yield value
             else:
                 yield from _named_attention(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _named_attention(value)

@@ -10,7 +10,9 @@ DIR/README.md            the model card
 from __future__ import annotations
 
 import copy
+import json
 import os
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +33,13 @@ from dnsity.model.gist_lm import GistLM
 CONFIG_FILE = "gist_config.json"
 ROWS_FILE = "gist.safetensors"
 BUNDLED = "mini"
+ADAPTER_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules")
+"""What an adapter may set; other settings can make PEFT import, read or download things."""
+ADAPTER_NOTES = frozenset(
+    "auto_mapping base_model_name_or_path inference_mode peft_type peft_version revision "
+    "task_type".split()
+)
+"""What PEFT notes down about it."""
 
 
 class CheckpointConfig(Config):
@@ -165,9 +174,25 @@ def _lora_config(adapter: Path) -> Any:
     path = adapter / "adapter_config.json"
     try:
         # Without the file PEFT would look for one on a hub.
-        path.read_bytes()
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        plain = asdict(LoraConfig())
+        foreign = sorted(
+            key
+            for key, value in stored.items()
+            if key not in ADAPTER_NOTES.union(ADAPTER_SETTINGS)
+            and value
+            and value != plain.get(key)
+        )
+        if stored.get("peft_type") != "LORA" or foreign:
+            raise BadInputError(
+                f"{path} asks for {', '.join(foreign) or stored.get('peft_type')}, a gist model "
+                f"has a plain LoRA adapter ({', '.join(ADAPTER_SETTINGS)}); train it again, "
+                "or do not trust it"
+            )
         return LoraConfig.from_pretrained(str(adapter))
-    except (OSError, ValueError, TypeError) as error:
+    except BadInputError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadInputError(
             f"{path} is missing or damaged ({first_line(error)}); the checkpoint is incomplete, "
             "copy or train it again"
@@ -232,6 +257,8 @@ def save(
         dtype: Cast the carried base to this type on disk (None: as it is).
     """
     directory.mkdir(parents=True, exist_ok=True)
+    # Last to come and first to go: half a model, or a mixture of two, is no model.
+    (directory / CONFIG_FILE).unlink(missing_ok=True)
     own_base = model.spec.scope == "full"
     if own_base:
         base: Any = model.base

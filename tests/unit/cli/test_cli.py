@@ -14,10 +14,12 @@ from rich.console import Console
 
 import dnsity
 from dnsity.cli import console
+from dnsity.cli.console import harmless
 from dnsity.data.encode import TextEncoder
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.model import checkpoint
+from dnsity.model.leak import Leak
 from running import Run
 from tiny import CONTROL_TEXTS, DOCUMENT, GISTS, LONG_DOCUMENT, QUESTIONS, WINDOW
 
@@ -169,7 +171,7 @@ def test_ask_prints_the_answer_and_nothing_else(
     done = run("ask", gist_file, QUESTIONS[2], *options)
     report = run("ask", gist_file, QUESTIONS[2], *options, "--json").json
     assert (done.code, done.err) == (0, "")
-    assert done.out.strip() == report["answers"][0]["answer"].strip()
+    assert done.out.strip() == harmless(report["answers"][0]["answer"])
     assert report["answers"][0]["new_tokens"] <= 5
 
 
@@ -207,6 +209,30 @@ def test_verify_says_that_file_and_model_belong_together(
 ) -> None:
     report = run("verify", gist_file, "-m", model_directory, "--json").json
     assert report == {"path": str(gist_file), "intact": True, "model": model_directory}
+
+
+def test_verify_checks_a_model_for_leaks(run: Run, model_directory: str, gist_file: Path) -> None:
+    report = run("verify", "--leak", model_directory, "--json").json
+    assert (report["leaks"], report["past_gists"]) == (False, 0)
+    assert report["through_gists"] > 0.1
+    done = run("verify", "--leak", model_directory)
+    assert done.out.startswith(f"{model_directory}: no leak.")
+    for arguments in ((), (gist_file, "--leak", model_directory)):
+        done = run("verify", *arguments)
+        assert (done.code, "give either a gist file or --leak MODEL" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [(Leak(0.5, 1.0, 4), "leaks: with its gists cut off"), (Leak(0.0, 0.0, 4), "proves nothing")],
+)
+def test_verify_refuses_a_model_that_leaks_or_cannot_be_checked(
+    run: Run, model_directory: str, monkeypatch: pytest.MonkeyPatch, found: Leak, says: str
+) -> None:
+    monkeypatch.setattr("dnsity.model.leak.leak", lambda lm: found)
+    done = run("verify", "--leak", model_directory)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
 
 
 def test_doctor_shows_versions_devices_and_what_fits(run: Run) -> None:

@@ -1,0 +1,88 @@
+"""Does the document reach the answer past the gists? A check that anyone can run on their model.
+
+    one sequence   document | gists | question
+    cut            gists see no document, so nothing of it is left for the question to see
+    swap           another document in its place: the question's logits must not change by one bit
+
+What still changes them is a leak: a layer that carries the document round the attention mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dnsity.gist.layout import Layout
+from dnsity.gist.mask import visible
+from dnsity.model import backbone
+from dnsity.model.gist_lm import GistLM
+from dnsity.shapes import TokenIds
+
+DOCUMENT_TOKENS, QUESTION_TOKENS = 96, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """How much the question's logits changed at most when the document was swapped.
+
+    Attributes:
+        past_gists: With the gists cut off; anything but zero is a leak.
+        through_gists: With the gists as they are; zero would mean that the check sees nothing.
+        swaps: Pairs of documents tried.
+    """
+
+    past_gists: float
+    through_gists: float
+    swaps: int
+
+    @property
+    def found(self) -> bool:
+        """Whether anything but the gists carries the document (a NaN counts as such)."""
+        return self.past_gists != 0
+
+    @property
+    def can_fail(self) -> bool:
+        """Whether the document showed at all where it may."""
+        return self.through_gists > 0
+
+
+@torch.inference_mode()
+def leak(model: GistLM, *, swaps: int = 4) -> Leak:
+    """Swap documents of random tokens behind cut and uncut gists, and compare question logits.
+
+    Args:
+        model: The gist model; the base answers as it does for questions (adapter off, but for
+            scope `both`).
+        swaps: Pairs of documents to try.
+    """
+    gists = min(model.spec.gists, DOCUMENT_TOKENS // 2)
+    layout = Layout((DOCUMENT_TOKENS,), gists, (QUESTION_TOKENS,), model.spec.placement)
+    generator = torch.Generator().manual_seed(0)
+    vocab = int(model.base.config.get_text_config().vocab_size)
+    changes: dict[bool, list[Tensor]] = {True: [], False: []}
+    for _ in range(swaps):
+        one = torch.randint(vocab, (1, layout.segments()[-1].stop), generator=generator)
+        other = one.clone()
+        other[:, :DOCUMENT_TOKENS] = torch.randint(vocab, (1, DOCUMENT_TOKENS), generator=generator)
+        for cut, found in changes.items():
+            before, after = (_question_logits(model, ids, layout, cut) for ids in (one, other))
+            found.append((before - after).abs().max())
+    past, through = (float(torch.stack(found).max()) for found in changes.values())
+    return Leak(past, through, swaps)
+
+
+def _question_logits(model: GistLM, ids: TokenIds, layout: Layout, cut: bool) -> Tensor:
+    """Run one masked sequence `[1, T]`; return its question's logits `[1, Q, vocab]`."""
+    ids = ids.to(model.device)
+    embeds = model.base.get_input_embeddings()(ids)
+    seen = visible(layout).to(model.device)
+    gists = slice(DOCUMENT_TOKENS, DOCUMENT_TOKENS + layout.gists)
+    embeds[:, gists] = model.gist_rows[: layout.gists].to(embeds.dtype)
+    if cut:
+        seen[gists, :DOCUMENT_TOKENS] = False
+    positions = torch.tensor([layout.positions()], device=model.device)
+    masks = backbone.masks(model.base, seen[None], positions, positions)
+    with model.answering():
+        return backbone.masked_logits(model.base, embeds, positions, masks, QUESTION_TOKENS)

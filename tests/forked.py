@@ -1,0 +1,95 @@
+"""`dnsity` in real processes that start at once, to be killed at any moment.
+
+They are forked from one server process that has imported everything: importing alone would take
+seconds, and most kills would hit nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from running import Done
+
+_context = get_context("forkserver")
+_context.set_forkserver_preload(
+    [
+        "dnsity.cli.app",
+        "dnsity.inference.gist_model",
+        "dnsity.inference.files",
+        "dnsity.evaluation.runner",
+        "dnsity.training.train_gist",
+        "transformers.models.llama.modeling_llama",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process under way; its output goes to files."""
+
+    process: BaseProcess
+    out: Path
+    err: Path
+
+    def wait(self) -> Done:
+        """Wait for the end; a signal that ended it is a negative code."""
+        self.process.join(120)
+        assert self.process.exitcode is not None, "still running after two minutes"
+        return Done(
+            self.process.exitcode,
+            self.out.read_text("utf-8", errors="replace"),
+            self.err.read_text("utf-8", errors="replace"),
+        )
+
+    def signal(self, number: int, after_s: float) -> Done:
+        """Send a signal after so many seconds, unless the process has ended by then."""
+        end = time.monotonic() + after_s
+        while (left := end - time.monotonic()) > 0 and self.process.is_alive():
+            self.process.join(left)
+        if self.process.is_alive() and self.process.pid is not None:
+            os.kill(self.process.pid, number)
+        return self.wait()
+
+
+def start(folder: Path, *arguments: object, limits: dict[int, int] | None = None) -> Running:
+    """Start `dnsity ARGUMENTS`.
+
+    Args:
+        folder: Where its output is kept.
+        arguments: Of the command line.
+        limits: Resource limits (`resource.RLIMIT_FSIZE`, ...) to set in the process.
+    """
+    out, err = folder / "out", folder / "err"
+    # Truncated here: a process killed at birth must not leave the one before's.
+    out.write_bytes(b"")
+    err.write_bytes(b"")
+    argv = ["dnsity", *map(str, arguments)]
+    process = _context.Process(target=_main, args=(argv, str(out), str(err), limits or {}))
+    process.start()
+    return Running(process, out, err)
+
+
+def _main(argv: list[str], out: str, err: str, limits: dict[int, Any]) -> None:
+    """Be the process of a command: what stands in `[project.scripts]`."""
+    import resource
+    import signal
+
+    import torch
+
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_TRUNC), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    for limit, value in limits.items():
+        resource.setrlimit(limit, (value, value))
+    torch.set_num_threads(1)
+    sys.argv = argv
+    from dnsity.cli.app import main
+
+    main()
