@@ -120,3 +120,14 @@ def test_the_guide_builds_without_a_warning(tmp_path: Path) -> None:
     }
     assert {"index.html", "api.html", "cli.html", "gist_demo.html", "howto/base.html"} <= pages
     assert "dnsity chat" in (tmp_path / "out" / "cli.html").read_text("utf-8")
+
+
+def test_messages_in_troubleshooting_are_those_of_the_program() -> None:
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    joined = re.sub(r'"\s*\n\s*(\+ )?f?"', "", source)  # strings written over several lines
+    table = (DOCS / "troubleshooting.md").read_text("utf-8").split("\n\n")[2]
+    rows = [line.split(" | ")[0] for line in table.splitlines()[2:]]
+    assert len(rows) > 15
+    for message in (text for row in rows for text in re.findall(r"`([^`]+)`", row)):
+        for part in re.split(r", |\.\.\.|\b[NGS]\b|'\w+'|\w+\.json|TypeError", message):
+            assert part.strip(" ,:?()") in joined, f"{message!r}: nothing says {part!r}"
