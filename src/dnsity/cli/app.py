@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import os
 import platform
+import signal
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -80,7 +84,24 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", module="transformers|torch|peft")
+    with _noting_interrupts() as interrupts:
+        try:
+            app()
+        except (Exception, KeyboardInterrupt) as error:
+            sys.exit(fail(KeyboardInterrupt() if interrupts else error))
+
+
+@contextmanager
+def _noting_interrupts() -> Iterator[list[int]]:
+    """Note every Ctrl-C: libraries that are being imported turn it into errors of their own."""
+    noted: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        noted.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, stop)
     try:
-        app()
-    except (Exception, KeyboardInterrupt) as error:
-        sys.exit(fail(error))
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)

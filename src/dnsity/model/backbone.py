@@ -169,7 +169,7 @@ def segment_logits(
     position_ids: PositionIds,
     attention_mask: PaddingMask | Masks,
     prefix: KeyValues | None,
-    logits_to_keep: int = 0,
+    logits_to_keep: int,
 ) -> Logits:
     """Run a segment behind a prefix and return logits of its last tokens (0: of all)."""
     output = base(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -301,6 +302,24 @@ def test_stopping_by_hand_is_exit_code_130(
 
     monkeypatch.setattr(GistCache, "load", stopped)
     assert run("inspect", gist_file).code == 130
+
+
+def test_stopping_by_hand_is_no_defect_of_a_library(
+    run: Run, gist_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted imports come out as what the library makes of them."""
+
+    def half_imported(_: Path) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as error:
+            raise ModuleNotFoundError("could not import it") from error
+
+    monkeypatch.setattr(GistCache, "load", half_imported)
+    handler = signal.getsignal(signal.SIGINT)
+    done = run("inspect", gist_file)
+    assert (done.code, done.err) == (130, "stopped\n")
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 # In a process of its own

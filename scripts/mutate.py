@@ -1,0 +1,133 @@
+"""Mutation testing of the core: change one thing in the code and see that a test notices.
+
+    python scripts/mutate.py --sample 40            # a sample, drawn with --seed
+    python scripts/mutate.py store.py --sample 0    # every mutant of one file
+
+One mutant at a time in a copy of `src`, under the tests below; survivors are listed by line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+GIST_TESTS = "tests/unit/gist tests/golden tests/equivalence/test_two_pass.py".split()
+STORE_TESTS = "tests/unit/inference/test_store.py tests/trust/test_the_file.py".split()
+BACKBONE_TESTS = (
+    "tests/unit/model/test_backbone.py tests/equivalence/test_two_pass.py "
+    "tests/equivalence/test_batching.py tests/equivalence/test_gradients.py"
+).split()
+CORE = {
+    "gist/spec.py": GIST_TESTS,
+    "gist/layout.py": GIST_TESTS,
+    "gist/mask.py": GIST_TESTS,
+    "gist/picture.py": GIST_TESTS,
+    "inference/store.py": STORE_TESTS,
+    "model/backbone.py": BACKBONE_TESTS,
+}
+SWAPS: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+    ast.And: ast.Or, ast.Or: ast.And, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add,
+    ast.FloorDiv: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
+}  # fmt: skip
+
+
+def mutants(source: str) -> Iterator[tuple[int, str, str]]:
+    """Yield line, what was changed and the changed source, for every change that is known."""
+    tree = ast.parse(source)
+    for number, node in enumerate(ast.walk(tree)):
+        for change in _changes(node):
+            other = copy.deepcopy(tree)
+            line, what = change(list(ast.walk(other))[number])
+            yield line, what, ast.unparse(other)
+
+
+def _changes(node: ast.AST) -> Iterator:
+    if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+        yield _set("ops", lambda n: [SWAPS[type(n.ops[0])](), *n.ops[1:]])
+    if isinstance(node, (ast.BoolOp, ast.BinOp)) and type(node.op) in SWAPS:
+        yield _set("op", lambda n: SWAPS[type(n.op)]())
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield _set("operand", lambda n: ast.UnaryOp(ast.Not(), n.operand))
+    if isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield _set("value", lambda n: not n.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
+        yield _set("value", lambda n: n.value + 1)
+    if isinstance(node, ast.If):
+        yield _set("test", lambda n: ast.UnaryOp(ast.Not(), n.test))
+    if isinstance(node, ast.Raise):
+        yield _set("exc", lambda n: ast.Name("NotImplementedError", ast.Load()))
+
+
+def _set(field: str, value):
+    def change(node: ast.AST) -> tuple[int, str]:
+        before = ast.unparse(node).split("\n")[0]
+        setattr(node, field, value(node))
+        return node.lineno, f"{before}  ->  {ast.unparse(ast.fix_missing_locations(node))}"[:160]
+
+    return change
+
+
+def survives(file: str, source: str, tests: list[str]) -> bool:
+    """Say whether all tests pass on a mutant; one that never ends is noticed, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "src", Path(folder) / "src")
+        (Path(folder) / "src" / "dnsity" / file).write_text(source, encoding="utf-8")
+        command = [sys.executable, "-m", "pytest", "-qx", "--no-header", "-p", "no:cacheprovider"]
+        try:
+            done = subprocess.run(
+                [*command, *tests], cwd=ROOT, timeout=300, capture_output=True,
+                env={**os.environ, "PYTHONPATH": str(Path(folder) / "src")},
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False
+        return done.returncode == 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Try mutants and print how many were caught."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", help="parts of names (default: the whole core)")
+    parser.add_argument("--sample", type=int, default=40, help="mutants to try; 0: all")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    files = [f for f in CORE if not given.files or any(part in f for part in given.files)]
+    drawn = [
+        (file, *mutant)
+        for file in files
+        for mutant in mutants((ROOT / "src" / "dnsity" / file).read_text(encoding="utf-8"))
+    ]
+    total = len(drawn)
+    random.Random(given.seed).shuffle(drawn)
+    drawn = drawn[: given.sample or total]
+    for file in {file for file, *_ in drawn}:  # else "caught" would mean nothing
+        source = (ROOT / "src" / "dnsity" / file).read_text(encoding="utf-8")
+        if not survives(file, ast.unparse(ast.parse(source)), CORE[file]):
+            sys.exit(f"the tests of {file} fail without a change; mend that first")
+    survivors = 0
+    for number, (file, line, what, source) in enumerate(drawn, start=1):
+        if survives(file, source, CORE[file]):
+            survivors += 1
+            _say(f"survived: {file}:{line}: {what}")
+        _say(f"{number - survivors} of {number} caught")
+    _say(f"{len(drawn) - survivors} of {len(drawn)} mutants caught, drawn from {total}")
+
+
+if __name__ == "__main__":
+    main()
