@@ -18,6 +18,7 @@ from dnsity.errors import BadInputError, DnsityError
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import Method
 from dnsity.inference.store import SUFFIX
 from dnsity.inference.text import read_text
 
@@ -66,26 +67,27 @@ def jobs(directory: Path, store: Path) -> list[Job]:
     ]
 
 
-def is_done(loaded: LoadedModel, job: Job) -> bool:
-    """Say whether the gists are there: whole, newer than the text, and made by this model."""
+def is_done(loaded: LoadedModel, job: Job, method: str = "gist") -> bool:
+    """Say whether gists are there: whole, newer than the text, of this model and method."""
     try:
         if job.target.stat().st_mtime < job.source.stat().st_mtime:
             return False
-        loaded.require_own(GistCache.load(job.target))
+        gist = GistCache.load(job.target)
+        loaded.require_own(gist)
     except (OSError, DnsityError):
         return False
-    return True
+    return gist.info.method == method
 
 
 def compress_files(
-    loaded: LoadedModel, todo: Sequence[Job], *, gists: int | None = None, batch_size: int = 8
+    loaded: LoadedModel, todo: Sequence[Job], *, method: Method | None = None, batch_size: int = 8
 ) -> Iterator[Outcome]:
     """Compress text files batch by batch; each gist file is written as soon as its batch is done.
 
     Args:
         loaded: Model and tokenizer.
         todo: Files of about the same length side by side, as `jobs` lists them.
-        gists: Gists per window (default: as trained).
+        method: How (None: with the model's own gist tokens).
         batch_size: Files per batch.
 
     Yields:
@@ -100,7 +102,7 @@ def compress_files(
                 texts[job] = read_text(job.source)
             except BadInputError as error:
                 errors[job] = str(error)
-        made = _compressed(loaded, texts, errors, gists)
+        made = _compressed(loaded, texts, errors, method)
         for job in batch:
             if job not in errors:
                 try:
@@ -115,17 +117,17 @@ def compress_files(
 
 
 def _compressed(
-    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], gists: int | None
+    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], method: Method | None
 ) -> dict[Job, GistCache]:
     """Compress a batch; if a document in it is refused, one by one, to find out which."""
     try:
-        made = compress(loaded, list(texts.values()), gists=gists)
+        made = compress(loaded, list(texts.values()), method)
         return dict(zip(texts, made, strict=True))
     except BadInputError:
         found: dict[Job, GistCache] = {}
         for job, text in texts.items():
             try:
-                found[job] = compress(loaded, [text], gists=gists)[0]
+                found[job] = compress(loaded, [text], method)[0]
             except BadInputError as error:
                 errors[job] = str(error)
         return found

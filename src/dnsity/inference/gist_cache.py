@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ from pydantic import Field
 
 from dnsity.config import Config
 from dnsity.shapes import KeyValues
+
+Progress = Callable[..., None]
+"""Called with what is done, what there is to do (None: unknown), and perhaps how it stands."""
+
+
+def ignore_progress(done: int, total: int | None, now: str = "") -> None:
+    """Tell nobody."""
 
 
 class GistInfo(Config):
@@ -25,6 +33,8 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
+        method: What made it (`inference/methods`).
+        settings: What the method was told, and what it did.
     """
 
     n_context: int = Field(ge=1)
@@ -35,6 +45,8 @@ class GistInfo(Config):
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]
+    method: str = "gist"
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,18 @@ def find(name: str) -> Path:
         ) from error
 
 
+def is_plain_base(name: str) -> bool:
+    """Say whether a directory or hub id holds a base model and no gists.
+
+    Raises:
+        BadInputError: If there is no such model.
+    """
+    path = Path(os.path.expanduser(name))
+    if name != BUNDLED and os.path.isdir(path):
+        return (path / "config.json").exists() and not (path / CONFIG_FILE).exists()
+    return not (find(name) / CONFIG_FILE).exists()
+
+
 def load(
     name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[GistLM, PreTrainedTokenizerBase, str]:
