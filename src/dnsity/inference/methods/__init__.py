@@ -14,12 +14,13 @@ from typing import Any, TypeAlias
 from dnsity.config import validated
 from dnsity.errors import BadInputError
 from dnsity.inference.methods.gist import Gist
+from dnsity.inference.methods.refine import Refine
 from dnsity.inference.methods.select import Select
 
-Method: TypeAlias = Gist | Select
+Method: TypeAlias = Gist | Refine | Select
 """Settings of a method, which can `compress`."""
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (Gist, Select)}
+METHODS: dict[str, type[Method]] = {method.name: method for method in (Gist, Refine, Select)}
 
 
 def method_of(name: str, **settings: Any) -> Method:

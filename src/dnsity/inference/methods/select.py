@@ -188,21 +188,17 @@ class _Repeated:
         self.scale = seen.scale
         for block in _blocks(skipped, seen.queries.shape[1]):
             scores = _scores(seen.queries[:, block], seen.keys, seen.scale)
-            scores = scores.masked_fill(~seen.visible[block], -torch.inf)
-            own = scores[..., self.tokens :]
-            mass = scores.logsumexp(dim=-1, keepdim=True)
-            shares = (scores[..., : self.tokens] - mass).exp()
+            scores.masked_fill_(~seen.visible[block], -torch.inf)
+            shares = scores.softmax(dim=-1)[..., : self.tokens]
             most = shares.amax(dim=(1, 2))
             self.scores = most if self.scores is None else torch.maximum(self.scores, most)
             picked = torch.arange(-block.start % stride, block.stop - block.start, stride)
-            some = shares[:, :, picked]
-            read = some @ seen.values[:, None, : self.tokens].float()
             self.parts.append(
                 (
                     seen.queries[:, block][:, picked],
                     (picked + block.start).to(shares.device),
-                    own[:, :, picked].logsumexp(dim=-1),
-                    read,
+                    scores[:, :, picked, self.tokens :].logsumexp(dim=-1),
+                    shares[:, :, picked] @ seen.values[:, None, : self.tokens].float(),
                 )
             )
 
