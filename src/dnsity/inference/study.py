@@ -10,7 +10,7 @@
 The first four are Cartridges' self-study (2506.06266). The others keep what is trained from
 meddling where the document has nothing to say, which cartridges were found to do (Cartridges++: a
 few per cent of general text with a teacher that has no document mend it): of foreign questions the
-base's own answers are learned, an abstention where it abstains.
+base's own doubt is learned: how likely it holds an abstention, token by token.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor
 from dnsity.data.collate import IGNORE, answer_ids, left_pad, question_ids
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
+from dnsity.data.hide import NOT_FOUND
 from dnsity.data.needles import facts
 from dnsity.data.quote import quotes
 from dnsity.data.rules.questions import rule_questions
@@ -41,8 +42,8 @@ Kind = Literal["span", "quote", "rule", "written", "foreign", "general"]
 
 _SPAN, _CUE = 40, 8
 """Tokens of a stretch, and those of them that are given."""
-_GENERAL, _FOREIGN = 40, 16
-"""Tokens of made-up text, and most tokens of an answer to a foreign question."""
+_GENERAL = 40
+"""Tokens of made-up text."""
 _TOP = 64
 """How many of the likeliest tokens are kept of what the base says."""
 _ROWS = 16
@@ -90,16 +91,13 @@ class Lesson(NamedTuple):
     log_p: Tensor
 
 
-def rows_on(
-    loaded: LoadedModel, text: str, ids: list[int], document: KeyValues, *, count: int, seed: int
-) -> list[Row]:
-    """Make rows on a document: `count` of it, a tenth more each of foreign and general text.
+def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed: int) -> list[Row]:
+    """Make rows on a document: `count` of it, a sixteenth more each of foreign and general text.
 
     Args:
         loaded: Model and tokenizer.
         text: The document.
         ids: Its tokens.
-        document: Its keys and values.
         count: Rows on the document, about half of them spans; fewer if it is short.
         seed: Same seed, same rows.
     """
@@ -112,8 +110,8 @@ def rows_on(
         asked += more
     found = [_row(encoder, frame, question) for question in asked]
     found += _spans(rng, ids, count - len(found))
-    few = max(1, count // 10)
-    found += _foreign(loaded, text, document, language, rng, few)
+    few = max(1, count // 16)
+    found += _foreign(loaded, text, language, rng, few)
     found += _general(loaded, few, seed)
     rng.shuffle(found)
     return found
@@ -165,19 +163,15 @@ def _written(
 
 
 def _foreign(
-    loaded: LoadedModel, text: str, document: KeyValues, language: Language, rng: random.Random,
-    count: int,
-) -> list[Row]:  # fmt: skip
-    """Questions on made-up entities, and what the base says to them with the document read."""
-    needles = [n for n in facts(rng, language, count) if n.answer not in text]
-    asked = [rng.choice(needle.questions) for needle in needles]
-    found = []
-    for first in range(0, len(asked), _ROWS):
-        some = asked[first : first + _ROWS]
-        for given in answer(loaded, document, some, Sampling(_FOREIGN)):
-            ids = question_ids(loaded.encoder, loaded.lm.spec.question_template, given.question)
-            found.append(Row("foreign", ids, answer_ids(loaded.encoder, given.text)))
-    return found
+    loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
+) -> list[Row]:
+    """Questions on made-up entities; whether to abstain is heard from the base, word by word."""
+    asked = [rng.choice(n.questions) for n in facts(rng, language, count) if n.answer not in text]
+    frame, absent = loaded.lm.spec.question_template, NOT_FOUND[language]
+    return [
+        Row("foreign", question_ids(loaded.encoder, frame, q), answer_ids(loaded.encoder, absent))
+        for q in asked
+    ]
 
 
 @torch.inference_mode()
@@ -190,15 +184,11 @@ def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
         drawn = cast(Any, loaded.lm.base).generate(
             input_ids=first,
             attention_mask=torch.ones_like(first),
-            eos_token_id=loaded.encoder.eos_id,
+            min_new_tokens=_GENERAL,  # from an end token many a model ends again
             pad_token_id=loaded.encoder.eos_id,
             **Sampling(_GENERAL, temperature=1.0).arguments(),
         )
-    found = []
-    for row in drawn[:, len(start) :].tolist():
-        end = row.index(loaded.encoder.eos_id) + 1 if loaded.encoder.eos_id in row else len(row)
-        found.append(Row("general", start, row[:end]))
-    return found
+    return [Row("general", start, row) for row in drawn[:, len(start) :].tolist()]
 
 
 def batch(rows: Sequence[Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

@@ -209,7 +209,7 @@ class _Run:
         loss = loss_of(self.loaded.lm, slots.layers(self.loaded.lm.base.dtype), some)
         if not bool(torch.isfinite(loss)):
             raise DivergedError(
-                f"refine: the loss is {float(loss)} at step {slots.step}; start again with a lower "
+                f"refine: the loss is {float(loss.detach())} at step {slots.step}; start again with a lower "
                 f"learning_rate than {self.settings.learning_rate}"
             )
         slots.learn(loss, rate)
