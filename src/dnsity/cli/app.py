@@ -17,6 +17,7 @@ from dnsity.cli import (
     demo,
     doctor,
     evaluate,
+    exchange,
     inspect,
     report,
     runs,
@@ -35,6 +36,8 @@ app.command("compress")(compress.command)
 app.command("ask")(ask.command)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(inspect.verify)
+app.command("export")(exchange.export)
+app.command("import")(exchange.import_)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.command("pretrain")(train.pretrain)

@@ -2,12 +2,13 @@
 
     span       stretches of the document, from a few tokens on          behind the document
     quote      what follows these words?                                behind the document
+    value      which number follows them?                               behind the document
     rule       questions made by rules (`data.rules`)                   behind the document
     written    questions the base writes itself, if it takes orders     behind the document
     foreign    questions that the document does not answer              behind the document
     general    text the base makes up                                   behind nothing
 
-The first four are Cartridges' self-study (2506.06266). The others keep what is trained from
+The first five are Cartridges' self-study (2506.06266). The others keep what is trained from
 meddling where the document has nothing to say, which cartridges were found to do (Cartridges++: a
 few per cent of general text with a teacher that has no document mend it): of foreign questions the
 base's own doubt is learned: how likely it holds an abstention, token by token.
@@ -28,7 +29,7 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
 from dnsity.data.hide import NOT_FOUND
 from dnsity.data.needles import facts
-from dnsity.data.quote import quotes
+from dnsity.data.quote import quotes, values
 from dnsity.data.rules.questions import rule_questions
 from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.self_study.study import excerpt
@@ -38,7 +39,7 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.model.gist_lm import GistLM, shared
 from dnsity.shapes import KeyValues
 
-Kind = Literal["span", "quote", "rule", "written", "foreign", "general"]
+Kind = Literal["span", "quote", "value", "rule", "written", "foreign", "general"]
 
 _SPAN, _CUE = 40, 8
 """Tokens of a stretch, and those of them that are given."""
@@ -69,7 +70,7 @@ class Row:
     @property
     def is_gold(self) -> bool:
         """Whether the answer is the document's own words, and so right whatever the base says."""
-        return self.kind in ("span", "quote", "rule")
+        return self.kind in ("span", "quote", "value", "rule")
 
     @property
     def sees_document(self) -> bool:
@@ -98,15 +99,17 @@ def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed:
         loaded: Model and tokenizer.
         text: The document.
         ids: Its tokens.
-        count: Rows on the document, about half of them spans; fewer if it is short.
+        count: Rows on the document, a third of them spans and a third for values if it has any;
+            fewer if it is short.
         seed: Same seed, same rows.
     """
     encoder, frame = loaded.encoder, loaded.lm.spec.question_template
     rng = random.Random(f"study/{seed}")
     language = language_of(text)
-    asked = rule_questions(text, language=language, rng=rng, limit=count // 4)
+    asked = [*values(rng, language, text, count // 3)]
+    asked += rule_questions(text, language=language, rng=rng, limit=count // 8)
     asked += _written(loaded, text, language, rng, count // 8)
-    while len(asked) < count // 2 and (more := quotes(rng, language, text, count // 4)):
+    while len(asked) < 2 * count // 3 and (more := quotes(rng, language, text, count // 8)):
         asked += more
     found = [_row(encoder, frame, question) for question in asked]
     found += _spans(rng, ids, count - len(found))
@@ -124,7 +127,7 @@ def language_of(text: str) -> Language:
 
 
 def _row(encoder: TextEncoder, frame: str, question: Question) -> Row:
-    kinds: dict[str, Kind] = {"quote": "quote", "written": "written"}
+    kinds: dict[str, Kind] = {"quote": "quote", "value": "value", "written": "written"}
     prompt = question_ids(encoder, frame, question.text)
     return Row(kinds.get(question.kind, "rule"), prompt, answer_ids(encoder, question.answer))
 

@@ -148,6 +148,15 @@ def base_of(name: str) -> str:
     return str(find(BUNDLED) / "base") if name == BUNDLED else name
 
 
+def base_named(name: str) -> str:
+    """Say what base a model answers with; a plain base, or what is not here, is its own."""
+    try:
+        directory = find(name)
+        return base_under(directory, read_config(directory))
+    except BadInputError:
+        return name
+
+
 def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer alone, of a gist model or of any base model.
 

@@ -68,3 +68,11 @@ def test_a_folder_by_another_method_is_done_again(
     for method in ((), ("--method", "select")):
         assert run(*command, *method).json["compressed"] == 1
         assert run(*command, *method).json["kept"] == 1
+
+
+def test_a_gist_goes_to_peft_and_back(run: Run, gist_file: Path, tmp_path: Path) -> None:
+    adapter, back = tmp_path / "adapter", tmp_path / "back.gist.safetensors"
+    assert run("export", gist_file, "--peft", adapter, "--json").json["gist_tokens"] > 0
+    assert run("import", "--peft", adapter, "-o", back).code == 0
+    assert back.read_bytes() == gist_file.read_bytes()
+    assert run("import", "--peft", tmp_path / "nothing", "-o", back).code == 2

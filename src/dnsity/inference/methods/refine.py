@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from pydantic import Field
@@ -28,14 +28,14 @@ from dnsity.inference.methods.document import cache_of, encode, require_readable
 from dnsity.inference.methods.gist import Gist
 from dnsity.inference.methods.select import kept
 from dnsity.inference.slots import Best, Slots, State, identity
-from dnsity.inference.study import Row, lessons, rows_on
-from dnsity.inference.trial import Score, frozen, loss_of, score
+from dnsity.inference.study import Kind, Lesson, Row, lessons, rows_on
+from dnsity.inference.trial import Pair, Score, frozen, loss_of, score
 from dnsity.shapes import KeyValues
 
 MINUTES = 2.0
 """How long where neither minutes nor steps are given."""
 _HELD_OUT = 8
-"""Every so manieth row is not learned from."""
+"""Of every kind, one row in so many is not learned from."""
 _BESIDE = 128
 """Positions that rows take behind the document."""
 _WARM_UP = 10
@@ -65,7 +65,7 @@ class Refine(Config):
     minutes: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=0)
     start: Literal["auto", "gist", "select"] = "auto"
-    rows: int = Field(default=384, ge=16)
+    rows: int = Field(default=256, ge=16)
     rows_per_step: int = Field(default=16, ge=1)
     learning_rate: float = Field(default=0.05, gt=0)
     every_steps: int = Field(default=20, ge=1)
@@ -116,9 +116,8 @@ class Refine(Config):
             trained = Slots(layers, frozen=0 if start == "gist" else 1, start=start)
         with torch.inference_mode(), loaded.lm.untouched():
             document = loaded.lm.read(torch.tensor([ids], device=loaded.device))
-        rows = rows_on(loaded, text, ids, document, count=self.rows, seed=self.seed)
+        rows = rows_on(loaded, text, ids, count=self.rows, seed=self.seed)
         run = _Run(self, loaded, trained, rows, document, began - trained.seconds, progress)
-        del document
         best = run.train(state)
         settings = {
             **self.model_dump(mode="json", exclude={"state"}),
@@ -162,11 +161,17 @@ class _Run:
     ) -> None:  # fmt: skip
         self.settings, self.loaded, self.slots = settings, loaded, slots
         self.began, self.progress = began, progress
-        said = lessons(loaded.lm, rows, document, loaded.device)
-        both = list(zip(rows, said, strict=True))
-        self.learned = [pair for n, pair in enumerate(both) if n % _HELD_OUT]
-        self.held_out = both[::_HELD_OUT]
-        guessed = lessons(loaded.lm, [row for row, _ in self.held_out], None, loaded.device)
+        self.document = document
+        self.said: dict[int, Lesson] = {}
+        held_out: list[Row] = []
+        self.rows: list[Row] = []
+        for kind in get_args(Kind):
+            for number, row in enumerate(row for row in rows if row.kind == kind):
+                (self.rows if number % _HELD_OUT else held_out).append(row)
+        random.Random(settings.seed).shuffle(self.rows)
+        said = lessons(loaded.lm, held_out, document, loaded.device)
+        self.held_out = list(zip(held_out, said, strict=True))
+        guessed = lessons(loaded.lm, held_out, None, loaded.device)
         self.floor = [float(lesson.log_p.mean()) for lesson in guessed]
 
     @property
@@ -200,19 +205,37 @@ class _Run:
         return slots.best
 
     def _step(self) -> None:
-        """Learn from some rows, which depend on the step's number alone."""
+        """Learn from some rows."""
         slots = self.slots
-        rng = random.Random(f"{self.settings.seed}/{slots.step}")
-        some = rng.sample(self.learned, min(self.settings.rows_per_step, len(self.learned)))
+        pairs = self._drawn()
         warm = min(1.0, (slots.step + 1) / _WARM_UP)
         rate = self.settings.learning_rate * warm * max(_LEAST_RATE, 1 - self.share)
-        loss = loss_of(self.loaded.lm, slots.layers(self.loaded.lm.base.dtype), some)
+        loss = loss_of(self.loaded.lm, slots.layers(self.loaded.lm.base.dtype), pairs)
         if not bool(torch.isfinite(loss)):
             raise DivergedError(
-                f"refine: the loss is {float(loss.detach())} at step {slots.step}; start again with a lower "
-                f"learning_rate than {self.settings.learning_rate}"
+                f"refine: the loss is {float(loss.detach())} at step {slots.step}; start again "
+                f"with a lower learning_rate than {self.settings.learning_rate}"
             )
         slots.learn(loss, rate)
+
+    def _drawn(self) -> list[Pair]:
+        """Draw rows, by the step's number alone: all in order at first, later at random.
+
+        The base is heard on a row when it first comes up, so that a short run hears few; and always
+        with the same rows beside it, so that a run that was stopped hears the same to the last bit.
+        """
+        size, step = self.settings.rows_per_step, self.slots.step
+        numbers = range(len(self.rows))[step * size : (step + 1) * size]
+        if len(numbers) < size:
+            rng = random.Random(f"{self.settings.seed}/{step}")
+            numbers = rng.sample(range(len(self.rows)), min(size, len(self.rows)))
+        for number in numbers:
+            if number not in self.said:
+                block = range(len(self.rows))[number // size * size :][:size]
+                rows = [self.rows[n] for n in block]
+                said = lessons(self.loaded.lm, rows, self.document, self.loaded.device)
+                self.said |= dict(zip(block, said, strict=True))
+        return [(self.rows[n], self.said[n]) for n in numbers]
 
     def _look(self) -> Score:
         """Score the held-out rows and keep the slots if they are the best so far."""
