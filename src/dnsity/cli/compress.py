@@ -45,7 +45,7 @@ def command(
 ) -> None:
     """Compress a document, or every text file in a folder, into gist tokens and save them."""
     from dnsity.inference.compress import require_trained
-    from dnsity.inference.methods import method_of
+    from dnsity.inference.methods import finished, method_of, resumable
 
     how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
     if os.path.isdir(document):
@@ -62,11 +62,13 @@ def command(
     _require_writable(target, document)
     loaded = load_model(model, device)
     require_trained(loaded.loaded, how)
+    how = resumable(how, target)
     started = time.perf_counter()
-    with progress_bar("compressing") as progress:
+    with progress_bar("compressing", lines=True) as progress:
         gist = loaded.compress(text, method=how, progress=progress)
     seconds = time.perf_counter() - started
     gist.save(target)
+    finished(how)
     info = gist.info
     if json:
         show_json(

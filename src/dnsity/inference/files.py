@@ -18,7 +18,8 @@ from dnsity.errors import BadInputError, DnsityError
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Method
+from dnsity.inference.methods import Method, finished, resumable
+from dnsity.inference.methods.gist import Gist
 from dnsity.inference.store import SUFFIX
 from dnsity.inference.text import read_text
 
@@ -88,27 +89,31 @@ def compress_files(
         loaded: Model and tokenizer.
         todo: Files of about the same length side by side, as `jobs` lists them.
         method: How (None: with the model's own gist tokens).
-        batch_size: Files per batch.
+        batch_size: Files per batch, where the method gains by it.
 
     Yields:
         One outcome per job, in order; a file that cannot be used does not stop the others.
     """
-    for first in range(0, len(todo), batch_size):
-        batch = todo[first : first + batch_size]
+    method = method or Gist()
+    size = batch_size if method.batched else 1
+    for first in range(0, len(todo), size):
+        batch = todo[first : first + size]
         texts: dict[Job, str] = {}
         errors: dict[Job, str] = {}
         for job in batch:
             try:
                 texts[job] = read_text(job.source)
-            except BadInputError as error:
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+            except (OSError, BadInputError) as error:
                 errors[job] = str(error)
+                texts.pop(job, None)
         made = _compressed(loaded, texts, errors, method)
         for job in batch:
             if job not in errors:
                 try:
-                    job.target.parent.mkdir(parents=True, exist_ok=True)
                     made[job].save(job.target)
-                except (OSError, BadInputError) as error:
+                    finished(resumable(method, job.target))
+                except BadInputError as error:
                     errors[job] = str(error)
             if job in errors:
                 yield Outcome(job, error=errors[job])
@@ -117,17 +122,19 @@ def compress_files(
 
 
 def _compressed(
-    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], method: Method | None
+    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], method: Method
 ) -> dict[Job, GistCache]:
     """Compress a batch; if a document in it is refused, one by one, to find out which."""
-    try:
-        made = compress(loaded, list(texts.values()), method)
-        return dict(zip(texts, made, strict=True))
-    except BadInputError:
-        found: dict[Job, GistCache] = {}
-        for job, text in texts.items():
-            try:
-                found[job] = compress(loaded, [text], method)[0]
-            except BadInputError as error:
-                errors[job] = str(error)
-        return found
+    if method.batched:
+        try:
+            made = compress(loaded, list(texts.values()), method)
+            return dict(zip(texts, made, strict=True))
+        except BadInputError:
+            pass
+    found: dict[Job, GistCache] = {}
+    for job, text in texts.items():
+        try:
+            found[job] = compress(loaded, [text], resumable(method, job.target))[0]
+        except DnsityError as error:
+            errors[job] = str(error)
+    return found

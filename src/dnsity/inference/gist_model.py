@@ -17,7 +17,7 @@ from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, method_of
 from dnsity.model import checkpoint
-from dnsity.model.base import load_base
+from dnsity.model.base import Quantization, load_base
 from dnsity.model.gist_lm import GistLM, stacked
 
 
@@ -54,21 +54,27 @@ class GistModel:
 
     @classmethod
     def from_base(
-        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        quantization: Quantization | None = None,
     ) -> GistModel:
-        """Load a plain causal LM: for baselines, with gists nobody has trained.
+        """Load a plain causal LM: for baselines, and for methods that need no trained gists.
 
         Args:
             name: Directory or hub id of the base model.
             device: Where to run.
             dtype: Compute type.
+            quantization: Quantise the base while it is loaded (None: as it is stored).
 
         Raises:
             BadInputError: If there is no such model.
             UnsupportedModelError: If it cannot hold gists.
         """
-        base, tokenizer = load_base(str(name), dtype=dtype)
-        lm = GistLM(base, GistSpec(scope="full")).to(device).eval()
+        base, tokenizer = load_base(str(name), dtype=dtype, quantization=quantization)
+        lm = GistLM(base, GistSpec(scope="full"), untrained=True).to(device).eval()
         return cls(LoadedModel(lm, tokenizer, str(name), str(name), trained=False))
 
     def save_pretrained(self, directory: str | Path) -> None:

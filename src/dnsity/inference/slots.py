@@ -1,7 +1,7 @@
 """Keys and values of one document as parameters, and the file a stopped run goes on from.
 
 The file stands beside the output while a document is refined. It is written whole or not at all,
-readable by the owner only, and removed once the gist is there.
+readable by the owner only, and removed once the gist is saved.
 """
 
 from __future__ import annotations
@@ -175,11 +175,6 @@ class State:
             f"{self.path} is the state of a run on another document, model or settings; run that "
             "again to go on with it, or remove the file to start anew"
         )
-
-    def remove(self) -> None:
-        """Remove the file: the work is done."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
 
 def _restored(about: dict[str, Any], tensors: dict[str, Tensor]) -> Slots:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dnsity.inference.slots import Slots
 from running import Run
-from tiny import QUESTIONS, save, tiny_gist_model
+from tiny import DOCUMENT, QUESTIONS, save, tiny_gist_model
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +78,47 @@ def test_a_gist_goes_to_peft_and_back(run: Run, gist_file: Path, tmp_path: Path)
     assert run("import", "--peft", adapter, "-o", back).code == 0
     assert back.read_bytes() == gist_file.read_bytes()
     assert run("import", "--peft", tmp_path / "nothing", "-o", back).code == 2
+
+
+def test_refine_on_a_plain_base(
+    run: Run, document: Path, base_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped and started again, it goes on; progress on standard error, nothing left behind."""
+    target = tmp_path / "out" / "a.gist.safetensors"
+    target.parent.mkdir()
+    document.write_text(DOCUMENT * 3, encoding="utf-8")
+    command = ("compress", document, "-o", target, "-m", base_directory, "--method", "refine",
+               "--gists", "3", "--steps", "45", "--json")  # fmt: skip
+    learn, steps = Slots.learn, []
+
+    def stopped(self: Slots, *given: Any) -> None:
+        steps.append(self.step)
+        if len(steps) == 30:
+            raise KeyboardInterrupt
+        learn(self, *given)
+
+    monkeypatch.setattr(Slots, "learn", stopped)
+    assert run(*command).code == 130
+    assert len(list(target.parent.iterdir())) == 1
+    done = run(*command)
+    assert done.json["settings"]["steps"] == 45
+    assert steps == [*range(30), *range(20, 45)]
+    assert "held-out loss" in done.err
+    assert list(target.parent.iterdir()) == [target]
+    assert run("verify", target, "-m", base_directory).code == 0
+    assert "loss_after" in run("inspect", target).out
+
+
+def test_a_folder_is_refined_file_by_file(
+    run: Run, document: Path, base_directory: str, tmp_path: Path
+) -> None:
+    document.write_text(DOCUMENT * 3, encoding="utf-8")
+    (document.parent / "short.txt").write_text("Hi", encoding="utf-8")
+    store = tmp_path / "store"
+    done = run(
+        "compress", document.parent, "-o", store, "-m", base_directory, "--method", "refine",
+        "--gists", "3", "--steps", "1",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "1 of 2 files" in done.err
+    assert [path.name for path in store.iterdir()] == [f"{document.name}.gist.safetensors"]

@@ -12,6 +12,7 @@ import torch
 from dnsity.errors import BadInputError, DamagedFileError, DivergedError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
+from dnsity.inference.methods import finished
 from dnsity.inference.methods.refine import Refine
 from dnsity.inference.methods.select import kept
 from dnsity.inference.slots import Slots
@@ -135,6 +136,9 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     steps.clear()
     again = model.compress(TEXT, method=how, progress=until(-1))
     assert [n for n in steps if n < 100] == [5, 6, 7, 8], "from the last look on"
+    done = model.compress(TEXT, method=how)
+    assert torch.equal(done.layers[0][0], again.layers[0][0]), "nothing is left to do"
+    finished(how)
     assert not state.exists()
     for one, other in zip(again.layers, whole.layers, strict=True):
         assert torch.equal(one[0], other[0])

@@ -4,11 +4,14 @@
     refine    slots of one document, trained           any base; minutes
     select    some of the document's own keys          any base; seconds
 
-To add one: a file with a class like these, and a line in `METHODS`.
+To add one: a file with a class like these, and a line in `METHODS`. A class says its `name`,
+whether it `needs_gists`, whether documents gain by being `batched`, and, if its work can be gone on
+with, has a setting `state`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from dnsity.config import validated
@@ -33,3 +36,17 @@ def method_of(name: str, **settings: Any) -> Method:
         raise BadInputError(f"no method {name!r}; known are {', '.join(METHODS)}")
     given = {key: value for key, value in settings.items() if value is not None}
     return validated(METHODS[name], given, f"--method {name}")
+
+
+def resumable(method: Method, output: Path) -> Method:
+    """Let a method that can go on after a stop keep its state beside the file it will write."""
+    if "state" not in type(method).model_fields:
+        return method
+    return method.model_copy(update={"state": output.with_name(f".{output.name}.state")})
+
+
+def finished(method: Method) -> None:
+    """Remove the state of a method whose gist is saved."""
+    state: Path | None = getattr(method, "state", None)
+    if state is not None:
+        state.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ class Gist(Config):
 
     name: ClassVar[str] = "gist"
     needs_gists: ClassVar[bool] = True
+    batched: ClassVar[bool] = True
     gists: int | None = None
     batch_size: int = Field(default=8, ge=1)
 

@@ -56,11 +56,13 @@ class Refine(Config):
         every_steps: Steps between looks at the held-out rows; then the state is saved too.
         patience: Looks without a gain of 1/1000 after which training stops.
         seed: Of everything that is drawn.
-        state: File that a run which was stopped goes on from; removed when it is done.
+        state: File that a run which was stopped goes on from; to be removed once the gist is saved
+            (`inference.methods.finished`).
     """
 
     name: ClassVar[str] = "refine"
     needs_gists: ClassVar[bool] = False
+    batched: ClassVar[bool] = False
     gists: int | None = Field(default=None, ge=1)
     minutes: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=0)
@@ -129,9 +131,7 @@ class Refine(Config):
         layers = tuple(
             (k.to(loaded.lm.base.dtype), v.to(loaded.lm.base.dtype)) for k, v in best.layers
         )
-        made = cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
-        state.remove()
-        return made
+        return cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
 
     def _start(
         self, loaded: LoadedModel, text: str, ids: list[int], slots: int
@@ -201,6 +201,8 @@ class _Run:
                     state.save(slots)
             if slots.step % every:
                 self._look()
+                slots.seconds = self.elapsed
+                state.save(slots)
         assert slots.best is not None
         return slots.best
 
@@ -225,7 +227,7 @@ class _Run:
         with the same rows beside it, so that a run that was stopped hears the same to the last bit.
         """
         size, step = self.settings.rows_per_step, self.slots.step
-        numbers = range(len(self.rows))[step * size : (step + 1) * size]
+        numbers = list(range(len(self.rows)))[step * size : (step + 1) * size]
         if len(numbers) < size:
             rng = random.Random(f"{self.settings.seed}/{step}")
             numbers = rng.sample(range(len(self.rows)), min(size, len(self.rows)))

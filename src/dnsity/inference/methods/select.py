@@ -34,8 +34,8 @@ from dnsity.shapes import KeyValues
 RATIO = 10.0
 """Document tokens per slot where neither a number nor a ratio is given."""
 _REPEAT = "Repeat the text word for word."
-_PASS, _LEAD = 1024, 8
-"""Tokens repeated in one pass, and how many of those before it lead in."""
+_PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
+"""Tokens repeated in one pass, at most and at least, and how many of those before it lead in."""
 _QUERIES = 1024
 """Repeating tokens whose queries values are fitted to, spread over the document."""
 _BLOCK = 256
@@ -56,6 +56,7 @@ class Select(Config):
 
     name: ClassVar[str] = "select"
     needs_gists: ClassVar[bool] = False
+    batched: ClassVar[bool] = False
     gists: int | None = Field(default=None, ge=1)
     ratio: float | None = Field(default=None, ge=1)
     refit: bool = True
@@ -124,24 +125,25 @@ def kept(
     base = loaded.lm.base
     template = loaded.lm.spec.question_template
     asked = question_ids(loaded.encoder, template, _REPEAT)
-    beside = len(asked) + _LEAD + min(_PASS, len(ids))
-    require_readable(loaded, len(ids), beside, Select.name)
+    before = len(asked) + _LEAD
+    require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
+    most = min(_PASS, loaded.max_positions - len(ids) - before)
     rotates = rotating_layers(base)
     document = loaded.lm.read(torch.tensor([ids], device=loaded.device))
     repeated = [_Repeated(keys.shape[-2], window) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip
     stride = math.ceil(len(ids) / _QUERIES)
     with loaded.lm.answering():
-        for start in range(0, len(ids), _PASS):
+        for start in range(0, len(ids), most):
             lead = max(0, start - _LEAD)
-            row = asked + ids[lead : start + _PASS]
+            row = asked + ids[lead : start + most]
             skipped = len(asked) + start - lead
 
             def note(seen: Attention, skipped: int = skipped) -> None:
                 repeated[seen.layer].add(seen, skipped, stride)
 
             observe(base, torch.tensor([row], device=loaded.device), document, note)
-            progress(min(start + _PASS, len(ids)), len(ids))
+            progress(min(start + most, len(ids)), len(ids))
     layers = []
     for number, ((keys, values), seen) in enumerate(zip(document, repeated, strict=True)):
         chosen = seen.best(slots)
