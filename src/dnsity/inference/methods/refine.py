@@ -69,7 +69,7 @@ class Refine(Config):
     start: Literal["auto", "gist", "select"] = "auto"
     rows: int = Field(default=256, ge=16)
     rows_per_step: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=0.05, gt=0)
+    learning_rate: float = Field(default=0.1, gt=0)
     every_steps: int = Field(default=20, ge=1)
     patience: int = Field(default=8, ge=1)
     seed: int = 0
