@@ -44,6 +44,11 @@ def test_the_loss_falls_and_only_the_slots_move(family: str, tmp_path: Path) -> 
     gist = model.compress(TEXT, method=Refine(**longer))
     said = gist.info.settings
     assert said["steps"] == longer["steps"]
+    start = kept(model.loaded, model.loaded.encoder.encode(TEXT), gist.info.n_gist)
+    for layer, first in zip(gist.layers, start, strict=True):
+        for new, old in zip(layer, first, strict=True):
+            assert torch.equal(new[:, :, 0], old[:, :, 0]), "the sink moved"
+            assert not torch.equal(new[:, :, 1], old[:, :, 1])
     assert said["loss_after"] < 0.98 * said["loss_before"]
     assert (gist.info.method, said["start"]) == ("refine", "select")
     for name, tensor in _weights(model).items():
@@ -68,6 +73,7 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
     pairs = list(zip(rows, lessons(lm, rows, document, lm.device), strict=True))
     start = [tensor.clone() for layer in slots.layers(torch.float32) for tensor in layer]
     with frozen(lm):
+        assert not any(parameter.requires_grad for parameter in lm.parameters())
         loss = loss_of(lm, slots.layers(torch.float32), pairs)
         slots.learn(loss, 0.1)
     assert all(parameter.grad is None for parameter in lm.parameters())

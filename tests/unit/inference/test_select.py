@@ -13,6 +13,7 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import select
 from dnsity.inference.methods.select import Select, kept
 from dnsity.model import attention
 from dnsity.model.attention import moved, rotating_layers, windows
@@ -113,6 +114,28 @@ def test_refitted_values_bring_answers_nearer_to_full_context(family: str) -> No
             return float((full.exp() * (full - found.log_softmax(-1))).sum(-1).mean())
 
         assert away(refit=True) < away(refit=False)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first layer a query depends on its token and place alone, so it can be read again."""
+    loaded = tiny_base_model(family).loaded
+    ids = loaded.encoder.encode(LONG_DOCUMENT)
+    used: list[torch.Tensor] = []
+
+    def spy(seen: object, queries: torch.Tensor, keys: object, values: torch.Tensor) -> object:
+        used.append(queries)
+        return values
+
+    monkeypatch.setattr(select, "_fitted", spy)
+    slots = kept(loaded, ids, 12)
+    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template, select._REPEAT)
+    seen: list[attention.Attention] = []
+    with torch.no_grad():
+        attention.observe(loaded.lm.base, torch.tensor([asked + ids]), slots, seen.append)
+    assert_same(used[0], seen[0].queries[:, len(asked) :])
 
 
 def test_what_the_repeating_model_looks_at_is_kept() -> None:
