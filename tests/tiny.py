@@ -92,6 +92,28 @@ def tiny_gist_model(seed: int = 0, *, more: str = "", **spec: Any) -> GistModel:
     return GistModel(LoadedModel(lm, tokenizer, "tiny", "tiny-base"))
 
 
+def tiny_base_model(family: str, seed: int = 0, **overrides: Any) -> GistModel:
+    """Build a base of a family in memory, without trained gists: what `from_base` gives.
+
+    Args:
+        family: See `support.FAMILIES`.
+        seed: Of the weights.
+        overrides: Fields of the base's config to change.
+    """
+    tokenizer = tiny_tokenizer()
+    shape = {
+        "vocab_size": 400 + len(CHAT) + 1,
+        "max_position_embeddings": POSITIONS,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.eos_token_id,
+    }
+    base = tiny_base(family, seed=seed, **{**shape, **overrides})
+    spec = GistSpec(gists=GISTS, window_tokens=WINDOW, scope="full")
+    lm = GistLM(base, spec).eval()
+    return GistModel(LoadedModel(lm, tokenizer, "tiny-base", "tiny-base", trained=False))
+
+
 def save(model: GistModel, directory: Path) -> Path:
     """Write a model to a directory that `--model` takes."""
     loaded = model.loaded

@@ -26,6 +26,7 @@ from dnsity.cli import (
     demo,
     doctor,
     evaluate,
+    exchange,
     inspect,
     report,
     results,
@@ -45,6 +46,8 @@ app.command("ask")(ask.command)
 app.command("chat")(chat.command)
 app.command("inspect")(inspect.inspect)
 app.command("verify")(inspect.verify)
+app.command("export")(exchange.export)
+app.command("import")(exchange.import_)
 app.command("doctor")(doctor.command)
 app.command("demo")(demo.command)
 app.command("pretrain")(train.pretrain)

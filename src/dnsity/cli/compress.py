@@ -25,9 +25,22 @@ def command(
         typer.Option("--output", "-o", help="Gist file (default: beside the input), or folder."),
     ] = None,
     model: Model = "mini",
+    method: Annotated[
+        str, typer.Option(help="gist (trained gist tokens), refine or select (any base).")
+    ] = "gist",
     gists: Annotated[
-        int | None, typer.Option(help="Gists per window (default: as trained).")
+        int | None,
+        typer.Option(
+            help="Slots: per window (gist, refine; default: as trained) or in all (select)."
+        ),
     ] = None,
+    ratio: Annotated[
+        float | None, typer.Option(help="select: document tokens per slot (default: 10).")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="refine: how long at most (default: 2).")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="refine: how many steps at most.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",
     json: Json = False,
@@ -36,24 +49,31 @@ def command(
 
     Example: dnsity compress handbook.txt -o handbook.gist.safetensors
     """
+    from dnsity.inference.compress import require_trained
+    from dnsity.inference.methods import finished, method_of, resumable
+
+    how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
     if os.path.isdir(document):
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")
         from dnsity.cli.compress_many import compress_folder
 
         compress_folder(
-            Path(document), output, model=model, gists=gists, device=device, workers=jobs, json=json
+            Path(document), output, model=model, method=how, device=device, workers=jobs, json=json
         )
         return
     text = read_text(document)
     target = output if output is not None else _beside(document)
     _require_writable(target, document)
     loaded = load_model(model, device)
+    require_trained(loaded.loaded, how)
+    how = resumable(how, target)
     started = time.perf_counter()
-    with progress_bar("compressing") as progress:
-        gist = loaded.compress(text, gists=gists, progress=progress)
+    with progress_bar("compressing", lines=True) as progress:
+        gist = loaded.compress(text, method=how, progress=progress)
     seconds = time.perf_counter() - started
     gist.save(target)
+    finished(how)
     info = gist.info
     if json:
         show_json(
@@ -66,6 +86,8 @@ def command(
                 "gist_kv_bytes": gist.kv_bytes,
                 "full_kv_bytes": info.full_kv_bytes,
                 "seconds": seconds,
+                "method": info.method,
+                "settings": info.settings,
                 "path": str(target),
             }
         )

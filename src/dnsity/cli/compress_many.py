@@ -17,24 +17,27 @@ from dnsity.errors import BadInputError
 if TYPE_CHECKING:
     from dnsity.inference.files import Job, Outcome
     from dnsity.inference.loaded import LoadedModel
+    from dnsity.inference.methods import Method
 
 BATCH = 8
 
 
 def compress_folder(
-    directory: Path, store: Path, *, model: str, gists: int | None, device: str, workers: int,
+    directory: Path, store: Path, *, model: str, method: Method, device: str, workers: int,
     json: bool,
 ) -> None:  # fmt: skip
     """Compress what is not there yet, report, and end with an error if a file was skipped."""
+    from dnsity.inference.compress import require_trained
     from dnsity.inference.files import is_done, jobs
 
     listed = jobs(directory, store)
     loaded = load_model(model, device).loaded
+    require_trained(loaded, method)
     with progress_bar("looking what is done") as progress:
         todo = []
         for number, job in enumerate(listed, start=1):
             progress(number, len(listed))
-            if not is_done(loaded, job, gists):
+            if not is_done(loaded, job, method):
                 todo.append(job)
     err.print(
         f"{len(todo):,} of {len(listed):,} files to compress; if stopped, start it again to go on",
@@ -44,7 +47,7 @@ def compress_folder(
     started = time.perf_counter()
     tokens, skipped = 0, []
     make = partial(_in_processes, model, device, workers) if workers > 1 else _here
-    with progress_bar("compressing") as progress, closing(make(loaded, todo, gists)) as outcomes:
+    with progress_bar("compressing") as progress, closing(make(loaded, todo, method)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
             progress(number, len(todo))
             tokens += outcome.tokens
@@ -73,21 +76,21 @@ def compress_folder(
         raise BadInputError(f"{len(skipped)} of {len(listed)} files could not be compressed")
 
 
-def _here(loaded: LoadedModel, todo: Sequence[Job], gists: int | None) -> Generator[Outcome]:
+def _here(loaded: LoadedModel, todo: Sequence[Job], method: Method) -> Generator[Outcome]:
     from dnsity.inference.files import compress_files
 
-    yield from compress_files(loaded, todo, gists=gists, batch_size=BATCH)
+    yield from compress_files(loaded, todo, method=method, batch_size=BATCH)
 
 
 def _in_processes(
-    model: str, device: str, workers: int, _: LoadedModel, todo: Sequence[Job], gists: int | None
+    model: str, device: str, workers: int, _: LoadedModel, todo: Sequence[Job], method: Method
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
     from dnsity.data.workers import spread
 
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
-    given = (model, device, threads, gists)
+    given = (model, device, threads, method)
     with closing(
         spread(_work, batches, workers=workers, start=_start_worker, given=given)
     ) as results:
@@ -95,18 +98,18 @@ def _in_processes(
             yield from outcomes
 
 
-_worker: tuple[LoadedModel, int | None]
-"""In a worker process: the model, and how many gists are wanted."""
+_worker: tuple[LoadedModel, Method]
+"""In a worker process: the model, and how it compresses."""
 
 
-def _start_worker(model: str, device: str, threads: int, gists: int | None) -> None:
+def _start_worker(model: str, device: str, threads: int, method: Method) -> None:
     import torch
 
     global _worker  # loaded once per process, not once per batch
     torch.set_num_threads(threads)
-    _worker = load_model(model, device).loaded, gists
+    _worker = load_model(model, device).loaded, method
 
 
 def _work(batch: Sequence[Job]) -> list[Outcome]:
-    loaded, gists = _worker
-    return list(_here(loaded, batch, gists))
+    loaded, method = _worker
+    return list(_here(loaded, batch, method))

@@ -62,8 +62,12 @@ def show_json(value: dict[str, Any]) -> None:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Any]:
-    """Show a bar on standard error; yields a function of (done, total, what is being done)."""
+def progress_bar(what: str, *, lines: bool = False) -> Iterator[Any]:
+    """Show a bar on standard error; yields a function of (done, total, what is being done).
+
+    Without a terminal nothing is shown, or, with `lines`, a line each time that something else is
+    being done or it stands differently.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -76,7 +80,13 @@ def progress_bar(what: str) -> Iterator[Any]:
         task = bars.add_task(what, total=None)
         bars.refresh()  # at once, not with the next tick of the clock
 
+        said = what
+
         def update(done: int, total: int | None, now: str = what) -> None:
+            nonlocal said
+            if lines and hidden and now != said:
+                err.print(f"{done}/{total} {now}", markup=False, highlight=False, soft_wrap=True)
+                said = now
             bars.update(task, completed=done, total=total, description=now)
 
         yield update

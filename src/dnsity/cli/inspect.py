@@ -41,6 +41,7 @@ def inspect(file: File, json: Json = False) -> None:
         return
     rows = {
         "model": f"{info.model} ({info.base.get('model_type')})",
+        "method": " ".join([info.method, *(f"{k}={v}" for k, v in info.settings.items())]),
         "document": f"{info.n_context:,} tokens, {info.characters:,} characters, "
         f"{info.n_chunks} chunk{'s' if info.n_chunks > 1 else ''}",
         "gists": f"{info.n_gist} ({gist.compression_ratio:.0f}x)",

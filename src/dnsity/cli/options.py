@@ -42,16 +42,19 @@ def load_encoder(name: str) -> TextEncoder:
 
 
 def load_model(name: str, device: str) -> GistModel:
-    """Load a gist model, quietly.
+    """Load a gist model, or a base without gists, quietly.
 
     Raises:
         BadInputError: If the model or the device does not exist.
     """
     from dnsity.inference.gist_model import GistModel
     from dnsity.inference.hardware import require_device
+    from dnsity.model.checkpoint import is_plain_base
 
     quiet_loading()
     require_device(device)
+    if is_plain_base(name):
+        return GistModel.from_base(name, device=device)
     return GistModel.from_pretrained(name, device=device)
 
 

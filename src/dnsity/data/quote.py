@@ -1,5 +1,6 @@
 """Questions for a document's own words: a few of them, a stretch of it, or how it goes on.
 
+    values          numbers and the like, by the words before them: what is lost first
     quotes          a few words, by those before them: teaches to copy any token, where passkeys
                     teach to copy digits only, and no document is too plain for it
     reconstruction  the text itself from a place on: gists learn to hold all of it
@@ -13,9 +14,11 @@ from __future__ import annotations
 
 import random
 import re
+from itertools import pairwise
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
+from dnsity.data.sentences import sentence_ends
 
 _CUE, _ANSWER = (2, 4), (2, 6)
 """Fewest and most words of a cue, and of the answer to a quotation."""
@@ -24,6 +27,9 @@ _TRIES = 8
 _CHARACTERS = 32
 """More than a token of prose has; bounds what is encoded to cut a few tokens off a long text."""
 _WORD = re.compile(r"\S+")
+_VALUE = re.compile(r"(?<![^\s(\[\"'])(?=\S*\d)[^\W_](?:\S*[^\W_])?")
+_VALUE_CUE = (3, 12)
+"""Fewest and most words before a value that ask for it."""
 _QUESTIONS: dict[Language, tuple[str, ...]] = {
     "en": (
         'What comes after "{cue}"?',
@@ -108,6 +114,36 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
             found.append(Question(question, answer, "quote"))
         at = end
     return tuple(found)
+
+
+def values(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
+    """Ask for numbers and whatever else has digits in it, by words before it in its sentence.
+
+    Exact strings are what is lost first when a text is compressed, and what is asked for most.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the questions.
+        text: The document.
+        count: Questions at the most; every value is asked for as often, each time in another way.
+
+    Returns:
+        Questions whose cue occurs once in the text and whose answer follows it verbatim; none if
+        there is no such value.
+    """
+    places: list[tuple[int, int, int]] = []
+    for start, end in pairwise(sentence_ends(text)):
+        found = _VALUE.finditer(text, start, end)
+        places += [(start, value.start(), value.end()) for value in found]
+    made: list[Question] = []
+    for at in range(2 * count if places else 0):
+        start, middle, end = places[at % len(places)]
+        words = list(_WORD.finditer(text, start, middle))[-rng.randint(*_VALUE_CUE) :]
+        cue = text[words[0].start() : middle].rstrip() if words else ""
+        if cue and text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
+            asked = rng.choice(_QUESTIONS[language]).format(cue=cue)
+            made.append(Question(asked, text[middle:end], "value"))
+    return tuple(made[:count])
 
 
 def reconstruction(

@@ -32,12 +32,18 @@ class MethodSettings(Config):
         top: Chunks retrieval reads; `truncate` reads as many tokens as they hold at most.
         gists: Gists per window, the model's first so many (None: all it was trained with).
         dense_model: Sentence-transformers model of `rag_dense`: a directory or a hub id.
+        ratio: Document tokens per slot of `select`.
+        minutes: How long a document is refined at most, see `inference.methods.refine`.
+        steps: How many steps at most.
     """
 
     chunk_tokens: int = Field(default=128, ge=1)
     top: int = Field(default=3, ge=1)
     gists: int | None = Field(default=None, ge=1)
     dense_model: str | None = None
+    ratio: float = Field(default=10, ge=1)
+    minutes: float | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +113,14 @@ class Method(ABC):
         heading: What tables call it.
         other_document: The caller ingests another document than the one it asks about.
         needs_gists: Makes sense only for a model whose gists were trained.
+        by_default: Belongs to a run that names no methods.
     """
 
     name: ClassVar[str]
     heading: ClassVar[str]
     other_document: ClassVar[bool] = False
     needs_gists: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
 
     def __init__(
         self, loaded: LoadedModel, settings: MethodSettings | None = None, reserve: int = 256

@@ -13,8 +13,8 @@ from dnsity.evaluation.methods import METHODS
 from dnsity.evaluation.tasks import AnyFamily
 from dnsity.inference.hardware import Dtype
 
-DEFAULT_METHODS = [name for name in METHODS if name != "rag_dense"]
-"""All but the one that needs a further model."""
+DEFAULT_METHODS = [name for name, method in METHODS.items() if method.by_default]
+"""All but those that need a further model, or minutes for a document."""
 
 
 class EvalConfig(Config):

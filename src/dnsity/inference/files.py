@@ -21,6 +21,8 @@ from dnsity.gist.layout import cut
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import Method, finished, resumable
+from dnsity.inference.methods.gist import Gist
 from dnsity.inference.store import SUFFIX
 from dnsity.inference.text import read_text
 
@@ -76,8 +78,9 @@ def jobs(directory: Path, store: Path) -> list[Job]:
     ]
 
 
-def is_done(loaded: LoadedModel, job: Job, gists: int | None = None) -> bool:
-    """Say whether the gists are there: whole, of this text, this model and this many gists."""
+def is_done(loaded: LoadedModel, job: Job, method: Method | None = None) -> bool:
+    """Say whether the gists are there: whole, of this text, this model and this method."""
+    method = method or Gist()
     try:
         if job.link or job.target.stat().st_mtime_ns != job.source.stat().st_mtime_ns:
             return False
@@ -85,26 +88,34 @@ def is_done(loaded: LoadedModel, job: Job, gists: int | None = None) -> bool:
         loaded.require_own(gist)
     except (OSError, DnsityError):
         return False
-    spans, each = cut(gist.info.n_context, loaded.lm.spec, gists)
-    return gist.info.n_gist == len(spans) * each
+    if gist.info.method != method.name:
+        return False
+    if isinstance(method, Gist):
+        spans, each = cut(gist.info.n_context, loaded.lm.spec, method.gists)
+        return gist.info.n_gist == len(spans) * each
+    # A file says of these what was done, not what was asked for.
+    told = method.model_dump(mode="json", exclude={"state", "start", "steps"})
+    return told.items() <= gist.info.settings.items()
 
 
 def compress_files(
-    loaded: LoadedModel, todo: Sequence[Job], *, gists: int | None = None, batch_size: int = 8
+    loaded: LoadedModel, todo: Sequence[Job], *, method: Method | None = None, batch_size: int = 8
 ) -> Iterator[Outcome]:
     """Compress text files batch by batch; each gist file is written as soon as its batch is done.
 
     Args:
         loaded: Model and tokenizer.
         todo: Files of about the same length side by side, as `jobs` lists them.
-        gists: Gists per window (default: as trained).
-        batch_size: Files per batch.
+        method: How (None: with the model's own gist tokens).
+        batch_size: Files per batch, where the method gains by it.
 
     Yields:
         One outcome per job, in order; a file that cannot be used does not stop the others.
     """
-    for first in range(0, len(todo), batch_size):
-        batch = todo[first : first + batch_size]
+    method = method or Gist()
+    size = batch_size if method.batched else 1
+    for first in range(0, len(todo), size):
+        batch = todo[first : first + size]
         texts: dict[Job, str] = {}
         changed: dict[Job, int] = {}
         errors: dict[Job, str] = {}
@@ -115,19 +126,20 @@ def compress_files(
                         f"{job.link} is a symbolic link, which may lead out of the store; "
                         "remove it or choose another store"
                     )
+                job.target.parent.mkdir(parents=True, exist_ok=True)
                 changed[job] = job.source.stat().st_mtime_ns  # before its text is read
                 texts[job] = read_text(job.source)
             except OSError as error:
-                errors[job] = f"cannot read {job.source}: {error.strerror}"
+                errors[job] = f"cannot use {error.filename}: {error.strerror}"
             except BadInputError as error:
                 errors[job] = str(error)
-        made = _compressed(loaded, texts, errors, gists)
+        made = _compressed(loaded, texts, errors, method)
         for job in batch:
             if job not in errors:
                 try:
-                    job.target.parent.mkdir(parents=True, exist_ok=True)
                     made[job].save(job.target)
                     os.utime(job.target, ns=(changed[job], changed[job]))
+                    finished(resumable(method, job.target))
                 except (OSError, BadInputError) as error:
                     errors[job] = str(error)
             if job in errors:
@@ -137,17 +149,19 @@ def compress_files(
 
 
 def _compressed(
-    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], gists: int | None
+    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], method: Method
 ) -> dict[Job, GistCache]:
     """Compress a batch; if a document in it is refused, one by one, to find out which."""
-    try:
-        made = compress(loaded, list(texts.values()), gists=gists)
-        return dict(zip(texts, made, strict=True))
-    except BadInputError:
-        found: dict[Job, GistCache] = {}
-        for job, text in texts.items():
-            try:
-                found[job] = compress(loaded, [text], gists=gists)[0]
-            except BadInputError as error:
-                errors[job] = str(error)
-        return found
+    if method.batched:
+        try:
+            made = compress(loaded, list(texts.values()), method)
+            return dict(zip(texts, made, strict=True))
+        except BadInputError:
+            pass
+    found: dict[Job, GistCache] = {}
+    for job, text in texts.items():
+        try:
+            found[job] = compress(loaded, [text], resumable(method, job.target))[0]
+        except DnsityError as error:
+            errors[job] = str(error)
+    return found

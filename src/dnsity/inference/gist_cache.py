@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ from dnsity.shapes import KeyValues
 
 MOST = 2**53
 """Of anything that is counted: whole numbers that a float and every JSON reader can hold."""
+
+Progress = Callable[..., None]
+"""Called with what is done, what there is to do (None: unknown), and perhaps how it stands."""
+
+
+def ignore_progress(done: int, total: int | None, now: str = "") -> None:
+    """Tell nobody."""
 
 
 class GistInfo(Config):
@@ -28,6 +36,8 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
+        method: What made it (`inference/methods`).
+        settings: What the method was told, and what it did.
     """
 
     n_context: int = Field(ge=1, le=MOST)
@@ -38,6 +48,8 @@ class GistInfo(Config):
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]
+    method: str = "gist"
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
-from dnsity.inference.compress import Progress
 from dnsity.inference.generate import GREEDY, Answer, Sampling
-from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import Method, method_of
 from dnsity.model import checkpoint
-from dnsity.model.base import load_base
+from dnsity.model.base import Quantization, load_base
 from dnsity.model.gist_lm import GistLM, stacked
 
 
@@ -54,21 +54,27 @@ class GistModel:
 
     @classmethod
     def from_base(
-        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        quantization: Quantization | None = None,
     ) -> GistModel:
-        """Load a plain causal LM: for baselines, with gists nobody has trained.
+        """Load a plain causal LM: for baselines, and for methods that need no trained gists.
 
         Args:
             name: Directory or hub id of the base model.
             device: Where to run.
             dtype: Compute type.
+            quantization: Quantise the base while it is loaded (None: as it is stored).
 
         Raises:
             BadInputError: If there is no such model.
             UnsupportedModelError: If it cannot hold gists.
         """
-        base, tokenizer = load_base(str(name), dtype=dtype)
-        lm = GistLM(base, GistSpec(scope="full")).to(device).eval()
+        base, tokenizer = load_base(str(name), dtype=dtype, quantization=quantization)
+        lm = GistLM(base, GistSpec(scope="full"), untrained=True).to(device).eval()
         return cls(LoadedModel(lm, tokenizer, str(name), str(name), trained=False))
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -96,33 +102,52 @@ class GistModel:
 
     @overload
     def compress(
-        self, text: str, *, gists: int | None = None, progress: Progress | None = None
+        self,
+        text: str,
+        *,
+        method: str | Method = "gist",
+        gists: int | None = None,
+        progress: Progress = ignore_progress,
     ) -> GistCache: ...
     @overload
     def compress(
-        self, text: list[str], *, gists: int | None = None, progress: Progress | None = None
+        self,
+        text: list[str],
+        *,
+        method: str | Method = "gist",
+        gists: int | None = None,
+        progress: Progress = ignore_progress,
     ) -> list[GistCache]: ...
     def compress(
         self,
         text: str | list[str],
         *,
+        method: str | Method = "gist",
         gists: int | None = None,
-        progress: Progress | None = None,
+        progress: Progress = ignore_progress,
     ) -> GistCache | list[GistCache]:
-        """Compress a document, or several in batches.
+        """Compress a document, or several.
 
-        A long document is cut into equal chunks whose gists are joined.
+        >>> model.compress(text)                                 # trained gist tokens
+        >>> model.compress(text, method="select")                # any base, seconds
+        >>> model.compress(text, method=Refine(minutes=5))       # any base, minutes
 
         Args:
             text: A document or a list of documents.
-            gists: Gists per window, shared by its chunks; at most as many as trained.
-            progress: Called with chunks done and chunks in all.
+            method: A name, or settings of `inference.methods`.
+            gists: Slots, where the method goes by a name: per window with `gist` and `refine` (at
+                most as many as trained with `gist`), in all with `select`.
+            progress: Called with what is done and what there is to do.
 
         Raises:
-            BadInputError: If a document is empty, too short, too long or not valid Unicode.
+            BadInputError: If a document is empty, too short, too long or not valid Unicode, or the
+                method needs trained gists and the model has none.
+            UnsupportedModelError: If the method cannot take the model.
         """
+        how = method_of(method, gists=gists) if isinstance(method, str) else method
+        _compress.require_trained(self.loaded, how)
         texts = [text] if isinstance(text, str) else text
-        caches = _compress.compress(self.loaded, texts, gists=gists, progress=progress)
+        caches = _compress.compress(self.loaded, texts, how, progress)
         return caches[0] if isinstance(text, str) else caches
 
     @overload

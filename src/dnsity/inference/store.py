@@ -57,10 +57,11 @@ def save(gist: GistCache, path: Path) -> Path:
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
-        **gist.info.model_dump(mode="json"),
+        # What nobody said is left out: gists by gist tokens have the bytes they always had.
+        **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)
-    _write_whole(path, serialise(tensors, metadata={"gist": canonical(description)}))
+    write_whole(path, serialise(tensors, metadata={"gist": canonical(description)}))
     return path
 
 
@@ -199,7 +200,7 @@ def _layers(
     return tuple((tensors[f"k.{i:02d}"][None], tensors[f"v.{i:02d}"][None]) for i in range(count))
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write all or nothing: temporary file in the same directory, fsync, rename, fsync."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise BadInputError(f"{path} is not a file; choose another place with -o")

@@ -96,6 +96,18 @@ def find(name: str) -> Path:
         ) from error
 
 
+def is_plain_base(name: str) -> bool:
+    """Say whether a directory or hub id holds a base model and no gists.
+
+    Raises:
+        BadInputError: If there is no such model.
+    """
+    path = Path(os.path.expanduser(name))
+    if name != BUNDLED and os.path.isdir(path):
+        return (path / "config.json").exists() and not (path / CONFIG_FILE).exists()
+    return not (find(name) / CONFIG_FILE).exists()
+
+
 def load(
     name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[GistLM, PreTrainedTokenizerBase, str]:
@@ -143,6 +155,15 @@ def base_under(directory: Path, config: CheckpointConfig) -> str:
 def base_of(name: str) -> str:
     """Turn `mini` into the directory of the bundled model's base; other names stay as they are."""
     return str(find(BUNDLED) / "base") if name == BUNDLED else name
+
+
+def base_named(name: str) -> str:
+    """Say what base a model answers with; a plain base, or what is not here, is its own."""
+    try:
+        directory = find(name)
+        return base_under(directory, read_config(directory))
+    except BadInputError:
+        return name
 
 
 def tokenizer_of(name: str) -> PreTrainedTokenizerBase:

@@ -46,13 +46,21 @@ class GistLM(nn.Module):
         spec: How this model compresses.
     """
 
-    def __init__(self, base: PreTrainedModel, spec: GistSpec, *, lora: Any | None = None) -> None:
+    def __init__(
+        self,
+        base: PreTrainedModel,
+        spec: GistSpec,
+        *,
+        lora: Any | None = None,
+        untrained: bool = False,
+    ) -> None:
         """Wrap a base model.
 
         Args:
             base: A supported causal LM. Its embedding matrix is not touched.
             spec: Gist count, placement, chunking and scope.
             lora: A `peft.LoraConfig`; needed by every scope but `full`.
+            untrained: No weight will be trained, so that a quantised base may have scope `full`.
 
         Raises:
             UnsupportedModelError: If gists would not be safe on this architecture.
@@ -67,7 +75,7 @@ class GistLM(nn.Module):
                 f"scope {spec.scope!r} {'takes no' if lora else 'needs a'} LoRA configuration"
             )
         quantization = quantization_of(base.config)
-        if spec.scope == "full" and quantization is not None:
+        if spec.scope == "full" and quantization is not None and not untrained:
             raise BadInputError(
                 f"scope 'full' trains all weights, which a base quantised as {quantization} does "
                 "not allow; use scope 'document', 'gist' or 'both', or load the base unquantised"

@@ -6,16 +6,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from dnsity.model.gist_lm import GistLM
-from dnsity.training.answers import answers
-from dnsity.training.objective import (
-    Objective,
+from dnsity.inference.distillation import (
     answer_cross_entropy,
-    exactly_right,
-    help_weights,
     supervised,
     teacher_divergence,
 )
+from dnsity.model.gist_lm import GistLM
+from dnsity.training.answers import answers
+from dnsity.training.objective import Objective, exactly_right, help_weights
 from dnsity.training.settings import GistPath
 from dnsity.training.teacher import Teacher
 

@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dnsity.config import replacing
+from dnsity.inference.distillation import supervised, top_of
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.answers import answers
-from dnsity.training.objective import supervised, top_of
 
 
 class Lesson(NamedTuple):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
-from dnsity.data.quote import continuation, quotes, reconstruction
+from dnsity.data.quote import continuation, quotes, reconstruction, values
 from tiny import tiny_tokenizer
 
 words = st.sampled_from(["one", "two", "셋이", "넷은", 'say "five"', "six,\n", "7."])
@@ -101,3 +101,18 @@ def test_another_article_is_no_continuation(encoder: TextEncoder) -> None:
     assert continuation(random.Random(0), "en", text, encoder, tokens, 64)[1] == ()
     document, asked = continuation(random.Random(0), "en", text, encoder, tokens - 2, 64)
     assert f"{document} {asked[0].answer}" == "One two three."
+
+
+def test_values_are_asked_for_by_the_words_before_them() -> None:
+    text = 'The depot opens at 9:30 daily. Its code is 60479. Nothing.\n"Call 112!" Now 112 again.'
+    found = values(random.Random(0), "en", text, 8)
+    assert len(found) == 8
+    assert {question.answer for question in found} == {"9:30", "60479", "112"}
+    for question in found:
+        cue = question.text.split('"')[1]
+        assert text.count(cue) == 1
+        assert text[text.index(cue) + len(cue) :].strip().startswith(question.answer)
+    assert {q.answer for q in values(random.Random(0), "ko", "암호는 48213입니다. 가요.", 2)} == {
+        "48213입니다"
+    }
+    assert values(random.Random(0), "en", "No such thing here.", 4) == ()

@@ -15,6 +15,7 @@ from dnsity.evaluation.methods import METHODS, build
 from dnsity.evaluation.methods.rag import Rag
 from dnsity.evaluation.methods.reading import gist_slots, without_middle
 from dnsity.evaluation.retrieval import Bm25, Dense, terms
+from dnsity.evaluation.settings import DEFAULT_METHODS
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.loaded import LoadedModel
@@ -26,6 +27,8 @@ LONG = " ".join(f"Line {number}: the passkey is {number * 7919}." for number in 
 QUESTION = "Which sentence stands here?"
 ALL = [name for name in METHODS if name != "rag_dense"]
 SMALL = MethodSettings(chunk_tokens=16, top=2)
+QUICK = MethodSettings(steps=2, ratio=4)
+"""Of methods that train for minutes, two steps."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def _prompts(loaded: LoadedModel, name: str, monkeypatch: pytest.MonkeyPatch) ->
         seen.append(arguments["input_ids"][0].tolist())
         return real(**arguments)
 
-    method = build(name, loaded)
+    method = build(name, loaded, QUICK)
     ingested = method.ingest(DOCUMENT)
     with monkeypatch.context() as patch:
         patch.setattr(loaded.lm.base, "generate", spy)
@@ -63,7 +66,7 @@ def test_every_method_scores_the_same_choices(
     seen: dict[str, list[list[int]]] = {}
     real = loaded.lm.answer
     for name in ALL:
-        method = build(name, loaded)
+        method = build(name, loaded, QUICK)
         ingested = method.ingest(DOCUMENT)
         asked: list[list[int]] = []
 
@@ -182,6 +185,28 @@ def test_reading_is_charged_to_every_question_though_it_is_done_once(
     contexts = [method.context(method.ingest(DOCUMENT), question) for question in ("a?", "b?")]
     assert contexts[0] is contexts[1]
     assert contexts[0].seconds == 1
+
+
+def test_methods_without_gist_tokens_say_what_they_took(tmp_path: Path) -> None:
+    save(tiny_gist_model(), tmp_path / "model")
+    base = GistModel.from_base(tmp_path / "model" / "base").loaded
+    tokens = len(base.encoder.encode(LONG[:600]))
+    slots = {}
+    for name in ("refine", "refine_from_keys", "select"):
+        method = build(name, base, QUICK)
+        ingested = method.ingest(LONG[:600])
+        assert ingested.seconds > 0
+        slots[name] = method.answer(ingested, [QUESTION])[0].slots
+    assert slots["select"] == -(-tokens // 4)
+    assert slots["refine"] == slots["refine_from_keys"] == gist_slots(base, QUICK, tokens)
+    assert "start gist" in build("refine", tiny_gist_model().loaded, QUICK).ingest(DOCUMENT).note
+    note = build("refine", base, QUICK).ingest(LONG[:600]).note
+    assert "start select, steps 2, loss_before" in note
+
+
+def test_methods_that_take_minutes_are_asked_for_by_name() -> None:
+    assert not {"refine", "refine_from_keys", "rag_dense"} & set(DEFAULT_METHODS)
+    assert {"gist", "select", "full"} <= set(DEFAULT_METHODS)
 
 
 def test_wrong_document_is_a_gist_method_that_asks_for_another_document() -> None:

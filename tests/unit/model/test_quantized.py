@@ -16,8 +16,10 @@ from torch.nn.functional import cross_entropy
 from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.generate import Sampling
+from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods.refine import Refine
 from dnsity.model import checkpoint
 from dnsity.model.base import Quantization, load_base
 from dnsity.model.fingerprint import describe_base, fingerprints
@@ -235,3 +237,24 @@ def test_a_missing_bitsandbytes_is_explained(
 def test_an_unknown_quantisation_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"gist_config\.json.*quantization: .*'nf4'"):
         checkpoint.load(str(_edited(trained, tmp_path / "m", quantization="int3")))
+
+
+@pytest.mark.parametrize(
+    ("quantization", "dtype"), [("nf4", torch.float32), (None, torch.bfloat16)]
+)
+def test_a_plain_base_serves_methods_that_need_no_gists(
+    base_directory: Path, tmp_path: Path, quantization: Quantization | None, dtype: torch.dtype
+) -> None:
+    model = GistModel.from_base(base_directory, dtype=dtype, quantization=quantization)
+    text = DOCUMENT * 4
+    refined = model.compress(
+        text, method=Refine(gists=4, steps=30, rows=16, rows_per_step=8, learning_rate=0.2)
+    )
+    assert refined.info.settings["loss_after"] < refined.info.settings["loss_before"]
+    assert refined.info.base["quantization"] == quantization
+    for gist in (refined, model.compress(text, method="select")):
+        assert gist.layers[0][0].dtype == dtype
+        read = GistCache.load(gist.save(tmp_path / "a.gist.safetensors"))
+        assert [a.text for a in model.ask(read, QUESTIONS, SHORT)] == [
+            a.text for a in model.ask(gist, QUESTIONS, SHORT)
+        ]

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from dnsity.data.collate import IGNORE
-from dnsity.training.objective import (
+from dnsity.inference.distillation import (
     answer_cross_entropy,
-    exactly_right,
-    help_weights,
     supervised,
     teacher_divergence,
     top_of,
 )
+from dnsity.training.objective import exactly_right, help_weights
 
 # Two classes; the first token is right with odds 3:1, the second evenly.
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [0.0, 0.0]])

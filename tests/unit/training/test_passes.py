@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from asked import EXAMPLES, asked_batch, small_lm
+from dnsity.inference.distillation import supervised, teacher_divergence
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.answers import answers, compress_batch
-from dnsity.training.objective import Objective, supervised, teacher_divergence
+from dnsity.training.objective import Objective
 from dnsity.training.passes import Passes
 from dnsity.training.settings import GistPath
 from dnsity.training.teacher import Teacher

@@ -125,7 +125,7 @@ def _study(
     report: SelfStudyReport,
 ) -> Example:
     rng = random.Random(f"{settings.seed}/{document.id}/{prompt_type}")
-    text = _excerpt(document.text, settings.characters, rng)
+    text = excerpt(document.text, settings.characters, rng)
     prompt = render_prompt(text, document.title, prompt_type, language, settings.per_prompt)
     pairs = parse_reply(generate(prompt, settings.max_new_tokens))
     report.asked += 1
@@ -138,8 +138,8 @@ def _study(
     return Example(document.text, questions, language, document.id, details)
 
 
-def _excerpt(text: str, characters: int, rng: random.Random) -> str:
-    """The text, or a stretch of it from one sentence border to another."""
+def excerpt(text: str, characters: int, rng: random.Random) -> str:
+    """Return the text, or a stretch of it from one sentence border to another."""
     if len(text) <= characters:
         return text
     ends = sentence_ends(text)

@@ -6,6 +6,7 @@ from dnsity.errors import BadInputError
 from dnsity.evaluation.method import Method, MethodSettings
 from dnsity.evaluation.methods.gist import Gist, GistOfWrongDocument, UntrainedGist
 from dnsity.evaluation.methods.none import NoContext
+from dnsity.evaluation.methods.own_keys import Refined, RefinedFromKeys, Selected
 from dnsity.evaluation.methods.rag import Rag, RagDense, RagEqualKv
 from dnsity.evaluation.methods.reading import FullContext, Lead, StoredFullContext, Truncated
 from dnsity.inference.loaded import LoadedModel
@@ -16,6 +17,9 @@ METHODS: dict[str, type[Method]] = {
         Gist,
         GistOfWrongDocument,
         UntrainedGist,
+        Refined,
+        RefinedFromKeys,
+        Selected,
         FullContext,
         StoredFullContext,
         Rag,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dnsity.evaluation.method import Context, Ingested, Method
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.methods.gist import Gist as Compression
 
 
 class Gist(Method):
@@ -17,7 +18,7 @@ class Gist(Method):
     def ingest(self, document: str) -> Ingested:
         """Compress."""
         started = self.loaded.now()
-        cache = compress(self.loaded, [document], gists=self.settings.gists)[0]
+        cache = compress(self.loaded, [document], method=Compression(gists=self.settings.gists))[0]
         return Ingested(cache, self.loaded.now() - started)
 
     def context(self, ingested: Ingested, question: str) -> Context:

@@ -70,6 +70,7 @@ class RagDense(Rag):
 
     name = "rag_dense"
     heading = "dense RAG top-3"
+    by_default = False
 
     def index(self, chunks: list[str]) -> Search:
         """Embed them.

@@ -1,0 +1,51 @@
+"""`dnsity export` and `dnsity import`: gists for engines that take PEFT adapters, and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dnsity.cli.console import say, show_json
+from dnsity.cli.inspect import File
+from dnsity.cli.options import Json
+
+Peft = Annotated[Path, typer.Option("--peft", help="Directory of a PEFT CARTRIDGE adapter.")]
+
+
+def export(
+    file: File,
+    peft: Peft,
+    base: Annotated[
+        str | None, typer.Option(help="Base model's name in the adapter [default: the gist's].")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a gist as a PEFT CARTRIDGE adapter; needs no model."""
+    from dnsity.inference.cartridge import export as write
+    from dnsity.inference.gist_cache import GistCache
+    from dnsity.model.checkpoint import base_named
+
+    gist = GistCache.load(file)
+    write(gist, peft, base or base_named(gist.info.model))
+    if json:
+        show_json({"path": str(peft), "gist_tokens": gist.info.n_gist})
+    else:
+        say(f"saved {peft}: {gist.info.n_gist} virtual tokens")
+
+
+def import_(
+    peft: Peft,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Gist file.")],
+    json: Json = False,
+) -> None:
+    """Write a PEFT CARTRIDGE adapter that came from a gist as a gist file again."""
+    from dnsity.inference.cartridge import read
+
+    gist = read(peft)
+    gist.save(output)
+    if json:
+        show_json({"path": str(output), "gist_tokens": gist.info.n_gist})
+    else:
+        say(f"saved {output}")

@@ -1,0 +1,78 @@
+"""Methods that need no trained gists: some of the document's own keys, and slots trained for it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+from dnsity.evaluation.method import Context, Ingested, Method
+from dnsity.inference import methods
+from dnsity.inference.compress import compress
+from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.methods.refine import Refine
+from dnsity.inference.methods.select import Select
+
+
+class _Compressed(Method):
+    """A document compressed once; its seconds are the cold part."""
+
+    def ingest(self, document: str) -> Ingested:
+        """Compress."""
+        started = self.loaded.now()
+        cache = compress(self.loaded, [document], self.how())[0]
+        return Ingested(cache, self.loaded.now() - started, self.note(cache))
+
+    @abstractmethod
+    def how(self) -> methods.Method:
+        """Say by which method of compression."""
+
+    def note(self, cache: GistCache) -> str:
+        """Say what a reader of the score must know."""
+        return ""
+
+    def context(self, ingested: Ingested, question: str) -> Context:
+        """Take the slots."""
+        cache: GistCache = ingested.handle
+        return Context(cache.layers)
+
+
+class Selected(_Compressed):
+    """The document's own keys that get attention while it is repeated, values refitted."""
+
+    name = "select"
+    heading = "selected keys"
+
+    def how(self) -> methods.Method:
+        """Keep one in `method.ratio`."""
+        return Select(ratio=self.settings.ratio)
+
+
+class Refined(_Compressed):
+    """Slots trained for this document, from the model's gists where it has some."""
+
+    name = "refine"
+    heading = "refined"
+    by_default = False
+    start: ClassVar[Literal["auto", "gist", "select"]] = "auto"
+
+    def how(self) -> methods.Method:
+        """Train for `method.minutes`, or `method.steps`."""
+        return Refine(
+            gists=self.settings.gists,
+            minutes=self.settings.minutes,
+            steps=self.settings.steps,
+            start=self.start,
+        )
+
+    def note(self, cache: GistCache) -> str:
+        """Say how it went, off-context drift before and after included."""
+        told = ("start", "steps", "loss_before", "loss_after", "foreign_before", "foreign_after")
+        return ", ".join(f"{name} {cache.info.settings[name]}" for name in told)
+
+
+class RefinedFromKeys(Refined):
+    """The same from kept keys: what is the amortised gist worth as a start?"""
+
+    name = "refine_from_keys"
+    heading = "refined from keys"
+    start = "select"

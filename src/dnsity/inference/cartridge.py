@@ -1,0 +1,106 @@
+"""A gist as a PEFT CARTRIDGE adapter, and back: the same keys and values in PEFT's own layout.
+
+    DIR/adapter_config.json          what PEFT's `PeftModel.from_pretrained` reads
+    DIR/adapter_model.safetensors    prompt_embeddings [G, L * 2 * K * D]
+    DIR/gist_info.json               what the gist says about itself, for the way back
+
+A gist stands at positions 0..G-1, which is where PEFT puts a cartridge: nothing is rotated.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dnsity.config import replacing, write_json
+from dnsity.errors import BadInputError, DamagedFileError, first_line
+from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.shapes import KeyValues
+
+INFO_FILE = "gist_info.json"
+_WEIGHTS, _TENSOR = "adapter_model.safetensors", "prompt_embeddings"
+
+
+def export(gist: GistCache, directory: Path, base_name: str) -> Path:
+    """Write a gist as a CARTRIDGE adapter; the base gives the same logits with it.
+
+    Args:
+        gist: What to write.
+        directory: Target; created.
+        base_name: Directory or hub id of the base model, for the adapter's config.
+
+    Returns:
+        The directory.
+
+    Raises:
+        BadInputError: If layers differ in shape, which PEFT cannot express, or the directory cannot
+            be written.
+    """
+    from peft import CartridgeConfig
+    from peft.tuners.cartridge.utils import prompt_embeddings_from_past_key_values
+
+    shapes = {tuple(tensor.shape) for layer in gist.layers for tensor in layer}
+    if len(shapes) > 1:
+        raise BadInputError(
+            f"keys and values have shapes {sorted(shapes)}; a CARTRIDGE adapter needs one for all, "
+            "use the gist file with dnsity"
+        )
+    _, heads, slots, width = gist.layers[0][0].shape
+    config = CartridgeConfig(
+        task_type="CAUSAL_LM",
+        inference_mode=True,
+        base_model_name_or_path=base_name,
+        num_virtual_tokens=slots,
+        num_frozen_tokens=min(1, slots),
+        num_layers=len(gist.layers),
+        num_attention_heads=heads,
+        token_dim=heads * width,
+        num_transformer_submodules=1,
+    )
+    flat = prompt_embeddings_from_past_key_values(gist.layers, num_virtual_tokens=slots)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with replacing(directory / _WEIGHTS) as temporary:
+            save_file({_TENSOR: flat.cpu().contiguous()}, temporary)
+        config.save_pretrained(str(directory))
+        write_json(directory / INFO_FILE, gist.info.model_dump(mode="json"))
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write {directory}: {error.strerror or error}; choose another with --peft"
+        ) from error
+    return directory
+
+
+def read(directory: Path) -> GistCache:
+    """Read a CARTRIDGE adapter that `export` wrote, trained on by PEFT or not.
+
+    Raises:
+        BadInputError: If it is no such adapter.
+        DamagedFileError: If its tensor does not fit what it says about itself.
+    """
+    from peft import PeftConfig
+
+    try:
+        info = GistInfo.model_validate_json((directory / INFO_FILE).read_text(encoding="utf-8"))
+        config: Any = PeftConfig.from_pretrained(str(directory))
+        flat = load_file(directory / _WEIGHTS)[_TENSOR]
+    except (OSError, ValueError, TypeError, KeyError, ValidationError, SafetensorError) as error:
+        raise BadInputError(
+            f"{directory} holds no gist as a CARTRIDGE adapter ({first_line(error)}); give a "
+            "directory written by dnsity export --peft"
+        ) from error
+    layers, heads = config.num_layers, config.num_attention_heads
+    shape = (info.n_gist, layers * 2 * config.token_dim)
+    if tuple(flat.shape) != shape or not bool(torch.isfinite(flat).all()):
+        raise DamagedFileError(
+            f"{directory / _WEIGHTS} has a tensor of shape {list(flat.shape)} where finite numbers "
+            f"of shape {list(shape)} belong; export the gist again"
+        )
+    parts = flat.reshape(info.n_gist, layers, 2, heads, -1).permute(1, 2, 3, 0, 4)
+    found: KeyValues = tuple((k[None].contiguous(), v[None].contiguous()) for k, v in parts)
+    return GistCache(found, info)

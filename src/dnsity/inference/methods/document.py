@@ -1,0 +1,100 @@
+"""What every method does with a document: text to ids, keys and values to a gist cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dnsity.errors import BadInputError
+from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model.fingerprint import describe_base
+from dnsity.shapes import KeyValues
+
+
+def encode(loaded: LoadedModel, text: str) -> list[int]:
+    """Turn a document into ids.
+
+    Raises:
+        BadInputError: If it is empty or not valid Unicode.
+    """
+    if not text.strip():
+        raise BadInputError("the document is empty; give a text to compress")
+    return loaded.encoder.start_ids + loaded.encoder.encode(text)
+
+
+def require_smaller(loaded: LoadedModel, tokens: int, slots: int, gists: int) -> None:
+    """Refuse slots that save nothing, or leave no room for questions.
+
+    Args:
+        loaded: Model and tokenizer.
+        tokens: Of the document.
+        slots: It would take.
+        gists: What was asked for; the message suggests fewer where that helps.
+
+    Raises:
+        BadInputError: If there are as many slots as tokens, or too many for the model's window.
+    """
+    if tokens <= slots:
+        fewer = max(1, tokens // 10)
+        raise BadInputError(
+            f"the document has {tokens} tokens, {slots} gists would not make it smaller; "
+            + "put it into the question"
+            + (f", or use fewer gists (--gists {fewer})" if fewer < gists else "")
+        )
+    if slots > loaded.max_positions // 2:
+        raise BadInputError(
+            f"the document has {tokens} tokens and needs {slots} gist slots, this model can hold "
+            f"{loaded.max_positions // 2}; split the document into several files or use fewer gists"
+        )
+
+
+def require_readable(loaded: LoadedModel, tokens: int, beside: int, method: str) -> None:
+    """Refuse a document that does not fit the model's window whole, with what runs behind it.
+
+    Raises:
+        BadInputError: If it does not.
+    """
+    if tokens + beside > loaded.max_positions:
+        raise BadInputError(
+            f"the document has {tokens} tokens, method {method!r} reads it whole with {beside} "
+            f"more behind it and this model takes {loaded.max_positions}; split the document into "
+            "several files, or use --method gist, which reads in chunks"
+        )
+
+
+def cache_of(
+    loaded: LoadedModel,
+    text: str,
+    tokens: int,
+    layers: KeyValues,
+    *,
+    chunks: int = 1,
+    method: str = "gist",
+    settings: dict[str, Any] | None = None,
+) -> GistCache:
+    """Say of keys and values where they come from.
+
+    Args:
+        loaded: Model and tokenizer.
+        text: The document.
+        tokens: Of the document.
+        layers: Per layer keys and values `[1, K, G, D]` at positions 0..G-1.
+        chunks: Pieces the document was read in.
+        method: What made them.
+        settings: What it was told and what it did; nothing of the document.
+    """
+    slots = layers[0][0].shape[-2]
+    slot_bytes = sum(t.numel() * t.element_size() for layer in layers for t in layer) // slots
+    info = GistInfo(
+        n_context=tokens,
+        n_gist=slots,
+        n_chunks=chunks,
+        characters=len(text),
+        full_kv_bytes=slot_bytes * tokens,
+        model=loaded.name,
+        base=describe_base(loaded.lm),
+        fingerprints=loaded.fingerprints,
+        method=method,
+        settings=settings or {},
+    )
+    return GistCache(layers, info)

@@ -1,0 +1,116 @@
+"""Method `gist`: the model's trained gist tokens, one pass over the document; seconds or less."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+
+from dnsity.config import Config
+from dnsity.data.collate import left_pad
+from dnsity.errors import BadInputError
+from dnsity.gist.layout import cut
+from dnsity.gist.spec import GistSpec
+from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
+from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods.document import cache_of, encode, require_smaller
+from dnsity.model.gist_lm import concatenate, select
+from dnsity.shapes import KeyValues
+
+
+class Gist(Config):
+    """Compress with trained gist tokens; a long document is cut into equal chunks, never shortened.
+
+    Attributes:
+        gists: Gists per window, shared by its chunks (None: as trained).
+        batch_size: Chunks per forward pass.
+    """
+
+    name: ClassVar[str] = "gist"
+    needs_gists: ClassVar[bool] = True
+    batched: ClassVar[bool] = True
+    gists: int | None = None
+    batch_size: int = Field(default=8, ge=1)
+
+    @torch.inference_mode()
+    def compress(
+        self, loaded: LoadedModel, texts: Sequence[str], progress: Progress = ignore_progress
+    ) -> list[GistCache]:
+        """Compress documents in batches.
+
+        Args:
+            loaded: Model and tokenizer.
+            texts: Documents.
+            progress: Called with chunks done and chunks in all, after every pass.
+
+        Raises:
+            BadInputError: If a document is empty, shorter than its gists, not valid Unicode, or so
+                long that its gists alone would fill the model's window.
+        """
+        spec = loaded.lm.spec
+        _require_trained(spec, self.gists)
+        documents = [_encode(loaded, text, self.gists) for text in texts]
+        carry = spec.chunking == "carry"
+        chunks: dict[int, list[_Chunk]] = defaultdict(list)  # by how many gists each fills
+        for number, tokens in enumerate(documents):
+            spans, each = cut(len(tokens), spec, self.gists)
+            chunks[each] += [
+                _Chunk(number, index, tokens[start:stop])
+                for index, (start, stop) in enumerate(spans)
+            ]
+        parts: list[list[KeyValues]] = [[] for _ in documents]
+        step = 1 if carry else self.batch_size
+        total, done = sum(map(len, chunks.values())), 0
+        for count, batch in (
+            (count, of_one_count[first : first + step])
+            for count, of_one_count in chunks.items()
+            for first in range(0, len(of_one_count), step)
+        ):
+            earlier = parts[batch[0].document] if carry else []
+            ids, mask = left_pad([chunk.ids for chunk in batch])
+            layers = loaded.lm.compress(
+                ids.to(loaded.device),
+                None if bool(mask.all()) else mask.to(loaded.device),
+                gists=count,
+                offset=torch.tensor([chunk.index * count for chunk in batch]).to(loaded.device),
+                prefix=concatenate(*earlier) if earlier else None,
+            )
+            for row, chunk in enumerate(batch):
+                parts[chunk.document].append(select(layers, torch.tensor([row]).to(loaded.device)))
+            done += len(batch)
+            progress(done, total)
+        return [
+            cache_of(
+                loaded, text, len(tokens), concatenate(*parts[number]), chunks=len(parts[number])
+            )
+            for number, (text, tokens) in enumerate(zip(texts, documents, strict=True))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """What is read of a document in one pass."""
+
+    document: int
+    index: int
+    ids: list[int]
+
+
+def _require_trained(spec: GistSpec, gists: int | None) -> None:
+    if gists is not None and not 1 <= gists <= spec.gists:
+        raise BadInputError(
+            f"--gists {gists}: this model holds 1 to {spec.gists} gists for "
+            f"{spec.window_tokens:,} tokens of document"
+        )
+
+
+def _encode(loaded: LoadedModel, text: str, gists: int | None) -> list[int]:
+    ids = encode(loaded, text)
+    spec = loaded.lm.spec
+    spans, each = cut(len(ids), spec, gists)
+    require_smaller(loaded, len(ids), len(spans) * each, gists or spec.gists)
+    return ids

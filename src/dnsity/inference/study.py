@@ -1,0 +1,233 @@
+"""What is studied of one document: rows of text, and what the base says of them.
+
+    span       stretches of the document, from a few tokens on          behind the document
+    quote      what follows these words?                                behind the document
+    value      which number follows them?                               behind the document
+    rule       questions made by rules (`data.rules`)                   behind the document
+    written    questions the base writes itself, if it takes orders     behind the document
+    foreign    questions that the document does not answer              behind the document
+    general    text the base makes up                                   behind nothing
+
+The first five are Cartridges' self-study (2506.06266). The others keep what is trained from
+meddling where the document has nothing to say, which cartridges were found to do (Cartridges++: a
+few per cent of general text with a teacher that has no document mend it): of foreign questions the
+base's own doubt is learned: how likely it holds an abstention, token by token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from dnsity.data.collate import IGNORE, answer_ids, left_pad, question_ids
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Language, Question
+from dnsity.data.hide import NOT_FOUND
+from dnsity.data.needles import facts
+from dnsity.data.quote import quotes, values
+from dnsity.data.rules.questions import rule_questions
+from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
+from dnsity.data.self_study.study import excerpt
+from dnsity.inference.distillation import supervised, top_of
+from dnsity.inference.generate import Sampling, answer
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model.gist_lm import GistLM, shared
+from dnsity.shapes import KeyValues
+
+Kind = Literal["span", "quote", "value", "rule", "written", "foreign", "general"]
+
+_SPAN, _CUE = 40, 8
+"""Tokens of a stretch, and those of them that are given."""
+_GENERAL = 40
+"""Tokens of made-up text."""
+_TOP = 64
+"""How many of the likeliest tokens are kept of what the base says."""
+_ROWS = 16
+"""Rows run at once."""
+_PER_PROMPT, _EXCERPT, _REPLY = 4, 4_000, 384
+"""Questions asked for in one prompt, characters shown with it and tokens of the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Tokens to go on from, and how it goes on.
+
+    Attributes:
+        kind: See the module's picture.
+        prompt: What is given.
+        answer: What is learned.
+    """
+
+    kind: Kind
+    prompt: list[int]
+    answer: list[int]
+
+    @property
+    def is_gold(self) -> bool:
+        """Whether the answer is the document's own words, and so right whatever the base says."""
+        return self.kind in ("span", "quote", "value", "rule")
+
+    @property
+    def sees_document(self) -> bool:
+        """Whether the base has the document before it."""
+        return self.kind != "general"
+
+
+class Lesson(NamedTuple):
+    """What the base says of a row's answer.
+
+    Attributes:
+        top_ids: Its likeliest tokens, `[A, top]`.
+        top_log_p: Their log-probabilities, `[A, top]`.
+        log_p: Log-probability of the answer's own tokens, `[A]`.
+    """
+
+    top_ids: Tensor
+    top_log_p: Tensor
+    log_p: Tensor
+
+
+def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed: int) -> list[Row]:
+    """Make rows on a document: `count` of it, a sixteenth more each of foreign and general text.
+
+    Args:
+        loaded: Model and tokenizer.
+        text: The document.
+        ids: Its tokens.
+        count: Rows on the document, a third of them spans and a third for values if it has any;
+            fewer if it is short.
+        seed: Same seed, same rows.
+    """
+    encoder, frame = loaded.encoder, loaded.lm.spec.question_template
+    rng = random.Random(f"study/{seed}")
+    language = language_of(text)
+    asked = [*values(rng, language, text, count // 3)]
+    asked += rule_questions(text, language=language, rng=rng, limit=count // 8)
+    asked += _written(loaded, text, language, rng, count // 8)
+    while len(asked) < 2 * count // 3 and (more := quotes(rng, language, text, count // 8)):
+        asked += more
+    found = [_row(encoder, frame, question) for question in asked]
+    found += _spans(rng, ids, count - len(found))
+    few = max(1, count // 16)
+    found += _foreign(loaded, text, language, rng, few)
+    found += _general(loaded, few, seed)
+    rng.shuffle(found)
+    return found
+
+
+def language_of(text: str) -> Language:
+    """Say in which language to ask about a text: by which letters it has more of."""
+    hangul = sum("가" <= letter <= "힣" for letter in text)
+    return "ko" if 2 * hangul > sum(letter.isalpha() for letter in text) else "en"
+
+
+def _row(encoder: TextEncoder, frame: str, question: Question) -> Row:
+    kinds: dict[str, Kind] = {"quote": "quote", "value": "value", "written": "written"}
+    prompt = question_ids(encoder, frame, question.text)
+    return Row(kinds.get(question.kind, "rule"), prompt, answer_ids(encoder, question.answer))
+
+
+def _spans(rng: random.Random, ids: list[int], count: int) -> list[Row]:
+    """Stretches that cover the document again and again, each time from another place."""
+    found: list[Row] = []
+    while len(found) < count and len(ids) > _CUE:
+        for start in range(-rng.randrange(_SPAN - _CUE), len(ids) - _CUE, _SPAN - _CUE):
+            span = ids[max(0, start) : start + _SPAN]
+            if len(span) > _CUE:
+                found.append(Row("span", span[:_CUE], span[_CUE:]))
+    return rng.sample(found, min(count, len(found)))
+
+
+def _written(
+    loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
+) -> list[Question]:
+    """Let the base write questions; none if it is not made to follow orders, or does not."""
+    if not loaded.tokenizer.chat_template or loaded.max_positions < _EXCERPT:
+        return []
+    found: list[Question] = []
+    for number in range(-(-count // _PER_PROMPT)):
+        prompt = render_prompt(
+            excerpt(text, _EXCERPT, rng), "", PROMPT_TYPES[number % len(PROMPT_TYPES)],
+            language, _PER_PROMPT,
+        )  # fmt: skip
+        reply = answer(
+            loaded, None, [prompt], Sampling(_REPLY), template=loaded.encoder.chat_template()
+        )[0].text
+        pairs = parse_reply(reply)
+        if not pairs:
+            break
+        found += [Question(question, given, "written") for question, given in pairs]
+    return found[:count]
+
+
+def _foreign(
+    loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
+) -> list[Row]:
+    """Questions on made-up entities; whether to abstain is heard from the base, word by word."""
+    asked = [rng.choice(n.questions) for n in facts(rng, language, count) if n.answer not in text]
+    frame, absent = loaded.lm.spec.question_template, NOT_FOUND[language]
+    return [
+        Row("foreign", question_ids(loaded.encoder, frame, q), answer_ids(loaded.encoder, absent))
+        for q in asked
+    ]
+
+
+@torch.inference_mode()
+def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
+    """Text drawn from the base itself: what it says of nothing, in whatever it was trained on."""
+    start = loaded.encoder.start_ids or [loaded.encoder.eos_id]
+    first = torch.tensor([start] * count, device=loaded.device)
+    with torch.random.fork_rng(), loaded.lm.answering():
+        torch.manual_seed(seed)
+        drawn = cast(Any, loaded.lm.base).generate(
+            input_ids=first,
+            attention_mask=torch.ones_like(first),
+            min_new_tokens=_GENERAL,  # from an end token many a model ends again
+            pad_token_id=loaded.encoder.eos_id,
+            **Sampling(_GENERAL, temperature=1.0).arguments(),
+        )
+    return [Row("general", start, row) for row in drawn[:, len(start) :].tolist()]
+
+
+def batch(rows: Sequence[Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Stack rows: ids and mask `[R, Q]`, and labels `[R, A+1]` as `data.collate` has them."""
+    ids, mask = left_pad([row.prompt + row.answer for row in rows])
+    labels, _ = left_pad([[IGNORE, *row.answer] for row in rows], IGNORE)
+    return ids.to(device), mask.to(device), labels.to(device)
+
+
+@torch.inference_mode()
+def lessons(
+    lm: GistLM, rows: Sequence[Row], document: KeyValues | None, device: torch.device
+) -> list[Lesson]:
+    """Hear the base, adapter off, on rows: behind the document where they ask for it.
+
+    Args:
+        lm: The model.
+        rows: What to hear it on.
+        document: The document's keys and values; None: behind nothing in any case.
+        device: Where the model is.
+    """
+    found: dict[int, Lesson] = {}
+    # Rows of one length side by side waste little on padding.
+    order = sorted(range(len(rows)), key=lambda n: (rows[n].sees_document, len(rows[n].prompt)))
+    for sees in (False, True):
+        numbers = [n for n in order if rows[n].sees_document == sees]
+        for first in range(0, len(numbers), _ROWS):
+            some = numbers[first : first + _ROWS]
+            ids, mask, labels = batch([rows[n] for n in some], device)
+            before = shared(document, len(some)) if sees and document is not None else None
+            with lm.untouched():
+                logits = lm.answer(before, ids, mask, logits_to_keep=labels.shape[1])
+            picked, targets = supervised(logits, labels)
+            top_ids, top_log_p = top_of(picked, _TOP)
+            gold = picked.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+            sizes = [len(rows[n].answer) for n in some]
+            parts = (torch.split(tensor, sizes) for tensor in (top_ids, top_log_p, gold))
+            found |= dict(zip(some, map(Lesson, *parts), strict=True))
+    return [found[n] for n in range(len(rows))]

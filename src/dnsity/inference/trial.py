@@ -1,0 +1,103 @@
+"""How well slots stand in for a document: the loss they are trained by, and scores on rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dnsity.inference.distillation import answer_cross_entropy, supervised, teacher_divergence
+from dnsity.inference.study import Lesson, Row, batch
+from dnsity.model.gist_lm import GistLM, shared
+from dnsity.shapes import KeyValues
+
+Pair = tuple[Row, Lesson]
+"""A row and what the base says of it."""
+_ROWS = 16
+_LEAST_GAP = 0.05
+"""Nats per token that the document must be worth on held-out rows for a share of it to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How slots do on held-out rows.
+
+    Attributes:
+        loss: What is trained, per row.
+        gap: Share of what the document adds to no context that the slots keep, by the likelihood
+            of the document's own words; None if it adds next to nothing.
+        foreign: Divergence from the base, nats per token, on questions that the document does not
+            answer and on text that has nothing to do with it.
+    """
+
+    loss: float
+    gap: float | None
+    foreign: float
+
+
+@contextmanager
+def frozen(lm: GistLM) -> Iterator[None]:
+    """Let no weight of a model ask for a gradient: only what stands before the question learns."""
+    asked = [parameter for parameter in lm.parameters() if parameter.requires_grad]
+    for parameter in asked:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in asked:
+            parameter.requires_grad_(True)
+
+
+def loss_of(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> Tensor:
+    """Average over rows: KL from what the base says, and cross-entropy of the document's own words.
+
+    Every row counts the same, however long its answer: an exact value is a few tokens.
+    """
+    kl, gold = _losses(lm, slots, pairs)
+    return (kl + gold).mean()
+
+
+@torch.no_grad()
+def score(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair], floor: Sequence[float]) -> Score:
+    """Score slots on rows.
+
+    Args:
+        lm: The model.
+        slots: Keys and values `[1, K, G, D]` per layer.
+        pairs: Held-out rows.
+        floor: Mean log-probability of each row's answer behind nothing.
+    """
+    found = [_losses(lm, slots, pairs[at : at + _ROWS]) for at in range(0, len(pairs), _ROWS)]
+    kl, gold = (torch.cat(parts).tolist() for parts in zip(*found, strict=True))
+    own = [n for n, (row, _) in enumerate(pairs) if row.is_gold]
+    foreign = [kl[n] for n, (row, _) in enumerate(pairs) if row.kind in ("foreign", "general")]
+    worth = sum(float(pairs[n][1].log_p.mean()) - floor[n] for n in own)
+    kept = sum(-gold[n] - floor[n] for n in own)
+    return Score(
+        loss=sum(kl + gold) / len(pairs),
+        gap=kept / worth if worth > _LEAST_GAP * len(own) else None,
+        foreign=sum(foreign) / max(1, len(foreign)),
+    )
+
+
+def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
+    """Mean divergence from the base, and mean cross-entropy (0 where nothing is gold), per row."""
+    rows = [row for row, _ in pairs]
+    device = slots[0][0].device
+    ids, mask, labels = batch(rows, device)
+    logits = lm.answer(shared(slots, len(rows)), ids, mask, logits_to_keep=labels.shape[1])
+    picked, targets = supervised(logits, labels)
+    kl, gold = [], []
+    start = 0
+    for row, lesson in pairs:
+        own = slice(start, start + len(row.answer))
+        start = own.stop
+        # A clone: what was made under inference mode cannot be kept for a backward pass.
+        top_ids, top_log_p = lesson.top_ids.clone(), lesson.top_log_p.clone()
+        kl.append(teacher_divergence(picked[own], top_ids, top_log_p) / len(row.answer))
+        one = answer_cross_entropy(picked[own], targets[own]) / len(row.answer)
+        gold.append(one if row.is_gold else torch.zeros_like(one))
+    return torch.stack(kl), torch.stack(gold)

@@ -1,0 +1,213 @@
+"""Keeping a document's own keys: all of them are full context, fewer are the ones looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig
+
+from dnsity.data.collate import question_ids
+from dnsity.errors import BadInputError, UnsupportedModelError
+from dnsity.gist.spec import GistSpec
+from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import select
+from dnsity.inference.methods.select import Select, kept
+from dnsity.model import attention
+from dnsity.model.attention import moved, rotating_layers, windows
+from dnsity.model.backbone import segment_keys
+from dnsity.model.gist_lm import GistLM
+from support import assert_same, assert_same_keys, gap, random_ids, tiny_base
+from tiny import DOCUMENT, LONG_DOCUMENT, QUESTIONS, tiny_base_model
+
+FAMILIES = ("llama", "qwen3-tied", "gemma3")
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "mistral-sliding"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_keys_moved_are_keys_read_elsewhere(family: str, scaled: bool) -> None:
+    yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0,
+            "original_max_position_embeddings": 128}  # fmt: skip
+    base = tiny_base(family, **({"rope_parameters": yarn} if scaled and family != "gemma3" else {}))
+    embeds = base.get_input_embeddings()(random_ids(1, 6))
+    here = torch.arange(6)[None]
+    with torch.no_grad():
+        one = segment_keys(base, embeds, here, None)
+        other = segment_keys(base, embeds, here + 40, None)
+    assert rotating_layers(base) == [True] * 3
+    for layer, ((keys, _), (expected, _)) in enumerate(zip(one, other, strict=True)):
+        found = moved(base, layer, keys[0], torch.full((2, 6), 40))
+        assert_same(found, expected[0], f"keys of layer {layer}")
+        assert gap(keys, expected) > 1e-2, "moving them changes nothing"
+
+
+def test_keys_that_are_not_rotated_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in SmolLM3, where every fourth layer has no positions."""
+    from transformers import AutoModelForCausalLM
+    from transformers.models.smollm3 import SmolLM3Config
+
+    config = SmolLM3Config(
+        vocab_size=101, hidden_size=32, intermediate_size=48, num_hidden_layers=4,
+        num_attention_heads=4, num_key_value_heads=2, no_rope_layer_interval=2, pad_token_id=0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    assert rotating_layers(base) == [True, False, True, False]
+    monkeypatch.setattr(attention, "moved", lambda base, layer, heads, by: heads + 1.0)
+    with pytest.raises(UnsupportedModelError, match="layer 0 cannot be moved"):
+        rotating_layers(base)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "mistral-sliding"])
+def test_keeping_everything_is_full_context(family: str) -> None:
+    model = tiny_base_model(family)
+    loaded = model.loaded
+    gist = model.compress(LONG_DOCUMENT, method=Select(ratio=1))
+    ids = torch.tensor([loaded.encoder.encode(LONG_DOCUMENT)])
+    asked = torch.tensor(
+        [question_ids(loaded.encoder, loaded.lm.spec.question_template, QUESTIONS[0])]
+    )
+    with torch.no_grad():
+        full = loaded.lm.read(ids)
+        assert_same_keys(gist.layers, full)
+        assert_same(loaded.lm.answer(gist.layers, asked), loaded.lm.answer(full, asked))
+    assert gist.info.n_gist == gist.info.n_context == ids.shape[1]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_the_tokens_keep_their_keys_and_the_sink(family: str) -> None:
+    """What is kept are real keys, moved; values only where nothing is refitted."""
+    model = tiny_base_model(family)
+    loaded = model.loaded
+    ids = list(range(20, 50))  # each once: in the first layer a token's value is the same anywhere
+    slots = len(ids) // 2
+    plain = kept(loaded, ids, slots, refit=False)
+    with torch.no_grad():
+        full = loaded.lm.read(torch.tensor([ids]))
+    for layer, ((keys, values), (all_keys, all_values)) in enumerate(zip(plain, full, strict=True)):
+        for head in range(keys.shape[1]):
+            distance = torch.cdist(
+                values[0, head], all_values[0, head], compute_mode="donot_use_mm_for_euclid_dist"
+            )
+            chosen = distance.argmin(dim=-1)
+            assert distance.min(dim=-1).values.max() < 1e-4, "no value of the document"
+            seen_from_behind = windows(loaded.lm.base)[layer] is None
+            assert (chosen[0] == 0) == seen_from_behind, "the sink, where a question sees it"
+            assert (chosen.diff() > 0).all(), "out of order"
+            by = torch.arange(slots) - chosen
+            there = moved(loaded.lm.base, layer, all_keys[0, head : head + 1, chosen], by[None])
+            assert_same(keys[0, head], there[0], "keys at their slots")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_refitted_values_bring_answers_nearer_to_full_context(family: str) -> None:
+    loaded = tiny_base_model(family).loaded
+    ids = loaded.encoder.encode(LONG_DOCUMENT)[:160]
+    question = torch.tensor([ids[40:60]])  # of the kind the values are fitted to
+    with torch.no_grad():
+        full = loaded.lm.answer(loaded.lm.read(torch.tensor([ids])), question).log_softmax(-1)
+
+        def away(refit: bool) -> float:
+            found = loaded.lm.answer(kept(loaded, ids, 16, refit=refit), question)
+            return float((full.exp() * (full - found.log_softmax(-1))).sum(-1).mean())
+
+        assert away(refit=True) < away(refit=False)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first layer a query depends on its token and place alone, so it can be read again."""
+    loaded = tiny_base_model(family).loaded
+    ids = loaded.encoder.encode(LONG_DOCUMENT)
+    used: list[torch.Tensor] = []
+
+    def spy(seen: object, queries: torch.Tensor, keys: object, values: torch.Tensor) -> object:
+        used.append(queries)
+        return values
+
+    monkeypatch.setattr(select, "_fitted", spy)
+    slots = kept(loaded, ids, 12)
+    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template, select._REPEAT)
+    seen: list[attention.Attention] = []
+    with torch.no_grad():
+        attention.observe(loaded.lm.base, torch.tensor([asked + ids]), slots, seen.append)
+    assert_same(used[0], seen[0].queries[:, len(asked) :])
+
+
+def test_what_the_repeating_model_looks_at_is_kept() -> None:
+    """The scores are those of attention computed by hand, in blocks and passes or not."""
+    loaded = tiny_base_model("qwen3-tied").loaded
+    ids = loaded.encoder.encode(LONG_DOCUMENT)
+    slots = len(ids) // 3
+    expected = kept(loaded, ids, slots, refit=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dnsity.inference.methods.select._BLOCK", 7)
+        assert_same_keys(kept(loaded, ids, slots, refit=False), expected)
+    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template,
+                         "Repeat the text word for word.")  # fmt: skip
+    base = tiny_base("qwen3-tied", "eager", vocab_size=403, max_position_embeddings=512)
+    whole = torch.tensor([ids + asked + ids])
+    with torch.no_grad():
+        looked = base(whole, output_attentions=True).attentions[1][0]
+    scores = looked[:, -len(ids) :, : len(ids)].amax(dim=1).unflatten(0, (2, 2)).amax(dim=1)
+    with torch.no_grad():
+        values = loaded.lm.read(torch.tensor([ids]))[1][1][0]
+    for head in range(2):
+        scores[head, 0] = 1.0
+        chosen = scores[head].topk(slots).indices.sort().values
+        assert_same(expected[1][1][0, head], values[head, chosen])
+
+
+def test_the_base_attends_as_before() -> None:
+    model = tiny_base_model("llama")
+    before = model.loaded.lm.base.config._attn_implementation
+    model.compress(DOCUMENT, method="select")
+    assert model.loaded.lm.base.config._attn_implementation == before
+
+
+def test_with_an_adapter_the_answering_base_is_read() -> None:
+    layers = []
+    for scope in ("full", "document"):
+        loaded = tiny_base_model("llama").loaded
+        if scope == "document":
+            lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+            lm = GistLM(loaded.lm.base, GistSpec(scope=scope), lora=lora).eval()
+            loaded = LoadedModel(lm, loaded.tokenizer, "adapted", "tiny-base")
+        layers.append(kept(loaded, loaded.encoder.encode(DOCUMENT), 6))
+    assert_same_keys(*layers)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "match"),
+    [
+        ("  ", Select(), "empty"),
+        (DOCUMENT, Select(gists=400), "would not make it smaller"),
+        (LONG_DOCUMENT * 4, Select(), "reads it whole"),
+    ],
+)
+def test_documents_that_cannot_be_taken_are_named(text: str, method: Select, match: str) -> None:
+    with pytest.raises(BadInputError, match=match):
+        tiny_base_model("llama").compress(text, method=method)
+
+
+def test_two_targets_are_refused() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        Select(gists=4, ratio=2)
+
+
+def test_it_is_an_ordinary_gist(tmp_path: Path) -> None:
+    model = tiny_base_model("gemma3")
+    gist = model.compress(DOCUMENT, method="select", gists=8)
+    assert (gist.info.method, gist.info.n_gist) == ("select", 8)
+    assert gist.info.settings == {"gists": 8, "ratio": None, "refit": True}
+    read = GistCache.load(gist.save(tmp_path / "a.gist.safetensors"))
+    assert read.info == gist.info
+    assert [a.text for a in model.ask(read, QUESTIONS)] == [
+        model.ask(gist, question).text for question in QUESTIONS
+    ]
+    with pytest.raises(BadInputError, match="--method refine"):
+        model.compress(DOCUMENT)
