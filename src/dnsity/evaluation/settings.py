@@ -14,7 +14,7 @@ from dnsity.evaluation.tasks import AnyFamily
 from dnsity.inference.hardware import Dtype
 
 DEFAULT_METHODS = [name for name, method in METHODS.items() if method.by_default]
-"""All but those that need a further model, or minutes for a document."""
+"""All but those that need a further model, a short document, or minutes."""
 
 
 class EvalConfig(Config):

@@ -204,9 +204,9 @@ def test_methods_without_gist_tokens_say_what_they_took(tmp_path: Path) -> None:
     assert "start select, steps 2, loss_before" in note
 
 
-def test_methods_that_take_minutes_are_asked_for_by_name() -> None:
-    assert not {"refine", "refine_from_keys", "rag_dense"} & set(DEFAULT_METHODS)
-    assert {"gist", "select", "full"} <= set(DEFAULT_METHODS)
+def test_methods_that_ask_for_more_are_named_to_be_run() -> None:
+    assert not {"refine", "refine_from_keys", "select", "rag_dense"} & set(DEFAULT_METHODS)
+    assert {"gist", "full", "none"} <= set(DEFAULT_METHODS)
 
 
 def test_wrong_document_is_a_gist_method_that_asks_for_another_document() -> None:

@@ -16,6 +16,8 @@ from dnsity.inference.methods.select import Select
 class _Compressed(Method):
     """A document compressed once; its seconds are the cold part."""
 
+    by_default = False  # they refuse what does not fit the window, or take minutes
+
     def ingest(self, document: str) -> Ingested:
         """Compress."""
         started = self.loaded.now()
@@ -52,7 +54,6 @@ class Refined(_Compressed):
 
     name = "refine"
     heading = "refined"
-    by_default = False
     start: ClassVar[Literal["auto", "gist", "select"]] = "auto"
 
     def how(self) -> methods.Method:
