@@ -18,11 +18,14 @@ def export(
     file: File,
     peft: Peft,
     base: Annotated[
-        str | None, typer.Option(help="Base model's name in the adapter [default: the gist's].")
+        str | None, typer.Option(help="Base model's name in the adapter (default: the gist's).")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a gist as a PEFT CARTRIDGE adapter; needs no model."""
+    """Write a gist as a PEFT CARTRIDGE adapter; needs no model.
+
+    Example: dnsity export handbook.gist.safetensors --peft adapter/
+    """
     from dnsity.inference.cartridge import export as write
     from dnsity.inference.gist_cache import GistCache
     from dnsity.model.checkpoint import base_named
@@ -40,7 +43,10 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", help="Gist file.")],
     json: Json = False,
 ) -> None:
-    """Write a PEFT CARTRIDGE adapter that came from a gist as a gist file again."""
+    """Write a PEFT CARTRIDGE adapter that came from a gist as a gist file again.
+
+    Example: dnsity import --peft adapter/ -o handbook.gist.safetensors
+    """
     from dnsity.inference.cartridge import read
 
     gist = read(peft)

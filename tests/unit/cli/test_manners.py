@@ -15,11 +15,11 @@ from pathlib import Path
 import click
 import pytest
 import typer
-from rich.control import strip_control_codes
 
 import dnsity
 from dnsity.cli import demo
 from dnsity.cli.app import app
+from dnsity.cli.console import harmless
 from dnsity.cli.results import provenance, read
 from dnsity.config import Config, manifest
 from dnsity.inference.gist_cache import GistCache
@@ -147,7 +147,7 @@ def test_a_piped_chat_answers_line_by_line(run: Run, gist_file: Path, model_dire
         stdin="\n".join([*QUESTIONS, "/quit", "never asked"]).encode(),
     )  # fmt: skip
     assert (done.code, done.err) == (0, "")
-    assert done.out == strip_control_codes("".join(f"{text}\n" for text in expected))
+    assert done.out == harmless("".join(f"{text}\n" for text in expected))
 
 
 def test_chat_compares_with_the_whole_document(
@@ -163,7 +163,7 @@ def test_chat_compares_with_the_whole_document(
             stdin=f"{QUESTIONS[0]}\n{command}\n/stats\n/help\n".encode(),
         )  # fmt: skip
         assert (done.code, done.err) == (0, "")
-        assert strip_control_codes(f"full context: {expected}\n") in done.out
+        assert harmless(f"full context: {expected}\n") in done.out
         assert "gists (" in done.out
         assert "1 asked" in done.out
         assert "/quit" in done.out
