@@ -173,6 +173,7 @@ def render(readme: str, language: str) -> str:
         "demo": demo(words, _result("demo")),
         "cost": cost(words, _result("bench_cost_mini")),
         "evaluation": evaluation(words, _result("eval_mini")),
+        "documents": evaluation(words, _result("eval_documents")),
         "training": training(words, _result("bench_cost_mini"), _result("gist_25")),
     }
     for name, text in parts.items():
