@@ -22,7 +22,7 @@ class BenchConfig(Config):
         stored: Gist files in the folder from which some are opened at random.
         new_tokens: Tokens decoded to measure speed.
         repeats: Times every figure is taken after a first round; medians count. What takes
-            milliseconds is taken more often.
+            milliseconds is taken more often, what takes many seconds once.
         train_tokens: Lengths of document to time training steps on; none: no training.
         checkpointing: Recompute layers in the backward pass of a training step.
     """

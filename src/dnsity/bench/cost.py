@@ -45,7 +45,7 @@ QUESTION = "What is the passkey for the visitors' network?"
 BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
 _DRAWN = 50
-_SOME, _MORE = 5, 20
+_SOME, _MORE = 4, 20
 """Rounds of what takes a second, and of what takes milliseconds."""
 
 

@@ -178,6 +178,15 @@ def test_turns_alternate_and_the_first_round_does_not_count(loaded: LoadedModel)
     assert results == {"a": "a", "b": "b"}
 
 
+def test_what_takes_long_is_done_once_after_the_first_round(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dnsity.bench.turns.ENOUGH_S", 0.0)
+    order: list[str] = []
+    turns = in_turns(loaded, {"a": lambda: order.append("a")}, repeats=5)
+    assert (order, len(turns.seconds["a"])) == (["a", "a"], 1)
+
+
 def test_peaks_are_of_what_was_done_alone(loaded: LoadedModel) -> None:
     size = 50_000_000
     _, peaks, _ = in_turns(
