@@ -9,7 +9,7 @@ from dnsity.evaluation.memory import Peak
 from dnsity.inference.loaded import LoadedModel
 
 _T = TypeVar("_T")
-ENOUGH_S = 8.0
+ENOUGH_S = 4.0
 """No further round begins after so many seconds: what takes long varies little."""
 
 
