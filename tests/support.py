@@ -186,10 +186,12 @@ def gap(actual: Tensor, expected: Tensor) -> float:
     return float(difference.nan_to_num(nan=torch.inf))
 
 
-def assert_same(actual: Tensor, expected: Tensor, what: str = "tensors") -> None:
+def assert_same(
+    actual: Tensor, expected: Tensor, what: str = "tensors", allowed: float = TOLERANCE
+) -> None:
     """Fail unless both are the same up to the order of summation, see `TOLERANCE`."""
     found = gap(actual, expected)
-    assert found <= TOLERANCE, f"{what} differ by {found:.1e} of their scale, allowed {TOLERANCE}"
+    assert found <= allowed, f"{what} differ by {found:.1e} of their scale, allowed {allowed}"
 
 
 def assert_same_keys(actual: KeyValues, expected: KeyValues) -> None:

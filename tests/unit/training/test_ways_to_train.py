@@ -26,7 +26,7 @@ from dnsity.model.base import load_tokenizer
 from dnsity.training.resume import newest_whole
 from dnsity.training.train_gist import TrainConfig, train
 from dnsity.training.trainer import WEIGHTS
-from support import assert_same, tiny_base
+from support import TOLERANCE, assert_same, tiny_base
 from tiny import tiny_tokenizer
 
 LORA = {"rank": 4, "alpha": 8}
@@ -63,7 +63,9 @@ def test_both_paths_take_the_same_steps(tmp_path: Path, values: dict[str, Any]) 
     two_pass = _weights(values, tmp_path / "two_pass")
     masked = _weights(_with(values, training={"path": "masked"}), tmp_path / "masked")
     for name, weight in two_pass.items():
-        assert_same(masked[name], weight, name)
+        # AdamW divides by a gradient's own size: where it is nearly zero, rounding steps as far as
+        # any other gradient. Gradients themselves are compared to `TOLERANCE` in test_passes.
+        assert_same(masked[name], weight, name, allowed=10 * TOLERANCE)
 
 
 def test_checkpointing_takes_the_same_steps(tmp_path: Path, values: dict[str, Any]) -> None:
