@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.models.gemma3 import Gemma3TextConfig
+from transformers.models.lfm2 import Lfm2Config, Lfm2ForCausalLM
 from transformers.models.llama import LlamaConfig
 from transformers.models.mistral import MistralConfig
 from transformers.models.qwen2 import Qwen2Config
@@ -132,6 +133,23 @@ def random_ids(rows: int, tokens: int, seed: int = 0) -> TokenIds:
     """Draw token ids; the special ids 0, 1 and 2 do not occur."""
     generator = torch.Generator().manual_seed(1000 * seed + tokens)
     return torch.randint(3, VOCAB, (rows, tokens), generator=generator)
+
+
+def tiny_hybrid() -> PreTrainedModel:
+    """LFM2 with random weights: its convolutions carry tokens round the attention mask."""
+    torch.manual_seed(0)
+    config = Lfm2Config(
+        vocab_size=101,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        layer_types=["conv", "full_attention", "conv"],
+        initializer_range=0.3,
+    )
+    base: PreTrainedModel = Lfm2ForCausalLM._from_config(config, attn_implementation="sdpa")
+    return base.eval()
 
 
 def layout_ids(layout: Layout, rows: int = 1, seed: int = 0) -> TokenIds:

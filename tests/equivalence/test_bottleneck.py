@@ -23,6 +23,7 @@ from support import (
     parts,
     random_ids,
     tiny_gist_lm,
+    tiny_hybrid,
 )
 
 Edit = Callable[[Tensor], None]
@@ -151,20 +152,7 @@ def test_only_carry_lets_a_chunk_change_the_gists_of_the_next(placement: str) ->
 
 def test_a_convolution_carries_the_document_round_the_mask() -> None:
     """Why hybrid models are refused: LFM2 ignores the mask in its convolution layers."""
-    from transformers import Lfm2Config, Lfm2ForCausalLM
-
-    torch.manual_seed(0)
-    config = Lfm2Config(
-        vocab_size=101,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        layer_types=["conv", "full_attention", "conv"],
-        initializer_range=0.3,
-    )
-    base = Lfm2ForCausalLM._from_config(config, attn_implementation="sdpa").eval()
+    base = tiny_hybrid()
     layout = Layout((9,), 1, (5,))
     seen = visible(layout)
     cut_gists_from_documents(layout)(seen)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from transformers import Lfm2Config, Lfm2ForCausalLM
 
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.generate import Sampling
@@ -27,6 +26,7 @@ from support import (
     left_pad,
     random_ids,
     tiny_gist_lm,
+    tiny_hybrid,
     tiny_lora_lm,
 )
 from tiny import tiny_gist_model
@@ -171,20 +171,8 @@ def test_with_gists_cut_off_no_document_changes_a_bit(tried: Tried) -> None:
 def test_a_leak_is_found(tried: Tried, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: a convolution carries the document round the mask, if only it is let in."""
     monkeypatch.setattr(gist_lm, "require_supported", lambda config: None)
-    torch.manual_seed(0)
-    config = Lfm2Config(
-        vocab_size=101,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        layer_types=["conv", "full_attention", "conv"],
-        initializer_range=0.3,
-    )
-    base = Lfm2ForCausalLM._from_config(config, attn_implementation="sdpa").eval()
     # As few gists as a convolution is wide: it reaches the question in one step.
-    found = leak(GistLM(base, GistSpec(gists=1, window_tokens=64, scope="full")))
+    found = leak(GistLM(tiny_hybrid(), GistSpec(gists=1, window_tokens=64, scope="full")))
     assert found.found
     assert found.past_gists > 0
     tried()

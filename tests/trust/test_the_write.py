@@ -59,13 +59,18 @@ def _left_behind(folder: Path) -> list[str]:
 # compress
 
 
+def _compressing(folder: Path, model_directory: Path) -> tuple[tuple[object, ...], Path]:
+    """Write a text; return the command that compresses it, and where the gist goes."""
+    text, target = folder / "a.txt", folder / "there" / "a.gist.safetensors"
+    target.parent.mkdir()
+    text.write_text(LONG_DOCUMENT)
+    return ("compress", text, "-o", target, "-m", model_directory), target
+
+
 def test_a_killed_compress_leaves_the_old_gist_or_the_new_one(
     tried: Tried, lasts: Callable[..., float], model_directory: Path, tmp_path: Path
 ) -> None:
-    text, target = tmp_path / "a.txt", tmp_path / "there" / "a.gist.safetensors"
-    target.parent.mkdir()
-    text.write_text(LONG_DOCUMENT)
-    command = ("compress", text, "-o", target, "-m", model_directory)
+    command, target = _compressing(tmp_path, model_directory)
     seconds = lasts(*command)
     new = target.read_bytes()
     old = GistModel.from_pretrained(model_directory).compress(DOCUMENT).save(target).read_bytes()
@@ -366,10 +371,7 @@ def test_a_disk_that_fills_up_leaves_the_old_gist(
     tried: Tried, dnsity: Callable[..., Done], model_directory: Path, tmp_path: Path
 ) -> None:
     """The system itself refuses to write on, after any number of bytes."""
-    text, target = tmp_path / "a.txt", tmp_path / "there" / "a.gist.safetensors"
-    target.parent.mkdir()
-    text.write_text(LONG_DOCUMENT)
-    command = ("compress", text, "-o", target, "-m", model_directory)
+    command, target = _compressing(tmp_path, model_directory)
     assert dnsity(*command).code == 0
     size = target.stat().st_size
     old = GistModel.from_pretrained(model_directory).compress(DOCUMENT).save(target).read_bytes()

@@ -49,7 +49,6 @@ def command(
 
     Example: dnsity compress handbook.txt -o handbook.gist.safetensors
     """
-    from dnsity.inference.compress import require_trained
     from dnsity.inference.methods import finished, method_of, resumable
 
     how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
@@ -66,7 +65,6 @@ def command(
     target = output if output is not None else _beside(document)
     _require_writable(target, document)
     loaded = load_model(model, device)
-    require_trained(loaded.loaded, how)
     how = resumable(how, target)
     started = time.perf_counter()
     with progress_bar("compressing", lines=True) as progress:

@@ -37,6 +37,11 @@ def answer_cross_entropy(
     return (losses if weights is None else losses * weights).sum()
 
 
+def gold_log_p(logits: Float[Tensor, "S vocab"], targets: Int[Tensor, " S"]) -> Float[Tensor, " S"]:
+    """Say how likely each gold token is held, as a log-probability."""
+    return logits.log_softmax(dim=-1).gather(-1, targets[:, None])[:, 0]
+
+
 def top_of(logits: Float[Tensor, "S vocab"], count: int) -> tuple[Tensor, Tensor]:
     """Keep the `count` likeliest tokens: ids `[S, count]` and log-probabilities `[S, count]`."""
     log_p, ids = logits.log_softmax(dim=-1).topk(min(count, logits.shape[-1]))

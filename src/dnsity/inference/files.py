@@ -17,7 +17,6 @@ from pathlib import Path
 
 from dnsity.data.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError, DnsityError
-from dnsity.gist.layout import cut
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
@@ -88,14 +87,7 @@ def is_done(loaded: LoadedModel, job: Job, method: Method | None = None) -> bool
         loaded.require_own(gist)
     except (OSError, DnsityError):
         return False
-    if gist.info.method != method.name:
-        return False
-    if isinstance(method, Gist):
-        spans, each = cut(gist.info.n_context, loaded.lm.spec, method.gists)
-        return gist.info.n_gist == len(spans) * each
-    # A file says of these what was done, not what was asked for.
-    told = method.model_dump(mode="json", exclude={"state", "start", "steps"})
-    return told.items() <= gist.info.settings.items()
+    return gist.info.method == method.name and method.made(loaded, gist.info)
 
 
 def compress_files(

@@ -124,8 +124,9 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
                 raise _damaged(path, f"it has {size} bytes, more than any gist")
             start = file.read(8)
             header = file.read(_header_bytes(path, start, size))
-            description = _description(path, header)
-            if size != 8 + len(header) + _tensor_bytes(path, header):
+            parsed = _header(path, header)
+            description = _description(path, header, parsed)
+            if size != 8 + len(header) + _tensor_bytes(path, parsed):
                 raise _damaged(path, "its size is not that of its tensors")
             return start + header + file.read(size - 8 - len(header)), description
     except OSError as error:
@@ -142,10 +143,18 @@ def _header_bytes(path: Path, start: bytes, size: int) -> int:
     return int(length)
 
 
-def _tensor_bytes(path: Path, header: bytes) -> int:
+def _header(path: Path, header: bytes) -> Any:
+    """Parse the header before the library does."""
+    try:
+        return _object(header.rstrip(b" "))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "it has no gist description") from error
+
+
+def _tensor_bytes(path: Path, header: Any) -> int:
     """Say how many bytes the tensors of a header take."""
     try:
-        tensors = [each for name, each in _object(header).items() if name != "__metadata__"]
+        tensors = [each for name, each in header.items() if name != "__metadata__"]
         return max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
     except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise _damaged(path, "its header does not say where its tensors are") from error
@@ -163,11 +172,10 @@ def _object(text: bytes | str) -> Any:
     return json.loads(text, object_pairs_hook=once)
 
 
-def _description(path: Path, header: bytes) -> dict[str, Any]:
-    """Check the header before the library parses it."""
-    text = header.rstrip(b" ")
+def _description(path: Path, header: bytes, parsed: Any) -> dict[str, Any]:
+    """Check what the header says of the gist."""
     try:
-        metadata = _object(text)["__metadata__"]
+        metadata = parsed["__metadata__"]
         description = _object(metadata["gist"])
         version = description["format_version"]
         whole = list(metadata) == ["gist"] and description["kind"] == "gist"
@@ -180,7 +188,7 @@ def _description(path: Path, header: bytes) -> dict[str, Any]:
             f"{path} has format version {version}, this dnsity reads up to {FORMAT_VERSION}; "
             "upgrade dnsity"
         )
-    if not text.endswith(b"}") or metadata["gist"] != canonical(description):
+    if not header.rstrip(b" ").endswith(b"}") or metadata["gist"] != canonical(description):
         raise _damaged(path, "its description was altered")
     return dict(description)
 

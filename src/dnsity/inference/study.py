@@ -27,13 +27,13 @@ from torch import Tensor
 from dnsity.data.collate import IGNORE, answer_ids, left_pad, question_ids
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
-from dnsity.data.hide import NOT_FOUND
+from dnsity.data.hide import absent_questions, fits
 from dnsity.data.needles import facts
 from dnsity.data.quote import quotes, values
 from dnsity.data.rules.questions import rule_questions
 from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.self_study.study import excerpt
-from dnsity.inference.distillation import supervised, top_of
+from dnsity.inference.distillation import gold_log_p, supervised, top_of
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.gist_lm import GistLM, shared
@@ -47,8 +47,8 @@ _GENERAL = 40
 """Tokens of made-up text."""
 _TOP = 64
 """How many of the likeliest tokens are kept of what the base says."""
-_ROWS = 16
-"""Rows run at once."""
+ROWS_AT_ONCE = 16
+"""Rows run in one pass, to hear the base and to score slots."""
 _PER_PROMPT, _EXCERPT, _REPLY = 4, 4_000, 384
 """Questions asked for in one prompt, characters shown with it and tokens of the reply."""
 
@@ -169,11 +169,11 @@ def _foreign(
     loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
 ) -> list[Row]:
     """Questions on made-up entities; whether to abstain is heard from the base, word by word."""
-    asked = [rng.choice(n.questions) for n in facts(rng, language, count) if n.answer not in text]
-    frame, absent = loaded.lm.spec.question_template, NOT_FOUND[language]
+    strange = [needle for needle in facts(rng, language, count) if fits(text, needle)]
+    encoder, frame = loaded.encoder, loaded.lm.spec.question_template
     return [
-        Row("foreign", question_ids(loaded.encoder, frame, q), answer_ids(loaded.encoder, absent))
-        for q in asked
+        Row("foreign", question_ids(encoder, frame, q.text), answer_ids(encoder, q.answer))
+        for q in absent_questions(rng, language, strange)
     ]
 
 
@@ -218,15 +218,15 @@ def lessons(
     order = sorted(range(len(rows)), key=lambda n: (rows[n].sees_document, len(rows[n].prompt)))
     for sees in (False, True):
         numbers = [n for n in order if rows[n].sees_document == sees]
-        for first in range(0, len(numbers), _ROWS):
-            some = numbers[first : first + _ROWS]
+        for first in range(0, len(numbers), ROWS_AT_ONCE):
+            some = numbers[first : first + ROWS_AT_ONCE]
             ids, mask, labels = batch([rows[n] for n in some], device)
             before = shared(document, len(some)) if sees and document is not None else None
             with lm.untouched():
                 logits = lm.answer(before, ids, mask, logits_to_keep=labels.shape[1])
             picked, targets = supervised(logits, labels)
             top_ids, top_log_p = top_of(picked, _TOP)
-            gold = picked.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+            gold = gold_log_p(picked, targets)
             sizes = [len(rows[n].answer) for n in some]
             parts = (torch.split(tensor, sizes) for tensor in (top_ids, top_log_p, gold))
             found |= dict(zip(some, map(Lesson, *parts), strict=True))

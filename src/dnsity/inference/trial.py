@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from dnsity.inference.distillation import answer_cross_entropy, supervised, teacher_divergence
-from dnsity.inference.study import Lesson, Row, batch
+from dnsity.inference.study import ROWS_AT_ONCE, Lesson, Row, batch
 from dnsity.model.gist_lm import GistLM, shared
 from dnsity.shapes import KeyValues
 
 Pair = tuple[Row, Lesson]
 """A row and what the base says of it."""
-_ROWS = 16
 _LEAST_GAP = 0.05
 """Nats per token that the document must be worth on held-out rows for a share of it to be told."""
 
@@ -70,7 +69,8 @@ def score(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair], floor: Sequence[f
         pairs: Held-out rows.
         floor: Mean log-probability of each row's answer behind nothing.
     """
-    found = [_losses(lm, slots, pairs[at : at + _ROWS]) for at in range(0, len(pairs), _ROWS)]
+    starts = range(0, len(pairs), ROWS_AT_ONCE)
+    found = [_losses(lm, slots, pairs[at : at + ROWS_AT_ONCE]) for at in starts]
     kl, gold = (torch.cat(parts).tolist() for parts in zip(*found, strict=True))
     own = [n for n, (row, _) in enumerate(pairs) if row.is_gold]
     foreign = [kl[n] for n, (row, _) in enumerate(pairs) if row.kind in ("foreign", "general")]

@@ -10,8 +10,7 @@ from the model's own `rotary_emb` and `apply_rotary_pos_emb`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -64,7 +63,9 @@ def observe(
     """Run one row of tokens right behind a prefix and show a function every layer's attention."""
     slots, tokens = prefix[0][0].shape[-2], input_ids.shape[1]
     positions = torch.arange(slots, slots + tokens, device=input_ids.device)[None]
-    with _attending(base):
+    AttentionInterface.register(_OBSERVED, _observed)
+    AttentionMaskInterface.register(_OBSERVED, sdpa_mask)  # without it padding would be ignored
+    with backbone.attending(base, _OBSERVED):
         backbone.body(base)(
             input_ids=input_ids,
             position_ids=positions,
@@ -89,19 +90,6 @@ def _observed(
     observer(Attention(module.layer_idx, query[0], key[0], value[0], visible, scale))
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
     return output, None
-
-
-@contextmanager
-def _attending(base: PreTrainedModel) -> Iterator[None]:
-    """Let the base attend through `_observed`."""
-    AttentionInterface.register(_OBSERVED, _observed)
-    AttentionMaskInterface.register(_OBSERVED, sdpa_mask)  # without it padding would be ignored
-    before = base.config._attn_implementation
-    base.set_attn_implementation(_OBSERVED)
-    try:
-        yield
-    finally:
-        base.set_attn_implementation(before)
 
 
 def windows(base: PreTrainedModel) -> list[int | None]:

@@ -296,24 +296,33 @@ class _AdapterReplay:
 
 
 @contextmanager
+def attending(base: PreTrainedModel, implementation: str) -> Iterator[None]:
+    """Let a model attend through another implementation for a while."""
+    before = base.config._attn_implementation
+    base.set_attn_implementation(implementation)
+    try:
+        yield
+    finally:
+        base.set_attn_implementation(before)
+
+
+@contextmanager
 def attention_seen(base: PreTrainedModel, see: Callable[[Tensor], None]) -> Iterator[None]:
     """Show every layer's attention weights, `[B, H, T, S]`, to a function.
 
     Only the eager kernel makes them, so that one runs meanwhile; `see` keeps what it wants, since
     all of a document's would fill memory.
     """
-    before = base.config._attn_implementation
-    base.set_attn_implementation("eager")
     hooks = [
         layer.self_attn.register_forward_hook(lambda _, __, output: see(output[1]))
         for layer in cast(Any, body(base)).layers
     ]
     try:
-        yield
+        with attending(base, "eager"):
+            yield
     finally:
         for hook in hooks:
             hook.remove()
-        base.set_attn_implementation(before)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dnsity.config import replacing
-from dnsity.inference.distillation import supervised, top_of
+from dnsity.inference.distillation import gold_log_p, supervised, top_of
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.answers import answers
 
@@ -81,10 +81,7 @@ class Teacher:
             alone = answers(lm, batch, "none")
         lm.train(training)
         logits, targets = supervised(logits, labels)
-        gold = [
-            x.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-            for x in (logits, supervised(alone, labels)[0])
-        ]
+        gold = [gold_log_p(x, targets) for x in (logits, supervised(alone, labels)[0])]
         return Lesson(*top_of(logits, self.top), *gold)
 
     def _key(self, batch: dict[str, Any], number: int) -> str:

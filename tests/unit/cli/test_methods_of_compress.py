@@ -67,7 +67,8 @@ def test_a_folder_by_another_method_is_done_again(
 ) -> None:
     store = tmp_path / "store"
     command = ("compress", document.parent, "-o", store, "-m", model_directory, "--json")
-    for method in ((), ("--method", "select")):
+    select = ("--method", "select")
+    for method in ((), select, (*select, "--ratio", "4")):
         assert run(*command, *method).json["compressed"] == 1
         assert run(*command, *method).json["kept"] == 1
 

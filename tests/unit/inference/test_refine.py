@@ -18,6 +18,7 @@ from dnsity.inference.methods.select import kept
 from dnsity.inference.slots import Slots
 from dnsity.inference.study import Row, language_of, lessons, rows_on
 from dnsity.inference.trial import frozen, loss_of, score
+from dnsity.shapes import KeyValues
 from support import assert_same, assert_same_keys
 from tiny import LONG_DOCUMENT, QUESTIONS, tiny_base_model, tiny_gist_model
 
@@ -32,6 +33,14 @@ class Killed(BaseException):
     """What ends a run in the middle; nothing in it may be there to catch it."""
 
 
+def _read() -> tuple[GistModel, list[int], KeyValues]:
+    """A base, the ids of the text, and what it keeps of them."""
+    model = tiny_base_model("llama")
+    ids = model.loaded.encoder.encode(TEXT)
+    with torch.no_grad():
+        return model, ids, model.loaded.lm.read(torch.tensor([ids]))
+
+
 def _weights(model: GistModel) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in model.loaded.lm.state_dict().items()}
 
@@ -44,6 +53,8 @@ def test_the_loss_falls_and_only_the_slots_move(family: str, tmp_path: Path) -> 
     gist = model.compress(TEXT, method=Refine(**longer))
     said = gist.info.settings
     assert said["steps"] == longer["steps"]
+    assert Refine(**longer).made(model.loaded, gist.info)
+    assert not Refine(**{**longer, "rows": 32}).made(model.loaded, gist.info)
     start = kept(model.loaded, model.loaded.encoder.encode(TEXT), gist.info.n_gist)
     for layer, first in zip(gist.layers, start, strict=True):
         for new, old in zip(layer, first, strict=True):
@@ -87,11 +98,8 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
 
 def test_the_document_itself_has_no_loss_but_its_own_uncertainty() -> None:
     """The teacher's own context agrees with it in full, and closes all of the gap."""
-    model = tiny_base_model("llama")
+    model, ids, document = _read()
     lm = model.loaded.lm
-    ids = model.loaded.encoder.encode(TEXT)
-    with torch.no_grad():
-        document = lm.read(torch.tensor([ids]))
     rows = rows_on(model.loaded, TEXT, ids, count=16, seed=0)
     said = lessons(lm, rows, document, lm.device)
     floor = [float(lesson.log_p.mean()) for lesson in lessons(lm, rows, None, lm.device)]
@@ -224,11 +232,8 @@ def test_rows_are_of_the_document_and_of_what_is_foreign_to_it() -> None:
 
 
 def test_general_text_is_heard_with_nothing_before_it() -> None:
-    model = tiny_base_model("llama")
+    model, ids, document = _read()
     lm = model.loaded.lm
-    ids = model.loaded.encoder.encode(TEXT)
-    with torch.no_grad():
-        document = lm.read(torch.tensor([ids]))
     prompt, answer = ids[:3], ids[20:30]
     rows = [Row("general", prompt, answer), Row("span", prompt, answer)]
     alone, behind = lessons(lm, rows, document, lm.device)

@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 from dnsity.evaluation.method import Context, Ingested, Method
+from dnsity.inference import methods
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.methods.gist import Gist as Compression
 
 
-class Gist(Method):
+class Compressed(Method):
+    """A document compressed once, by whatever method; its seconds are the cold part."""
+
+    def ingest(self, document: str) -> Ingested:
+        """Compress."""
+        started = self.loaded.now()
+        cache = compress(self.loaded, [document], self.how())[0]
+        return Ingested(cache, self.loaded.now() - started, self.note(cache))
+
+    @abstractmethod
+    def how(self) -> methods.Method:
+        """Say by which method of compression."""
+
+    def note(self, cache: GistCache) -> str:
+        """Say what a reader of the score must know."""
+        return ""
+
+    def context(self, ingested: Ingested, question: str) -> Context:
+        """Take the slots."""
+        cache: GistCache = ingested.handle
+        return Context(cache.layers)
+
+
+class Gist(Compressed):
     """The document's gists stand in for the document; a long one is chunked, never cut."""
 
     name = "gist"
     heading = "gist"
     needs_gists = True
 
-    def ingest(self, document: str) -> Ingested:
-        """Compress."""
-        started = self.loaded.now()
-        cache = compress(self.loaded, [document], method=Compression(gists=self.settings.gists))[0]
-        return Ingested(cache, self.loaded.now() - started)
-
-    def context(self, ingested: Ingested, question: str) -> Context:
-        """Take the gists."""
-        cache: GistCache = ingested.handle
-        return Context(cache.layers)
+    def how(self) -> methods.Method:
+        """Compress with gist tokens, `method.gists` of them."""
+        return Compression(gists=self.settings.gists)
 
 
 class GistOfWrongDocument(Gist):

@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import ClassVar, Literal
 
-from dnsity.evaluation.method import Context, Ingested, Method
+from dnsity.evaluation.methods.gist import Compressed
 from dnsity.inference import methods
-from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.methods.refine import Refine
 from dnsity.inference.methods.select import Select
 
 
-class _Compressed(Method):
-    """A document compressed once; its seconds are the cold part."""
-
-    by_default = False  # they refuse what does not fit the window, or take minutes
-
-    def ingest(self, document: str) -> Ingested:
-        """Compress."""
-        started = self.loaded.now()
-        cache = compress(self.loaded, [document], self.how())[0]
-        return Ingested(cache, self.loaded.now() - started, self.note(cache))
-
-    @abstractmethod
-    def how(self) -> methods.Method:
-        """Say by which method of compression."""
-
-    def note(self, cache: GistCache) -> str:
-        """Say what a reader of the score must know."""
-        return ""
-
-    def context(self, ingested: Ingested, question: str) -> Context:
-        """Take the slots."""
-        cache: GistCache = ingested.handle
-        return Context(cache.layers)
-
-
-class Selected(_Compressed):
+class Selected(Compressed):
     """The document's own keys that get attention while it is repeated, values refitted."""
 
     name = "select"
     heading = "selected keys"
+    by_default = False  # refuses what does not fit the window
 
     def how(self) -> methods.Method:
         """Keep one in `method.ratio`."""
         return Select(ratio=self.settings.ratio)
 
 
-class Refined(_Compressed):
+class Refined(Compressed):
     """Slots trained for this document, from the model's gists where it has some."""
 
     name = "refine"
     heading = "refined"
+    by_default = False  # likewise, and takes minutes
     start: ClassVar[Literal["auto", "gist", "select"]] = "auto"
 
     def how(self) -> methods.Method:

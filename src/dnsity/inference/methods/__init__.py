@@ -5,8 +5,8 @@
     select    some of the document's own keys          any base; seconds
 
 To add one: a file with a class like these, and a line in `METHODS`. A class says its `name`,
-whether it `needs_gists`, whether documents gain by being `batched`, and, if its work can be gone on
-with, has a setting `state`.
+whether it `needs_gists`, whether documents gain by being `batched` and whether it `made` a gist
+that is there; if its work can be gone on with, it has a setting `state`.
 """
 
 from __future__ import annotations

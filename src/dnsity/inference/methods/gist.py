@@ -15,7 +15,7 @@ from dnsity.data.collate import left_pad
 from dnsity.errors import BadInputError
 from dnsity.gist.layout import cut
 from dnsity.gist.spec import GistSpec
-from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
+from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
 from dnsity.model.gist_lm import concatenate, select
@@ -89,6 +89,11 @@ class Gist(Config):
             )
             for number, (text, tokens) in enumerate(zip(texts, documents, strict=True))
         ]
+
+    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Say whether a gist of this method and model has as many slots as are wanted."""
+        spans, each = cut(info.n_context, loaded.lm.spec, self.gists)
+        return info.n_gist == len(spans) * each
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pydantic import Field
 from dnsity.config import Config
 from dnsity.errors import DivergedError
 from dnsity.gist.layout import cut
-from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
+from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_readable, require_smaller
 from dnsity.inference.methods.gist import Gist
@@ -101,6 +101,12 @@ class Refine(Config):
             UnsupportedModelError: If it starts from `select` and the model's keys cannot be moved.
         """
         return [self._compress(loaded, text, progress) for text in texts]
+
+    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Say whether a gist of this method and model was made with these settings."""
+        # A file says of these what was done, not what was asked for.
+        told = self.model_dump(mode="json", exclude={"state", "start", "steps"})
+        return told.items() <= info.settings.items()
 
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         began = time.perf_counter()

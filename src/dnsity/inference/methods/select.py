@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dnsity.config import Config
 from dnsity.data.collate import question_ids
-from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
+from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_readable, require_smaller
 from dnsity.model.attention import Attention, moved, observe, rotating_layers, windows
@@ -88,6 +88,10 @@ class Select(Config):
             UnsupportedModelError: If the model's keys cannot be moved.
         """
         return [self._compress(loaded, text, progress) for text in texts]
+
+    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Say whether a gist of this method and model was made with these settings."""
+        return self.model_dump(mode="json") == info.settings
 
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         ids = encode(loaded, text)
