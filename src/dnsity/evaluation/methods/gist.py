@@ -17,7 +17,7 @@ class Compressed(Method):
     def ingest(self, document: str) -> Ingested:
         """Compress."""
         started = self.loaded.now()
-        cache = compress(self.loaded, [document], self.how())[0]
+        cache = compress(self.loaded, [document], method=self.how())[0]
         return Ingested(cache, self.loaded.now() - started, self.note(cache))
 
     @abstractmethod
