@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from threading import Timer
 from types import FrameType
 from typing import Annotated
 
@@ -34,6 +35,9 @@ from dnsity.cli import (
     train,
 )
 from dnsity.cli.console import fail, say
+
+_AGAIN_S = 0.01
+"""Until an interrupt that was dropped is sent again."""
 
 app = typer.Typer(
     name="dnsity",
@@ -96,15 +100,29 @@ def main() -> None:
 
 @contextmanager
 def _noting_interrupts() -> Iterator[list[int]]:
-    """Note every Ctrl-C: libraries that are being imported turn it into errors of their own."""
+    """Note every Ctrl-C: libraries that are being imported turn it into errors of their own.
+
+    Where Python cannot raise (a callback of a weak reference), it drops the interrupt and prints
+    it; such a one is sent again, a moment later.
+    """
     noted: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         noted.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, stop)
+    def dropped(unraisable: sys.UnraisableHookArgs) -> None:
+        if unraisable.exc_type is not KeyboardInterrupt:
+            reported(unraisable)
+            return
+        again = Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGINT))
+        again.daemon = True
+        again.start()
+
+    before, reported = signal.signal(signal.SIGINT, stop), sys.unraisablehook
+    sys.unraisablehook = dropped
     try:
         yield noted
     finally:
+        sys.unraisablehook = reported
         signal.signal(signal.SIGINT, before)

@@ -7,8 +7,11 @@ import os
 import pty
 import re
 import shlex
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +21,7 @@ import typer
 
 import dnsity
 from dnsity.cli import demo
-from dnsity.cli.app import app
+from dnsity.cli.app import _noting_interrupts, app
 from dnsity.cli.console import harmless
 from dnsity.cli.results import provenance, read
 from dnsity.config import Config, manifest
@@ -225,3 +228,22 @@ def test_a_folder_without_results_is_refused(run: Run, tmp_path: Path, content: 
     done = run("results", "--folder", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert str(tmp_path) in done.err
+
+
+def test_an_interrupt_that_python_drops_comes_again(capfd: pytest.CaptureFixture[str]) -> None:
+    """In the callback of a weak reference nothing can be raised: Python prints it and goes on."""
+
+    class Thing:
+        pass
+
+    def work() -> None:
+        thing = Thing()
+        _watch = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+        with _noting_interrupts() as noted:
+            del thing
+            assert noted, "it was raised, and dropped"
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert "ignored" not in capfd.readouterr().err
