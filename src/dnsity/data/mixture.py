@@ -40,6 +40,7 @@ from dnsity.errors import BadInputError
 
 DocumentKind = Literal[
     "passkey",
+    "repeated",
     "passphrase",
     "pairs",
     "codes",
@@ -51,15 +52,18 @@ DocumentKind = Literal[
     "article",
     "records",
 ]
-"""What a document hides: an unnamed passkey; one made of words of another document; pairs of
-arbitrary words; codes of easily mistaken owners; facts of different attributes; facts that are
-easily mistaken for one another; nothing, and it is asked for a few words of its own, a stretch of
-itself, how it goes on, or what all of it is about; whatever a ready-made record asks for."""
+"""What a document hides: an unnamed passkey; one in a few sentences said again and again; one made
+of words of another document; pairs of arbitrary words; codes of easily mistaken owners; facts of
+different attributes; facts that are easily mistaken for one another; nothing, and it is asked for a
+few words of its own, a stretch of itself, how it goes on, or what all of it is about; whatever a
+ready-made record asks for."""
 
 UNSCORED = ("reconstruction", "continuation", "understanding")
 """How the kinds of questions begin whose answers nobody expects word for word; they count in no
 running accuracy (a stage that waits for one would never end)."""
 
+_REPEATED_TOKENS = (16, 64)
+"""Least and most of the passage that fills a document of kind `repeated`."""
 _MOST_WORDS = 4
 _WORDS = 30
 """At least so many make up the pairs of a document."""
@@ -220,7 +224,7 @@ class Mixture:
             needles = self._needles(rng, language, kind, count + lacks)
             needles, absent = (needles[:-1], needles[-1:]) if lacks else (needles, [])
             taken = sum(len(self.encoder.encode(needle.sentence)) for needle in needles)
-            haystack, source = self.text(rng, language, max(4, tokens - taken))
+            haystack, source = self._haystack(rng, language, kind, max(4, tokens - taken))
             if all(fits(haystack, needle) for needle in needles):
                 return needle_example(
                     rng, haystack, language, needles, absent=absent, source=source
@@ -282,13 +286,22 @@ class Mixture:
             "opens with a definition of its title; ask for shorter ones, or leave `article` out"
         )
 
+    def _haystack(
+        self, rng: random.Random, language: Language, kind: DocumentKind, tokens: int
+    ) -> tuple[str, str]:
+        """Prose to hide in, and its source; of kind `repeated` a short passage over and over."""
+        if kind != "repeated":
+            return self.text(rng, language, tokens)
+        line, source = self.text(rng, language, min(tokens, rng.randint(*_REPEATED_TOKENS)))
+        return " ".join([line] * max(1, tokens // len(self.encoder.encode(line)))), source
+
     def _needles(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
         """What a document of this kind hides; now and then a passkey stands among the others."""
         alphabet = rng.choice(self.config.alphabets)
         key = passkey(rng, language, rng.choice(self.config.digits), alphabet, "seen")
-        if kind == "passkey":
+        if kind in ("passkey", "repeated"):
             return [key]
         if kind == "passphrase":
             return [passphrase(rng, language, self._words(rng, language), "seen")]

@@ -21,6 +21,7 @@ from torch.nn import functional
 from dnsity.data.collate import left_pad, sequence
 from dnsity.errors import BadInputError
 from dnsity.gist.layout import chunks_of, cut
+from dnsity.gist.spec import GistSpec
 from dnsity.model.backbone import is_sharded
 from dnsity.model.gist_lm import GistLM, concatenate, select
 from dnsity.shapes import KeyValues, Logits
@@ -37,8 +38,8 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
 
     Args:
         lm: The model.
-        batch: As `data.collate` lays it out, with `gists` if fewer than all are to be used; of
-            prose only `input_ids` and `labels`.
+        batch: As `data.collate` lays it out, with `gists` and `window` where another count or
+            length than the model's is to be used; of prose only `input_ids` and `labels`.
         mode: See the module's picture.
         path: How gists are run.
 
@@ -55,13 +56,14 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
         return _masked(lm, batch)
     prefix = prefix_mask = None
     if mode != "none":
-        groups = _groups(lm, batch["document_mask"], mode)
+        spec = _spec(lm, batch)
+        groups = _groups(lm, spec, batch["document_mask"], mode)
         if int(groups.min()) < int(groups.max()):
             return _apart(lm, batch, mode, groups)
         rows, mask = batch["document_index"], batch["document_mask"]
         given = None if bool(mask.all()) else mask  # the fast causal kernel needs no mask at all
         if mode == "gist":
-            prefix = compress_batch(lm, batch["document_ids"], mask, batch.get("gists"))
+            prefix = compress_batch(lm, batch["document_ids"], mask, spec)
         else:
             prefix = lm.read(batch["document_ids"], given)
             prefix_mask = None if given is None else mask[rows]
@@ -75,17 +77,23 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
     )
 
 
-def _groups(lm: GistLM, document_mask: Tensor, mode: str) -> Tensor:
+def _spec(lm: GistLM, batch: dict[str, Any]) -> GistSpec:
+    """Say how the batch is compressed: as the model is, but for what its step drew."""
+    drawn = {"gists": batch.get("gists"), "window_tokens": batch.get("window")}
+    return lm.spec.model_copy(update={name: n for name, n in drawn.items() if n is not None})
+
+
+def _groups(lm: GistLM, spec: GistSpec, document_mask: Tensor, mode: str) -> Tensor:
     """Say by what number documents run apart, `[B]`: chunks, or lengths where they are long."""
     lengths = document_mask.sum(dim=1)
-    chunks = torch.tensor([chunks_of(n, lm.spec) for n in lengths.tolist()], device=lengths.device)
+    chunks = torch.tensor([chunks_of(n, spec) for n in lengths.tolist()], device=lengths.device)
     if is_sharded(lm.base):
         if mode == "gist" and int(chunks.max()) > 1:
             raise BadInputError(
                 f"a document of {document_mask.shape[1]} tokens does not fit one pass (gist."
-                f"window_tokens={lm.spec.window_tokens}, chunk_tokens={lm.spec.chunk_tokens}); "
-                "sharded (FSDP) processes must all run the same passes: raise these or shorten "
-                "stages.tokens"
+                f"window_tokens={spec.window_tokens}, chunk_tokens={spec.chunk_tokens}); "
+                "sharded (FSDP) processes must all run the same passes: raise these, leave out "
+                "stages.windows or shorten stages.tokens"
             )
         return torch.zeros_like(chunks)
     if document_mask.shape[1] > ALONE:
@@ -124,7 +132,7 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
     ):
         rows = (batch["document_index"] == number).nonzero()[:, 0].tolist()
         questions = [asked[row].tolist() for row in rows]
-        line, laid = sequence(ids[mask].tolist(), questions, lm.spec, batch.get("gists"))
+        line, laid = sequence(ids[mask].tolist(), questions, _spec(lm, batch))
         logits = lm.masked(
             torch.tensor([line], device=ids.device), laid, logits_to_keep=sum(laid.questions)
         )[0]
@@ -135,7 +143,7 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
 
 
 def compress_batch(
-    lm: GistLM, document_ids: Tensor, document_mask: Tensor, gists: int | None = None
+    lm: GistLM, document_ids: Tensor, document_mask: Tensor, spec: GistSpec
 ) -> KeyValues:
     """Compress documents of as many chunks: chunk by chunk, the gists joined.
 
@@ -143,12 +151,12 @@ def compress_batch(
         lm: The model.
         document_ids: `[B, N]`, left-padded.
         document_mask: True at real tokens.
-        gists: Gists per window (default: all of the spec's).
+        spec: Gists per window, and its length: the model's, or fewer and shorter.
 
     Returns:
         Per layer keys and values `[B, K, chunks * G, D]`, where each chunk fills G gists.
     """
-    cuts = [cut(length, lm.spec, gists) for length in document_mask.sum(dim=1).tolist()]
+    cuts = [cut(length, spec) for length in document_mask.sum(dim=1).tolist()]
     chunks, count = len(cuts[0][0]), cuts[0][1]
     if chunks == 1:
         return lm.compress(
@@ -168,7 +176,7 @@ def compress_batch(
                 None if bool(mask.all()) else mask,
                 gists=count,
                 offset=index * count,
-                prefix=concatenate(*parts) if parts and lm.spec.chunking == "carry" else None,
+                prefix=concatenate(*parts) if parts and spec.chunking == "carry" else None,
             )
         )
     return concatenate(*parts)

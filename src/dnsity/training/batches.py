@@ -74,24 +74,27 @@ class Batches(IterableDataset[dict[str, Any]]):
         rng = random.Random(name)
         stage = self.curriculum.stage
         mode, length = self.curriculum.draw(rng)
-        gists = rng.choice(stage.gists) if mode == "gist" and stage.gists else None
-        return self._draw(name, stage, mode, length, gists, part, parts)
+        drawn: dict[str, int] = {}
+        if mode == "gist" and stage.gists:
+            drawn["gists"] = rng.choice(stage.gists)
+        if mode == "gist" and stage.windows:
+            drawn["window"] = rng.choice(stage.windows)
+        return {**self._draw(name, stage, mode, length, part, parts), **drawn}
 
     def of_mode(self, mode: Mode, stage: Stage) -> dict[str, Any]:
         """Build a batch of a wanted mode, of the shortest documents of a stage, with every gist."""
         return self._draw(f"{self.settings.seed}/{mode}", stage, mode, min(stage.tokens))
 
     def _draw(
-        self, name: str, stage: Stage, mode: Mode, length: int,
-        gists: int | None = None, part: int = 0, parts: int = 1,
-    ) -> dict[str, Any]:  # fmt: skip
+        self, name: str, stage: Stage, mode: Mode, length: int, part: int = 0, parts: int = 1
+    ) -> dict[str, Any]:
         """Draw a share of a step's documents and lay them out; no share is empty."""
         numbers = range(part, max(parts, documents_of(self.settings, length)), parts)
         rngs = [random.Random(f"{name}/{number}") for number in numbers]
         if mode in ("text", "repeat"):
             return {"mode": mode, **self._text(rngs, length, twice=mode == "repeat")}
         examples = [self.mixture.draw(rng, length, stage.documents) for rng in rngs]
-        batch: dict[str, Any] = {
+        return {
             "mode": mode,
             **collate(examples, self.encoder, self.template),
             "scored": torch.tensor(
@@ -99,7 +102,6 @@ class Batches(IterableDataset[dict[str, Any]]):
             ),
             "sources": [example.source for example in examples],
         }
-        return batch if gists is None else {**batch, "gists": gists}
 
     def _text(self, rngs: list[random.Random], length: int, *, twice: bool) -> dict[str, Any]:
         """Packed prose in equal rows; said twice, only the second time is learned."""

@@ -30,6 +30,9 @@ class Stage(Config):
         documents: Relative weight of each kind of document (None: as the mixture says).
         gists: Gist counts to draw from in mode `gist`: the first so many rows are used alone, so
             one model serves several ratios (None: always all rows).
+        windows: Window lengths to draw from in mode `gist`, instead of `gist.window_tokens`: short
+            windows put the joined gists of several chunks before a question at the price of a
+            short document, so documents beyond the window can be learned cheaply.
         advance_at: Running accuracy on the stage's hardest mode that ends it; None: never.
         most_steps: Steps after which the stage ends in any case; None: never.
     """
@@ -38,6 +41,7 @@ class Stage(Config):
     share: dict[Mode, float] = Field(default={"gist": 1.0}, min_length=1)
     documents: dict[DocumentKind, float] | None = Field(default=None, min_length=1)
     gists: list[int] | None = Field(default=None, min_length=1)
+    windows: list[int] | None = Field(default=None, min_length=1)
     advance_at: float | None = Field(default=None, gt=0, le=1)
     most_steps: int | None = Field(default=None, ge=1)
 

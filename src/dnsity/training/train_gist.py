@@ -79,6 +79,8 @@ class TrainConfig(Config):
             raise ValueError(
                 f"stages draw {sorted(drawn)} gists, allowed are 1 to gist.gists={self.gist.gists}"
             )
+        for window in {length for stage in self.stages for length in stage.windows or ()}:
+            GistSpec.model_validate({**self.gist.model_dump(), "window_tokens": window})
         return self
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ def test_steps_are_functions_of_their_number(mixture: Mixture) -> None:
 def test_a_split_step_holds_the_same_documents(
     mixture: Mixture, accumulation: int, processes: int
 ) -> None:
-    stage = {"tokens": [24, 32], "gists": [1, 2, 4]}
+    stage = {"tokens": [24, 32], "gists": [1, 2, 4], "windows": [8, 16]}
     whole = [_batches(mixture, stage).batch(number) for number in range(3)]
     found: list[list[list[int]]] = [[] for _ in whole]
     for process in range(processes):
@@ -75,7 +75,7 @@ def test_a_split_step_holds_the_same_documents(
         for turn, batch in zip(range(3 * accumulation), share, strict=False):
             step = turn // accumulation
             assert len(batch["document_ids"]) >= 1
-            assert batch["gists"] == whole[step]["gists"]
+            assert all(batch[drawn] == whole[step][drawn] for drawn in ("gists", "window"))
             found[step] += _documents(batch)
     for step, batch in enumerate(whole):
         expected = _documents(batch)
@@ -148,6 +148,20 @@ def test_a_mixture_draws_what_it_is_asked_for(mixture: Mixture) -> None:
             assert {question.kind for question in example.questions} <= {name, "passkey"}
             assert all(question.answer in example.document for question in example.questions)
             assert any(question.kind == name for question in example.questions)
+
+
+def test_a_repeated_passage_hides_one_passkey(mixture: Mixture) -> None:
+    rng = random.Random(0)
+    for _ in range(10):
+        example = mixture.draw(rng, 400, {"repeated": 1.0})
+        (question,) = example.questions
+        assert question.kind == "passkey"
+        assert example.document.count(question.answer) == 1
+        # 400 tokens of passages of at most 64: every word but those of the needle comes again.
+        words = example.document.split()
+        once = [word for word in set(words) if words.count(word) == 1]
+        assert len(once) < 30
+        assert 300 < len(mixture.encoder.encode(example.document)) < 440
 
 
 def test_facts_say_only_what_they_are_asked_to(

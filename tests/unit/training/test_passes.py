@@ -72,6 +72,17 @@ def test_a_batch_adds_up_to_its_documents(path: GistPath, window: int) -> None:
     assert_same(together, alone, "loss")
 
 
+@pytest.mark.parametrize("path", ["two_pass", "masked"])
+def test_a_step_may_draw_shorter_windows_than_the_model_has(path: GistPath) -> None:
+    """It then trains what a model of that window would."""
+    batch = asked_batch()
+    drawn = Passes(small_lm(window_tokens=256), path=path)({**batch, "window": 12})["loss"].detach()
+    short = Passes(small_lm(window_tokens=12), path=path)(batch)["loss"].detach()
+    assert_same(drawn, short, "loss")
+    whole = Passes(small_lm(window_tokens=256), path=path)(batch)["loss"].detach()
+    assert not torch.allclose(drawn, whole)
+
+
 @pytest.mark.parametrize("mode", ["gist", "full"])
 def test_long_documents_run_apart_with_the_same_answers(
     mode: str, monkeypatch: pytest.MonkeyPatch
@@ -101,7 +112,7 @@ def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
     assert chunks > 2
     borders = [ids.shape[1] * part // chunks for part in range(chunks + 1)]
     with torch.no_grad():
-        joined = compress_batch(lm, ids, batch["document_mask"])
+        joined = compress_batch(lm, ids, batch["document_mask"], lm.spec)
         expected = compress_chunks(lm, [ids[:1, a:b] for a, b in itertools.pairwise(borders)])
     assert joined[0][0].shape[-2] == 4 * chunks
     assert_same_keys(row_of(joined, 1), expected)

@@ -178,6 +178,17 @@ def test_a_stage_cannot_draw_gists_that_do_not_exist(
         _config(base_directory, corpus, run_settings, stages=[{"tokens": [40], "gists": [2, 5]}])
 
 
+def test_a_stage_cannot_draw_windows_that_chunks_do_not_fill(
+    base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    gist = {"gists": 4, "window_tokens": 96, "chunk_tokens": 32, "scope": "full"}
+    stage = {"tokens": [40], "windows": [64]}
+    _config(base_directory, corpus, run_settings, gist=gist, stages=[stage])
+    stage["windows"] = [40]
+    with pytest.raises(ValidationError, match="window_tokens=40 must be a multiple of"):
+        _config(base_directory, corpus, run_settings, gist=gist, stages=[stage])
+
+
 def test_lora_leaves_the_base_as_it_was(
     tmp_path: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
 ) -> None:
