@@ -166,6 +166,22 @@ def training(words: Words, bench: dict[str, Any], run: dict[str, Any]) -> str:
     return "\n".join([learned, "", step, "", *table([*map(words.cell, header)], lines)])
 
 
+def card(words: Words, result: dict[str, Any]) -> str:
+    """What training on one card is estimated to take."""
+    lines = [
+        [
+            f"`{row['config']}`",
+            str(row["steps"]),
+            f"{row['peak_bytes'] / 1e9:.0f} GB",
+            f"{row['seconds'] / 3600:.0f}",
+        ]
+        for row in result["rows"]
+    ]
+    told = words.say("card", **result["manifest"]["config"])
+    header = ["configuration", "steps", "estimated memory", "estimated hours"]
+    return "\n".join([told, "", *table([*map(words.cell, header)], lines)])
+
+
 def render(readme: str, language: str) -> str:
     """Return a README with every generated part made anew."""
     words = Words(language)
@@ -175,6 +191,7 @@ def render(readme: str, language: str) -> str:
         "evaluation": evaluation(words, _result("eval_mini")),
         "documents": evaluation(words, _result("eval_documents")),
         "training": training(words, _result("bench_cost_mini"), _result("gist_25")),
+        "card": card(words, _result("estimate_24gb")),
     }
     for name, text in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"

@@ -28,6 +28,8 @@ SENTENCES = {
         "step": "A training step on one document with {asked} questions: the bundled model's "
         "shape, {dtype}, everything trained, {cpu}, {cores} cores, commit `{commit}` (`dnsity "
         "bench`).",
+        "card": "**Estimated, not measured**, for a card of {teraflops:.0f} teraflops (an RTX 4090 "
+        "by its data sheet), within a factor of two:",
     },
     "ko": {
         "evaluation": "과제 {tasks}개, 문서 {documents:,}편. 최대 {window:,}토큰의 문서마다 요지 "
@@ -50,6 +52,8 @@ SENTENCES = {
         "{full:.0%}, 아무것도 없이 {none:.0%} 맞힙니다(답할 때 기반 모델은 원래 그대로입니다).",
         "step": "문서 하나와 질문 {asked}개로 하는 학습 한 단계: 동봉 모델의 형태, {dtype}, 모든 "
         "가중치 학습, {cpu}, 코어 {cores}개, 커밋 `{commit}` (`dnsity bench`).",
+        "card": "**측정이 아니라 추정**입니다. {teraflops:.0f}테라플롭스 카드(제원표상 RTX 4090) "
+        "기준이며 두 배까지 빗나갈 수 있습니다.",
     },
 }
 """Sentences and cells that hold figures."""
@@ -95,6 +99,10 @@ CELLS = {
     "seconds": "초",
     "questions/s": "질문/초",
     "peak memory": "최대 메모리",
+    "configuration": "설정",
+    "steps": "단계",
+    "estimated memory": "추정 메모리",
+    "estimated hours": "추정 시간(시간)",
     "two passes: each document compressed once": "둘로 나누어: 문서마다 한 번 압축",
     "one masked sequence": "마스크를 씌운 시퀀스 하나",
     "one masked sequence per question": "질문마다 마스크를 씌운 시퀀스 하나",

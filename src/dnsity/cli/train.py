@@ -10,6 +10,7 @@ import typer
 from dnsity.cli.console import err, make_directory, say, show_json
 from dnsity.cli.options import ConfigFile, Json, OutputDir, Overrides
 from dnsity.config import load
+from dnsity.errors import BadInputError
 
 Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")]
 
@@ -38,6 +39,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what the run would take, and stop.")
     ] = False,
+    gpu_teraflops: Annotated[
+        float | None,
+        typer.Option(
+            help="With --dry-run: estimate for a GPU of this bfloat16 speed, not for this machine.",
+            min=0.001,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train gist tokens on a base model.
@@ -51,11 +59,15 @@ def train(
 
     settings = load(config, TrainConfig, overrides or [])
     first = os.environ.get("RANK", "0") == "0"  # of several processes one measures and speaks
-    if dry_run and json:
-        show_json(estimate(settings).to_json())
-        return
+    if gpu_teraflops is not None and not dry_run:
+        raise BadInputError("--gpu-teraflops is about a machine that is not here; add --dry-run")
     if dry_run:
-        say("\n".join(lines(estimate(settings))))
+        found = estimate(settings, gpu_teraflops)
+        if json:
+            show_json(found.to_json())
+        else:
+            there = "this machine" if gpu_teraflops is None else f"{gpu_teraflops:g} teraflops"
+            say("\n".join(lines(found, there)))
         return
     if first:
         told = "\n".join(lines(estimate(settings)))

@@ -103,7 +103,10 @@ def ends_early(base: PreTrainedModel) -> bool:
 
     Not under checkpointing, which replays whole layers, nor where FSDP2 shards them.
     """
-    replayed = torch.is_grad_enabled() and base.is_gradient_checkpointing
+    # By attribute: the property's name differs between the versions of transformers we support.
+    replayed = torch.is_grad_enabled() and any(
+        getattr(module, "gradient_checkpointing", False) for module in base.modules()
+    )
     return not replayed and not is_sharded(base)
 
 

@@ -103,11 +103,15 @@ class _Work:
     silent_pairs: float = 0
 
 
-def estimate(config: TrainConfig) -> Estimate:
+def estimate(config: TrainConfig, gpu_teraflops: float | None = None) -> Estimate:
     """Work out what a run takes on this machine; its speed is measured for a fifth of a second.
 
     Against real runs on two CPU cores time and memory are within a factor of two (docs/log.md); on
     a GPU it is untried. Data, probes and libraries come on top.
+
+    Args:
+        config: The run.
+        gpu_teraflops: Work it out for a GPU of this bfloat16 speed instead, by its data sheet.
 
     Raises:
         BadInputError: As `skeleton`.
@@ -130,7 +134,9 @@ def estimate(config: TrainConfig) -> Estimate:
         for mode in stage.share
         for n in stage.tokens
     ]
-    bf16 = bfloat16_is_fast() if settings.bf16 is None else settings.bf16
+    on_gpu = gpu_teraflops is not None or torch.cuda.is_available()
+    fast = gpu_teraflops is not None or bfloat16_is_fast()
+    bf16 = fast if settings.bf16 is None else settings.bf16
     width = 2 if bf16 or config.dtype == "bfloat16" else FLOAT
     # Of a trained token: forward 2, gradients of activations 2, of weights 2 FLOPs per weight.
     per_weight = (6 if config.gist.scope == "full" else 4) + 2 * settings.checkpointing
@@ -157,7 +163,11 @@ def estimate(config: TrainConfig) -> Estimate:
     weights = float(sum(p.numel() * p.element_size() for p in parameters))
     if config.quantization is not None:
         weights -= sum(w.numel() * (w.element_size() - NF4) for w in linear if not w.requires_grad)
-    heap = 1 if torch.cuda.is_available() else HEAP
+    heap = 1 if on_gpu else HEAP
+    if gpu_teraflops is None:
+        speed = _speed(hidden, torch.bfloat16 if width == 2 else torch.float32)
+    else:
+        speed = gpu_teraflops * 1e12
     sizes = [documents_of(settings, length) * length for _, _, _, length in draws]
     return Estimate(
         trainable,
@@ -169,7 +179,7 @@ def estimate(config: TrainConfig) -> Estimate:
             "optimiser": OPTIMISER * trainable,
             **{name: round(heap * size) for name, size in memory.items()},
         },
-        settings.steps * flops / _speed(hidden, torch.bfloat16 if width == 2 else torch.float32),
+        settings.steps * flops / speed,
     )
 
 
@@ -225,7 +235,7 @@ def _speed(hidden: int, dtype: torch.dtype) -> float:
     return 2 * 1024 * hidden**2 / best
 
 
-def lines(found: Estimate) -> list[str]:
+def lines(found: Estimate, where: str = "this machine") -> list[str]:
     """Write an estimate for people."""
     trained = found.trainable_parameters
     all_parameters = trained + found.frozen_parameters
@@ -240,5 +250,5 @@ def lines(found: Estimate) -> list[str]:
         f"({trained / all_parameters:.2%})",
         f"a step     {least:,}-{most:,} document tokens, {found.steps:,} steps",
         f"memory     about {total / scale:.1f} {unit} ({memory}), libraries and data aside",
-        f"time       about {duration} on this machine, within a factor of two",
+        f"time       about {duration} on {where}, within a factor of two",
     ]

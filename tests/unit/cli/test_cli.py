@@ -250,6 +250,23 @@ def test_doctor_shows_versions_devices_and_what_fits(run: Run) -> None:
     assert report["packages"]["torch"] in shown.out
 
 
+# train
+
+
+def test_a_run_is_planned_for_a_gpu_that_is_not_here(run: Run, tmp_path: Path) -> None:
+    smoke = Path(__file__).parents[3] / "experiments" / "configs" / "smoke.yaml"
+    target = tmp_path / "run"
+    planned = ("train", "--config", smoke, "--output-dir", target, "--gpu-teraflops", "2")
+    seconds = json.loads(run(*planned, "--dry-run", "--json").out)["seconds"]
+    shown = run(*planned, "--dry-run")
+    assert shown.code == 0
+    assert f"about {max(1, round(seconds / 60))} min on 2 teraflops" in shown.out
+    refused = run(*planned)
+    assert (refused.code, refused.out) == (2, "")
+    assert "add --dry-run" in refused.err
+    assert not target.exists()
+
+
 # Usage
 
 

@@ -119,6 +119,16 @@ def test_time_follows_the_work(base_directory: Path) -> None:
     assert estimate(_config(base_directory, training={"steps": 1000})).seconds > 20 * short
 
 
+def test_a_gpu_that_is_not_here_is_planned_for_by_its_speed(base_directory: Path) -> None:
+    config = _config(base_directory, training={"bf16": True})
+    here, slow, fast = (estimate(config, speed) for speed in (None, 0.1, 10.0))
+    assert slow.seconds == pytest.approx(100 * fast.seconds)
+    assert slow.memory_bytes == fast.memory_bytes
+    assert slow.memory_bytes["weights"] == here.memory_bytes["weights"]
+    # A CPU's allocator holds on to more than is alive.
+    assert slow.memory_bytes["activations"] < here.memory_bytes["activations"]
+
+
 def test_an_estimate_is_json_and_a_few_lines(base_directory: Path) -> None:
     found = estimate(_config(base_directory))
     read = json.loads(json.dumps(found.to_json()))

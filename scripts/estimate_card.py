@@ -1,0 +1,42 @@
+"""What the configurations for one card of 24 GB would take there: results/estimate_24gb.json.
+
+An estimate, from the shapes alone (`dnsity train --dry-run --gpu-teraflops`): nothing was run.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from dnsity.bench.shapes import SHAPES
+from dnsity.config import Config, load, manifest
+from dnsity.training.estimate import estimate
+from dnsity.training.train_gist import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = {"qwen3_4b_24gb": "qwen3-4b", "llama31_8b_24gb": "llama-3.1-8b"}
+"""Configurations of `experiments/configs`, and the shapes of their bases."""
+
+
+class Card(Config):
+    """What is planned for: bfloat16, dense, float32 sums, by the data sheet of an RTX 4090."""
+
+    teraflops: float = 165.0
+
+
+def main() -> None:
+    """Write the estimates of both."""
+    card, rows = Card(), []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, shape in CONFIGS.items():
+            SHAPES[shape]().save_pretrained(folder)
+            file = ROOT / "experiments" / "configs" / f"{name}.yaml"
+            found = estimate(load(file, TrainConfig, [f"base={folder}"]), card.teraflops)
+            rows.append({"config": file.name, "shape": shape, **found.to_json()})
+    result = {"manifest": manifest(card, seed=0), "rows": rows}
+    (ROOT / "results" / "estimate_24gb.json").write_text(json.dumps(result) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
