@@ -34,7 +34,7 @@ def main() -> None:
             file = ROOT / "experiments" / "configs" / f"{name}.yaml"
             found = estimate(load(file, TrainConfig, [f"base={folder}"]), card.teraflops)
             rows.append({"config": file.name, "shape": shape, **found.to_json()})
-    result = {"manifest": manifest(card, seed=0), "rows": rows}
+    result = {"manifest": manifest(card, seed=0), "estimates": rows}
     (ROOT / "results" / "estimate_24gb.json").write_text(json.dumps(result) + "\n", "utf-8")
 
 

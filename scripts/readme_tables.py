@@ -175,7 +175,7 @@ def card(words: Words, result: dict[str, Any]) -> str:
             f"{row['peak_bytes'] / 1e9:.0f} GB",
             f"{row['seconds'] / 3600:.0f}",
         ]
-        for row in result["rows"]
+        for row in result["estimates"]
     ]
     told = words.say("card", **result["manifest"]["config"])
     header = ["configuration", "steps", "estimated memory", "estimated hours"]

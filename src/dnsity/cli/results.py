@@ -98,6 +98,10 @@ def _show(result: dict[str, Any]) -> None:
     """Print the figures of a result, by what kind it is."""
     if "ratios" in result:
         out.print(bench.ratios(result))
+    elif "estimates" in result:
+        for row in result["estimates"]:
+            memory, hours = row["peak_bytes"] / 1e9, row["seconds"] / 3600
+            say(f"{row['config']}: estimated, not run: {memory:.0f} GB, {hours:.0f} hours")
     elif "rows" in result:
         out.print(_scores(result["rows"]))
     elif "documents" in result:
