@@ -72,6 +72,7 @@ CELLS = {
     "dense RAG top-3": "임베딩 RAG 상위 3",
     "truncated": "앞뒤만",
     "lead, equal KV": "첫머리, 같은 KV",
+    "summary, equal KV": "요약, 같은 KV",
     "random guess": "무작위",
     "gap recovered by the gist": "요지의 격차 회복률",
     "method": "방법",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dnsity.evaluation.methods.rag import Rag
 from dnsity.evaluation.methods.reading import gist_slots, without_middle
 from dnsity.evaluation.retrieval import Bm25, Dense, terms
 from dnsity.evaluation.settings import DEFAULT_METHODS
+from dnsity.inference.generate import Answer, Sampling, answer
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.loaded import LoadedModel
@@ -114,7 +116,7 @@ def test_equal_kv_controls_have_no_more_slots_than_the_gists(
 ) -> None:
     gists = build("gist", loaded).answer(build("gist", loaded).ingest(text), [QUESTION])[0]
     assert gists.slots == gist_slots(loaded, MethodSettings(), len(loaded.encoder.encode(text)))
-    for name in ("lead_equal_kv", "rag_equal_kv"):
+    for name in ("lead_equal_kv", "rag_equal_kv", "summary_equal_kv"):
         method = build(name, loaded)
         reply = method.answer(method.ingest(text), [QUESTION])[0]
         assert 0 < reply.slots <= gists.slots
@@ -155,6 +157,39 @@ def test_full_context_beyond_the_window_loses_its_middle_and_says_so(loaded: Loa
     assert held.note == ""
     assert held.handle.info.n_context == len(ids)
     assert held.handle.info.n_gist == gist_slots(loaded, MethodSettings(), len(ids)) > GISTS
+
+
+@pytest.mark.parametrize(
+    ("document", "word"), [(DOCUMENT, "Summarize"), ("방문자는 안내소로 오십시오. " * 4, "요약")]
+)
+def test_a_summary_is_what_the_model_says_of_the_document(
+    loaded: LoadedModel, document: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, method = build("full", loaded), build("summary_equal_kv", loaded)
+    asked: list[str] = []
+
+    def spy(lm: LoadedModel, layers: Any, questions: list[str], how: Sampling) -> list[Answer]:
+        asked.extend(questions)
+        return answer(lm, layers, questions, how)
+
+    monkeypatch.setattr("dnsity.evaluation.methods.summary.answer", spy)
+    ingested = method.ingest(document)
+    (request,) = asked
+    assert word in request
+    whole = full.context(full.ingest(document), request).layers
+    slots = gist_slots(loaded, MethodSettings(), len(loaded.encoder.encode(document)))
+    written = answer(loaded, whole, [request], Sampling(max_new_tokens=slots))[0].text
+    assert ingested.note == f"summary: {written}"
+    assert ingested.handle == loaded.encoder.encode(written)[:slots]
+
+
+def test_a_model_that_writes_nothing_has_no_summary(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = replace(answer(loaded, None, [QUESTION], Sampling(max_new_tokens=1))[0], text=" ")
+    monkeypatch.setattr("dnsity.evaluation.methods.summary.answer", lambda *_: [nothing])
+    with pytest.raises(BadInputError, match="wrote no summary; leave summary_equal_kv out"):
+        build("summary_equal_kv", loaded).ingest(DOCUMENT)
 
 
 def test_stored_full_context_answers_as_full_context_and_reads_once(
@@ -205,7 +240,8 @@ def test_methods_without_gist_tokens_say_what_they_took(tmp_path: Path) -> None:
 
 
 def test_methods_that_ask_for_more_are_named_to_be_run() -> None:
-    assert not {"refine", "refine_from_keys", "select", "rag_dense"} & set(DEFAULT_METHODS)
+    costly = {"refine", "refine_from_keys", "select", "rag_dense", "summary_equal_kv"}
+    assert not costly & set(DEFAULT_METHODS)
     assert {"gist", "full", "none"} <= set(DEFAULT_METHODS)
 
 

@@ -9,6 +9,7 @@ from dnsity.evaluation.methods.none import NoContext
 from dnsity.evaluation.methods.own_keys import Refined, RefinedFromKeys, Selected
 from dnsity.evaluation.methods.rag import Rag, RagDense, RagEqualKv
 from dnsity.evaluation.methods.reading import FullContext, Lead, StoredFullContext, Truncated
+from dnsity.evaluation.methods.summary import Summary
 from dnsity.inference.loaded import LoadedModel
 
 METHODS: dict[str, type[Method]] = {
@@ -27,6 +28,7 @@ METHODS: dict[str, type[Method]] = {
         RagDense,
         Truncated,
         Lead,
+        Summary,
         NoContext,
     )
 }
