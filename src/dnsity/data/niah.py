@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import Field, field_validator, model_validator
 
@@ -28,6 +28,8 @@ from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 
 VERSION = 4
+Form = Literal["prose", "list", "table"]
+"""How needles stand in the document: sentences here and there, or the lines of one block."""
 FILLER = "filler"
 _FILLER: dict[Language, str] = {
     # The English lines are those of the original passkey test (Mohtashami & Jaggi, 2305.16300).
@@ -54,6 +56,9 @@ class NiahConfig(Config):
         absent: Further questions per document, for needles of the same kind it does not hold; their
             answer is `hide.NOT_FOUND`.
         kind: What the needles are.
+        form: `prose`: a sentence each; `list` or `table`: owner and value, in one place. Facts,
+            whose attribute only a sentence says, and single passkeys, which have no owner, stand
+            in prose.
         digits: Lengths of passkeys.
         wording: Which sentences, questions and names; `unseen` are those kept from training.
         seed: Same seed, same documents.
@@ -68,6 +73,7 @@ class NiahConfig(Config):
     asked: int | None = Field(default=None, ge=1)
     absent: int = Field(default=0, ge=0)
     kind: NeedleKind = "passkey"
+    form: Form = "prose"
     digits: list[int] = Field(default=[5, 6, 7], min_length=1)
     wording: Part = "all"
     seed: int = 0
@@ -90,6 +96,12 @@ class NiahConfig(Config):
     def _asks_what_is_hidden(self) -> NiahConfig:
         if self.asked is not None and self.asked > self.needles:
             raise ValueError(f"cannot ask for {self.asked} of {self.needles} needles")
+        owned = self.kind != "fact" and (self.kind != "passkey" or self.needles > 1)
+        if self.form != "prose" and not owned:
+            raise ValueError(
+                f"a {self.form} holds values with owners: kind 'word', 'spoken', 'uuid', or "
+                f"'passkey' with needles above 1; got kind={self.kind!r}, needles={self.needles}"
+            )
         return self
 
 
@@ -171,11 +183,14 @@ class _Hider:
                 config.wording,
             )
             needles, absent = drawn[: config.needles], drawn[config.needles :]
-            depths = [depth, *(rng.random() for _ in needles[1:])]
+            written = _written(needles, config.form)
+            depths = [depth, *(rng.random() for _ in written[1:])]
             # Some to spare, as the density of a passage differs from that of the sample.
             characters = 100 + int((1.15 + attempt / 10) * tokens * self.characters_per_token)
             passage, source = self.haystack.passage(rng, characters)
-            document = _fill(passage, self.encoder, needles, depths, tokens)
+            document = None
+            if all(fits(passage, needle) for needle in needles):
+                document = _fill(passage, self.encoder, written, depths, tokens)
             if document is not None:
                 break
         else:
@@ -190,7 +205,7 @@ class _Hider:
             "tokens": tokens,
             "characters": len(document),
             "depth": depth,
-            "placed": [round(document.index(n.sentence) / len(document), 4) for n in needles],
+            "placed": [round(document.index(text) / len(document), 4) for text in written],
             "seed": config.seed,
             "number": number,
         }
@@ -212,24 +227,32 @@ def _hide(number: int) -> Example:
     return _hider.hide(number)
 
 
+def _written(needles: list[Needle], form: Form) -> list[str]:
+    """Write needles as they stand in a document: sentences, or one block of lines."""
+    if form == "prose":
+        return [needle.sentence for needle in needles]
+    line = "- {}: {}" if form == "list" else "| {} | {} |"
+    lines = [line.format(needle.entity, needle.answer) for needle in needles]
+    return ["\n" + "\n".join(lines) + "\n"]
+
+
 def _fill(
-    passage: str, encoder: TextEncoder, needles: list[Needle], depths: list[float], tokens: int
+    passage: str, encoder: TextEncoder, written: list[str], depths: list[float], tokens: int
 ) -> str | None:
     """Hide needles in a passage and cut the end off, such that exactly `tokens` remain.
 
     Needles stand at sentence borders, before the cut: the last sentence may be a broken one, as in
     any window of a longer text, and a needle of depth 1 stands right before it.
     """
-    budget = tokens - sum(len(encoder.encode(needle.sentence)) + 2 for needle in needles)
+    budget = tokens - sum(len(encoder.encode(text)) + 2 for text in written)
     if budget < 0:
         return None
     room = encoder.border(passage, budget) if budget else 0
-    if room is None or not all(fits(passage, needle) for needle in needles):
+    if room is None:
         return None
-    sentences = [needle.sentence for needle in needles]
     enough = passage[: room + room // 20 + 100]
-    document = encoder.cut(insert(enough, sentences, depths, stop=room), tokens)
-    if document is None or not all(sentence in document for sentence in sentences):
+    document = encoder.cut(insert(enough, written, depths, stop=room), tokens)
+    if document is None or not all(text in document for text in written):
         return None
     return document
 

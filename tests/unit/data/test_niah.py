@@ -95,6 +95,24 @@ def test_depths_and_lengths_make_a_full_grid(
         assert placed == pytest.approx(example.details["depth"], abs=0.2)
 
 
+@pytest.mark.parametrize(("form", "line"), [("list", "- {}: {}"), ("table", "| {} | {} |")])
+def test_lists_and_tables_stand_in_one_place(
+    encoder: TextEncoder, prose: dict[Language, str], form: str, line: str
+) -> None:
+    options = {"haystack": prose["ko"], "language": "ko", "samples": 5, "tokens": [400]}
+    for example in _made(encoder, **options, form=form, needles=4):
+        assert len(encoder.encode(example.document)) == 400
+        lines = example.document.splitlines()
+        begin, end = line.split("{}")[0], line.split("{}")[-1]
+        (first, *others) = [n for n, text in enumerate(lines) if text.startswith(begin)]
+        assert others == [first + 1, first + 2, first + 3]
+        assert len(example.questions) == 4
+        for number, question in enumerate(example.questions):
+            assert lines[first + number].endswith(f" {question.answer}{end}")
+            owner = lines[first + number].removeprefix(begin).split(":")[0].split(" |")[0]
+            assert all(word in question.text for word in owner.split())
+
+
 def test_passkeys_have_the_digits_asked_for(encoder: TextEncoder) -> None:
     for needles in (1, 4):
         made = _made(encoder, needles=needles, digits=[6, 7], tokens=[900], samples=10)
@@ -149,6 +167,8 @@ def test_a_document_too_short_for_its_needles_is_refused(encoder: TextEncoder) -
         ({"tokens": [0]}, "at least 1"),
         ({"kind": "poem"}, "passkey"),
         ({"language": "fr"}, "'en' or 'ko'"),
+        ({"form": "table"}, "with needles above 1; got kind='passkey', needles=1"),
+        ({"form": "list", "kind": "fact", "needles": 3}, "a list holds values with owners"),
     ],
 )
 def test_bad_options_say_what_is_allowed(options: dict[str, Any], message: str) -> None:

@@ -28,6 +28,9 @@ def command(
         int | None, typer.Option(help="Questions per document (default: one per needle).")
     ] = None,
     kind: Annotated[str, typer.Option(help="passkey, word, spoken, fact or uuid.")] = "passkey",
+    form: Annotated[
+        str, typer.Option(help="prose: a sentence each; list or table: in one place.")
+    ] = "prose",
     digits: Annotated[str, typer.Option(help="Lengths of passkeys.")] = "5,6,7",
     haystack: Annotated[
         str,
@@ -58,6 +61,7 @@ def command(
             "needles": needles,
             "asked": asked,
             "kind": kind,
+            "form": form,
             "digits": _numbers(digits, "--digits"),
             "haystack": haystack,
             "seed": seed,

@@ -19,7 +19,7 @@ from pydantic import Field
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
 from dnsity.data.needles import NeedleKind
-from dnsity.data.niah import FILLER, NiahConfig, generate
+from dnsity.data.niah import FILLER, Form, NiahConfig, generate
 from dnsity.data.wording import Part
 from dnsity.evaluation.task import Family, Item, Task
 
@@ -34,6 +34,7 @@ class Niah(Family):
         language: Of haystack, needles and questions.
         haystack: `filler`, or held-out prose as `data.corpus.read_documents` takes it.
         kind: What the needles are.
+        form: How they stand there: `prose`, `list` or `table`.
         needles: How many in a document, each asked for.
         absent: How many more are asked for and not there, see `data.hide.NOT_FOUND`.
         tokens: Document lengths.
@@ -46,6 +47,7 @@ class Niah(Family):
     language: Language
     haystack: str = FILLER
     kind: NeedleKind = "passkey"
+    form: Form = "prose"
     needles: int = Field(default=1, ge=1)
     absent: int = Field(default=0, ge=0)
     tokens: list[int] = Field(default=[512, 1024, 2048], min_length=1)
@@ -55,14 +57,15 @@ class Niah(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `niah_en`, `fact_ko_unseen`, `niah4_en_filler`, `niah_en_32768`."""
+        """E.g. `niah_en`, `fact_ko_unseen`, `niah4_en_table`, `niah_en_32768`."""
         kind = "niah" if self.kind == "passkey" else self.kind
+        form = "" if self.form == "prose" else f"_{self.form}"
         number = str(self.needles) if self.needles > 1 else ""
         part = "" if self.wording == "all" else f"_{self.wording}"
         absent = "_absent" if self.absent else ""
         filler = "_filler" if self.haystack == FILLER else ""
         tokens = f"_{self.tokens[0]}" if len(self.tokens) == 1 else ""
-        return f"{kind}{number}_{self.language}{part}{absent}{filler}{tokens}"
+        return f"{kind}{number}_{self.language}{form}{part}{absent}{filler}{tokens}"
 
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""
