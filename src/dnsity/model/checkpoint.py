@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from dnsity.config import Config, write_json
 from dnsity.errors import BadInputError, first_line
@@ -286,6 +286,9 @@ def save(
         if dtype is not None:
             base = copy.deepcopy(base).to(dtype)
         base.save_pretrained(directory / "base")
+        # Loading leaves out what a base suggests for chatting; other tools need to know where an
+        # answer of this one ends.
+        GenerationConfig.from_model_config(base.config).save_pretrained(directory / "base")
         tokenizer.save_pretrained(directory / "base")
     else:
         assert model.peft_model is not None

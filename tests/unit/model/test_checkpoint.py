@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from transformers import GenerationConfig
 
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
@@ -97,6 +98,14 @@ def _saved(model: GistModel, directory: Path) -> Path:
 
 def test_a_model_that_carries_its_base_comes_back(full: Path) -> None:
     _assert_same_model(tiny_gist_model(), GistModel.from_pretrained(full))
+
+
+def test_its_base_still_says_where_an_answer_ends(full: Path, tmp_path: Path) -> None:
+    """Also when it was loaded in between, which leaves generation settings out."""
+    lm, tokenizer, _ = checkpoint.load(str(full))
+    checkpoint.save(lm, tokenizer, tmp_path, base_name="unused", card="")
+    said = GenerationConfig.from_pretrained(tmp_path / "base")
+    assert said.eos_token_id == lm.base.config.eos_token_id == tokenizer.eos_token_id
 
 
 def test_it_can_be_moved(full: Path, tmp_path: Path) -> None:
