@@ -28,7 +28,7 @@ def card(summary: dict[str, Any] | None) -> str:
         "**It can** carry a passkey, or a fact about a named place, person or thing, from ordinary",
         "prose of thousands of tokens through 25 gists, digits and words, as often as the table",
         "says. **It cannot** be trusted with several alike needles in one document (of four it",
-        "tells a third to a half apart), reason, summarise, translate or chat, and it answers",
+        "tells two fifths apart), reason, summarise, translate or chat, and it answers",
         "as surely when it is wrong: what the document does not say mostly gets an invented reply.",
         "",
     ]

@@ -75,7 +75,7 @@ def test_a_passkey_survives_save_and_load(tmp_path: Path) -> None:
 
 def _scores(output: Path) -> dict[str, float]:
     values = {
-        # Korean: of the English filler this model prefers "The sun is yellow" (docs/log.md).
+        # Korean: of the English filler one in five is still "yellow" (docs/log.md).
         "tasks": [{"family": "niah", "language": "ko", "tokens": [400]}],
         "methods": ["gist", "gist_wrong_document", "full", "none"],
         "limit": 10,
