@@ -53,6 +53,7 @@ _STYLES = (  # colours by Okabe and Ito, and grey
     Look("#F0E442", "p", (0, (1, 1)), "ooo"),
     Look("#009E73", "P", (0, (6, 3)), "---"),
     Look("#999999", "*", (0, (3, 1, 1, 1, 1, 1)), "+++"),
+    Look("#999999", "H", (0, (5, 1, 1, 1)), "**"),
     Look("#FFFFFF", ".", ":", ""),
 )
 LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
