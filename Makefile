@@ -37,8 +37,10 @@ check: $(TESTABLE) ## Lint, types, layering
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A process per core, whole files each: more threads would only wait for one another.
 unit: $(TESTABLE) ## The CPU tests, with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=85
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		--cov --cov-report=term --cov-fail-under=85
 
 test-trust: $(TESTABLE) ## The long form of tests/trust: what SECURITY.md promises, put on trial
 	$(BIN)/python -m pytest tests/trust --trust-long
