@@ -5,12 +5,11 @@ An estimate, from the shapes alone (`dnsity train --dry-run --gpu-teraflops`): n
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
 from dnsity.bench.shapes import SHAPES
-from dnsity.config import Config, load, manifest
+from dnsity.config import Config, load, manifest, write_json
 from dnsity.training.estimate import estimate
 from dnsity.training.train_gist import TrainConfig
 
@@ -35,7 +34,7 @@ def main() -> None:
             found = estimate(load(file, TrainConfig, [f"base={folder}"]), card.teraflops)
             rows.append({"config": file.name, "shape": shape, **found.to_json()})
     result = {"manifest": manifest(card, seed=0), "estimates": rows}
-    (ROOT / "results" / "estimate_24gb.json").write_text(json.dumps(result) + "\n", "utf-8")
+    write_json(ROOT / "results" / "estimate_24gb.json", result)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,6 @@ def sequence(
     document: Sequence[int],
     questions: Sequence[Sequence[int]],
     spec: GistSpec,
-    gists: int | None = None,
 ) -> tuple[list[int], Layout]:
     """Join a document's chunks, each followed by its gists (as zeros), and questions.
 
@@ -137,9 +136,8 @@ def sequence(
         document: Its ids.
         questions: Ids of each, with its answer.
         spec: How the model compresses.
-        gists: Gists per window (default: as trained).
     """
-    spans, each = cut(len(document), spec, gists)
+    spans, each = cut(len(document), spec)
     layout = Layout(
         tuple(stop - start for start, stop in spans),
         each,

@@ -122,7 +122,7 @@ def _apart(lm: GistLM, batch: dict[str, Any], mode: str, groups: Tensor) -> Logi
 
 def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
     """Run each document with its gists and all its questions as one masked sequence."""
-    kept = batch["labels"].shape[1]
+    kept, spec = batch["labels"].shape[1], _spec(lm, batch)
     asked = [
         ids[mask] for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
     ]
@@ -132,7 +132,7 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
     ):
         rows = (batch["document_index"] == number).nonzero()[:, 0].tolist()
         questions = [asked[row].tolist() for row in rows]
-        line, laid = sequence(ids[mask].tolist(), questions, _spec(lm, batch))
+        line, laid = sequence(ids[mask].tolist(), questions, spec)
         logits = lm.masked(
             torch.tensor([line], device=ids.device), laid, logits_to_keep=sum(laid.questions)
         )[0]

@@ -43,7 +43,6 @@ class Summary(Reading):
         whole = self.read(without_middle(ids, max(1, self.window - slots)))
         asked = _ASKED[language_of(document)]
         written = answer(loaded, whole.layers, [asked], Sampling(max_new_tokens=slots))[0].text
-        self._last = None  # the document's keys and values are not needed any more
         if not written.strip():
             raise BadInputError(f"{loaded.name} wrote no summary; leave {self.name} out")
         summary = loaded.encoder.start_ids + loaded.encoder.encode(written)
