@@ -2,7 +2,7 @@
 
 Three ways to answer the same questions, so that a number can be read at all:
 
-    gist   from the gists alone            what is trained
+    gist   from the gists alone            what is trained (`gist_of_10`: from the first ten)
     full   from the document itself        what the base could do: the ceiling
     none   from nothing                    what can be guessed: the floor
 """
@@ -37,6 +37,8 @@ class ProbeConfig(Config):
         documents: Documents per language and length.
         kinds: Relative weight of each kind of document.
         digits: Lengths of passkeys and codes.
+        max_facts: Most needles in a document, each of which is asked for.
+        gists: Counts to ask with as well: the first so many gists alone.
         every_steps: Steps between probes; there is one at the end in any case.
         seed: Same seed, same documents.
     """
@@ -47,17 +49,20 @@ class ProbeConfig(Config):
     documents: int = Field(default=16, ge=1)
     kinds: dict[DocumentKind, float] = Field(default={"passkey": 1.0}, min_length=1)
     digits: list[int] = Field(default=[5], min_length=1)
+    max_facts: int = Field(default=1, ge=1)
+    gists: list[int] = Field(default=[])
     every_steps: int = Field(default=200, ge=1)
     seed: int = 0
 
     def mixture(self, corpus: dict[Language, list[str]]) -> MixtureConfig:
-        """Describe documents of one needle each in some of the corpus."""
+        """Describe documents with needles in some of the corpus."""
         return MixtureConfig(
             corpus=corpus,
             corpus_characters=self.corpus_characters,
             documents=self.kinds,
             digits=self.digits,
-            max_facts=1,
+            max_facts=self.max_facts,
+            tokens_per_fact=24,
         )
 
 
@@ -103,13 +108,16 @@ class Probe(TrainerCallback):
         passes.eval()
         device = passes.lm.device
         scores: dict[str, list[float]] = {}
-        for mode in self.modes:
+        ways: list[tuple[str, str, int | None]] = [(mode, mode, None) for mode in self.modes]
+        if "gist" in self.modes:
+            ways += [(f"gist_of_{count}", "gist", count) for count in self.config.gists]
+        for way, mode, count in ways:
             for length, batch in self._batches:
                 there = {name: tensor.to(device) for name, tensor in batch.items()}
-                logits = answers(passes.lm, there, mode)
+                logits = answers(passes.lm, {**there, "gists": count}, mode)
                 right = exactly_right(logits, there["labels"]).float().mean().item()
-                scores.setdefault(mode, []).append(right)
-                scores.setdefault(f"{mode}_{length}", []).append(right)
+                scores.setdefault(way, []).append(right)
+                scores.setdefault(f"{way}_{length}", []).append(right)
         passes.train(training)
         return {
             "documents": len(self._batches),

@@ -75,10 +75,13 @@ class TrainConfig(Config):
     @model_validator(mode="after")
     def _draws_gists_it_has(self) -> TrainConfig:
         drawn = {count for stage in self.stages for count in stage.gists or ()}
-        if not all(1 <= count <= self.gist.gists for count in drawn):
-            raise ValueError(
-                f"stages draw {sorted(drawn)} gists, allowed are 1 to gist.gists={self.gist.gists}"
-            )
+        asked = set(self.probe.gists) if self.probe else set()
+        for section, counts in (("stages draw", drawn), ("probe asks", asked)):
+            if not all(1 <= count <= self.gist.gists for count in counts):
+                raise ValueError(
+                    f"{section} {sorted(counts)} gists, allowed are 1 to "
+                    f"gist.gists={self.gist.gists}"
+                )
         for window in {length for stage in self.stages for length in stage.windows or ()}:
             GistSpec.model_validate({**self.gist.model_dump(), "window_tokens": window})
         return self
