@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from running import Done
 
+ReturnT = TypeVar("ReturnT")
 _context = get_context("forkserver")
 _context.set_forkserver_preload(
     [
@@ -74,6 +77,12 @@ def start(folder: Path, *arguments: object, limits: dict[int, int] | None = None
     process = _context.Process(target=_main, args=(argv, str(out), str(err), limits or {}))
     process.start()
     return Running(process, out, err)
+
+
+def call(function: Callable[..., ReturnT], *arguments: Any) -> ReturnT:
+    """Call a function of a module in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=_context) as pool:
+        return pool.submit(function, *arguments).result(120)
 
 
 def _main(argv: list[str], out: str, err: str, limits: dict[int, Any]) -> None:

@@ -36,6 +36,16 @@ def probe(corpus: dict[str, list[str]]) -> ProbeConfig:
     return ProbeConfig.model_validate(values)
 
 
+def _teach(passes: Passes, asker: Probe) -> None:
+    """Train on what is asked, until much of it is known by heart."""
+    optimiser = torch.optim.AdamW(passes.lm.parameters(), 3e-3)
+    for _ in range(60):
+        for _, batch in asker._batches:
+            optimiser.zero_grad()
+            passes({"mode": "gist", **batch})["loss"].backward()
+            optimiser.step()
+
+
 def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     """Teacher-forced exactness is what greedy answers to the same questions come to."""
     model = tiny_gist_model()
@@ -46,12 +56,7 @@ def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     assert asker.ask(passes)["gist"] == 0  # random weights know no passkey
     assert passes.training
     # A model taught the answers of these very documents by heart has them all, from gists only.
-    optimiser = torch.optim.AdamW(lm.parameters(), 3e-3)
-    for _ in range(60):
-        for _, batch in asker._batches:
-            optimiser.zero_grad()
-            passes({"mode": "gist", **batch})["loss"].backward()
-            optimiser.step()
+    _teach(passes, asker)
     taught = asker.ask(passes)
     assert taught["gist"] > 0.5
     greedy = []
@@ -67,6 +72,20 @@ def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     assert taught["documents"] == len(greedy) == 2 * 2 * 3
     per_length = [taught[f"gist_{length}"] for length in probe.tokens]
     assert taught["gist"] == pytest.approx(sum(per_length) / 2, abs=1e-4)
+
+
+def test_the_first_gists_can_be_asked_alone(probe: ProbeConfig) -> None:
+    loaded = tiny_gist_model().loaded
+    lm, encoder = loaded.lm, TextEncoder(loaded.tokenizer)
+    several = {"gists": [1, lm.spec.gists], "kinds": {"codes": 1.0}, "max_facts": 2}
+    asker = Probe(probe.model_copy(update=several), encoder, lm.spec.question_template, ("gist",))
+    assert max(batch["labels"].shape[0] for _, batch in asker._batches) == 2
+    passes = Passes(lm)
+    _teach(passes, asker)
+    found = asker.ask(passes)
+    assert found[f"gist_of_{lm.spec.gists}"] == found["gist"] > found["gist_of_1"]
+    lm.gist_rows.data[1:].normal_()  # a first gist sees none of the others
+    assert asker.ask(passes)["gist_of_1"] == found["gist_of_1"]
 
 
 def test_probing_changes_nothing_and_is_written_down(

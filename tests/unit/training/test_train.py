@@ -176,6 +176,8 @@ def test_a_stage_cannot_draw_gists_that_do_not_exist(
 ) -> None:
     with pytest.raises(ValidationError, match=r"stages draw \[2, 5\] gists, allowed are 1 to"):
         _config(base_directory, corpus, run_settings, stages=[{"tokens": [40], "gists": [2, 5]}])
+    with pytest.raises(ValidationError, match=r"probe asks \[5\] gists, allowed are 1 to"):
+        _config(base_directory, corpus, run_settings, probe={"corpus": corpus, "gists": [5]})
 
 
 def test_a_stage_cannot_draw_windows_that_chunks_do_not_fill(

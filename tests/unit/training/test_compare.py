@@ -1,0 +1,60 @@
+"""Recipes side by side: each variant is the run with its change, and nothing is trained twice."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dnsity.training.runs import RESULT
+
+SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "experiments" / "compare.py"))
+Comparison, compare = SCRIPT["Comparison"], SCRIPT["compare"]
+
+
+@pytest.fixture
+def comparison(
+    tmp_path: Path,
+    base_directory: Path,
+    corpus: dict[str, list[str]],
+    run_settings: dict[str, Any],
+) -> Any:
+    run = {
+        "base": str(base_directory),
+        "gist": {"gists": 4, "window_tokens": 96, "scope": "full"},
+        "data": {"corpus": corpus, "corpus_characters": 20_000},
+        "stages": [{"tokens": [40]}],
+        "probe": {"corpus": corpus, "tokens": [40], "documents": 2, "every_steps": 6},
+        "training": run_settings,
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run), "utf-8")
+    variants = {
+        "plain": {"change": "nothing", "seeds": [0, 1]},
+        "fewer": {"change": "two gists", "settings": ["gist.gists=2"]},
+    }
+    return Comparison(run=tmp_path / "run.yaml", variants=variants)
+
+
+def test_variants_differ_by_their_change_and_finished_ones_are_read_back(
+    tmp_path: Path, comparison: Any
+) -> None:
+    found = compare(comparison, tmp_path / "out")
+    assert [(run["variant"], run["seed"]) for run in found] == [
+        ("plain", 0), ("fewer", 0), ("plain", 1),
+    ]  # fmt: skip
+    assert all(run["probe"]["documents"] == 4 and run["step"] == 6 for run in found)
+    configs = [
+        json.loads((tmp_path / "out" / name / "run.json").read_text("utf-8"))["config"]
+        for name in ("plain-0", "fewer-0", "plain-1")
+    ]
+    configs[1]["gist"]["gists"] = 4
+    configs[2]["training"]["seed"] = 0
+    assert configs[0] == configs[1] == configs[2]
+    (tmp_path / "out" / "fewer-0" / RESULT).unlink()  # as if killed before its end
+    stands = (tmp_path / "out" / "plain-0" / RESULT).stat().st_mtime_ns
+    assert compare(comparison, tmp_path / "out") == found
+    assert (tmp_path / "out" / "plain-0" / RESULT).stat().st_mtime_ns == stands
