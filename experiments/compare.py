@@ -1,14 +1,15 @@
-r"""Compare recipes: one short training run, with one thing changed at a time.
+r"""Compare variants of a run, one thing changed at a time: recipes, or settings of a method.
 
     python experiments/compare.py --config experiments/configs/compare_recipes.yaml \
         --output-dir runs/compare --result results/compare_recipes.json
 
-Every variant and seed is a `dnsity train` run of one thread, several side by side. Started again,
-it goes on where it was; the result is written once all have finished.
+Every variant and seed is a `dnsity train` or `dnsity eval` run of one thread, several side by side.
+Started again, it goes on where it was; the result is written once all have finished.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from argparse import ArgumentParser
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 from rich.progress import track
@@ -24,7 +25,22 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from dnsity.cli.console import err, out
 from dnsity.config import Config, load, manifest, write_json
-from dnsity.training.runs import RESULT, read_result
+from dnsity.evaluation.runner import SUMMARY
+from dnsity.training.runs import RESULT
+
+
+class Command(NamedTuple):
+    """What runs, and where it takes a seed and leaves its figures."""
+
+    seed: str
+    result: str
+    figures: tuple[str, ...]
+
+
+COMMANDS = {
+    "train": Command("training.seed", RESULT, ("step", "tokens", "seconds", "probe")),
+    "eval": Command("seed", SUMMARY, ("rows",)),
+}
 
 
 class Variant(Config):
@@ -32,8 +48,8 @@ class Variant(Config):
 
     Attributes:
         change: What, in the words of the table.
-        settings: Overrides, as `dnsity train --set` takes them.
-        seeds: Seeds to train with.
+        settings: Overrides, as `--set` takes them.
+        seeds: Seeds to run with.
     """
 
     change: str
@@ -42,32 +58,37 @@ class Variant(Config):
 
 
 class Comparison(Config):
-    """Variants of one training run.
+    """Variants of one run.
 
     Attributes:
+        command: What runs.
         run: Configuration of the run that they change.
         variants: By name; one changes nothing.
         jobs: Runs side by side, a thread each.
     """
 
+    command: Literal["train", "eval"] = "train"
     run: Path
     variants: dict[str, Variant] = Field(min_length=1)
     jobs: int = Field(default=2, ge=1)
 
 
-def train(one: tuple[str, Variant, int], run: Path, output_dir: Path) -> dict[str, Any]:
-    """Train one variant with one seed, unless that is done; return what it measured."""
+def run_one(
+    one: tuple[str, Variant, int], comparison: Comparison, output_dir: Path
+) -> dict[str, Any]:
+    """Run one variant with one seed, unless that is done; return what it measured."""
     name, variant, seed = one
-    directory = output_dir / f"{name}-{seed}"
-    if not (directory / RESULT).exists():
-        begun = any(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    directory, command = output_dir / f"{name}-{seed}", COMMANDS[comparison.command]
+    result = directory / command.result
+    if not result.exists():
+        begun = any(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))  # an evaluation goes on by itself
         directory.mkdir(parents=True, exist_ok=True)
-        settings = [*variant.settings, f"training.seed={seed}"]
+        settings = [*variant.settings, f"{command.seed}={seed}"]
         with (directory / "log.txt").open("a") as log:
             subprocess.run(
                 [
-                    *(sys.executable, "-m", "dnsity", "train", "--config", str(run)),
-                    *("--output-dir", str(directory)),
+                    *(sys.executable, "-m", "dnsity", comparison.command),
+                    *("--config", str(comparison.run), "--output-dir", str(directory)),
                     *(f"--set={setting}" for setting in settings),
                     *(["--resume"] if begun else []),
                 ],
@@ -76,12 +97,13 @@ def train(one: tuple[str, Variant, int], run: Path, output_dir: Path) -> dict[st
                 stderr=log,
                 check=True,
             )
-    found = read_result(directory)
-    return {"variant": name, "change": variant.change, "seed": seed, **found}
+    found = json.loads(result.read_text("utf-8"))
+    figures = {figure: found[figure] for figure in command.figures}
+    return {"variant": name, "change": variant.change, "seed": seed, **figures}
 
 
 def compare(config: Comparison, output_dir: Path) -> list[dict[str, Any]]:
-    """Train all variants, the first seeds first.
+    """Run all variants, the first seeds first.
 
     Raises:
         subprocess.CalledProcessError: If a run fails; its log.txt says why.
@@ -89,7 +111,7 @@ def compare(config: Comparison, output_dir: Path) -> list[dict[str, Any]]:
     runs = [(n, v, seed) for n, v in config.variants.items() for seed in v.seeds]
     runs.sort(key=lambda run: run[1].seeds.index(run[2]))
     with ThreadPoolExecutor(config.jobs) as pool:
-        found = pool.map(partial(train, run=config.run, output_dir=output_dir), runs)
+        found = pool.map(partial(run_one, comparison=config, output_dir=output_dir), runs)
         return list(track(found, "comparing", total=len(runs), console=err))
 
 
@@ -97,14 +119,10 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="the comparison")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/compare"))
-    parser.add_argument("--result", type=Path, help="where all figures go")
+    parser.add_argument("--result", type=Path, required=True, help="where all figures go")
     given = parser.parse_args()
     config = load(given.config, Comparison)
     described = manifest(config, seed=0)  # of the code that ran, not of what came after
     runs = compare(config, given.output_dir)
-    for run in runs:
-        scores = {k: v for k, v in run["probe"].items() if isinstance(v, float)}
-        shares = "  ".join(f"{way} {score:.0%}" for way, score in scores.items())
-        out.print(f"{run['variant']}, seed {run['seed']}: {shares}")
-    if given.result:
-        write_json(given.result, {"compared": runs, "manifest": described})
+    write_json(given.result, {"compared": runs, "manifest": described})
+    out.print(f"compared: {given.result}; `dnsity results` prints it")

@@ -102,6 +102,8 @@ def _show(result: dict[str, Any]) -> None:
         for row in result["estimates"]:
             memory, hours = row["peak_bytes"] / 1e9, row["seconds"] / 3600
             say(f"{row['config']}: estimated, not run: {memory:.0f} GB, {hours:.0f} hours")
+    elif "compared" in result:
+        out.print(_compared(result["compared"]))
     elif "rows" in result:
         out.print(_scores(result["rows"]))
     elif "documents" in result:
@@ -110,11 +112,35 @@ def _show(result: dict[str, Any]) -> None:
             right = sum(question["methods"][method]["right"] for question in asked)
             say(f"{heading}: {right} of {len(asked)} right")
     else:
-        probe = result["result"]["probe"]
-        shares = ", ".join(
-            f"{HEADINGS[name]} {probe[name]:.0%}" for name in ("gist", "full", "none")
-        )
+        shares = _shares(result["result"]["probe"])
         say(f"{result['config']}: after {result['result']['step']} steps right from {shares}")
+
+
+def _shares(probe: dict[str, Any]) -> str:
+    """Write what a training run's probe found."""
+    return ", ".join(f"{HEADINGS[name]} {probe[name]:.0%}" for name in ("gist", "full", "none"))
+
+
+def _compared(runs: list[dict[str, Any]]) -> Table:
+    """Set variants of a run (`experiments/compare.py`) below one another."""
+    table = Table()
+    for heading in ("changed", "seed", "right"):
+        table.add_column(heading)
+    for run in sorted(
+        runs, key=lambda run: [other["variant"] for other in runs].index(run["variant"])
+    ):
+        rows = run.get("rows")
+        right = (
+            _shares(run["probe"])
+            if rows is None
+            else "\n".join(
+                f"{row['task']}, {row['method']}: {row['score']['value']:.0%} "
+                f"({row['cost']['ingest_s']:.0f} s)"
+                for row in rows
+            )
+        )
+        table.add_row(run["change"], str(run["seed"]), right)
+    return table
 
 
 def _scores(rows: list[dict[str, Any]]) -> Table:

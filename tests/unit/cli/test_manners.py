@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -209,6 +210,21 @@ def test_results_are_shown_with_their_provenance(run: Run) -> None:
         assert result["manifest"]["commit"][:10] in done.out
         assert f"{result['manifest']['hardware']['cores']} cores" in done.out
     assert json.loads(run("results", "--json").out) == found
+
+
+def test_variants_of_a_run_stand_below_one_another(run: Run, tmp_path: Path) -> None:
+    probe = {"gist": 0.25, "full": 0.5, "none": 0.0}
+    row = {"task": "niah", "method": "refine", "score": {"value": 0.75}, "cost": {"ingest_s": 60}}
+    compared: list[dict[str, Any]] = [
+        {"variant": "a", "change": "nothing", "seed": 0, "probe": probe},
+        {"variant": "b", "change": "ten gists", "seed": 0, "rows": [row]},
+        {"variant": "a", "change": "nothing", "seed": 7, "probe": {**probe, "gist": 0.26}},
+    ]
+    result = {"compared": compared, "manifest": manifest(Config(), seed=0)}
+    (tmp_path / "a.json").write_text(json.dumps(result), "utf-8")
+    shown = run("results", "--folder", tmp_path).out
+    order = ["25%", "26%", "ten gists", "75% (60 s)"]
+    assert sorted(order, key=shown.index) == order
 
 
 def test_provenance_says_code_date_machine_and_settings() -> None:
