@@ -5,7 +5,7 @@
     value      which number follows them?                               behind the document
     rule       questions made by rules (`data.rules`)                   behind the document
     written    questions the base writes itself, if it takes orders     behind the document
-    foreign    questions that the document does not answer              behind the document
+    foreign    facts it does not tell, quotations it does not hold      behind the document
     general    text the base makes up                                   behind nothing
 
 The first five are Cartridges' self-study (2506.06266). The others keep what is trained from
@@ -27,7 +27,7 @@ from torch import Tensor
 from dnsity.data.collate import IGNORE, answer_ids, left_pad, question_ids
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
-from dnsity.data.hide import absent_questions, fits
+from dnsity.data.hide import NOT_FOUND, absent_questions, fits
 from dnsity.data.needles import facts
 from dnsity.data.quote import quotes, values
 from dnsity.data.rules.questions import rule_questions
@@ -168,12 +168,20 @@ def _written(
 def _foreign(
     loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
 ) -> list[Row]:
-    """Questions on made-up entities; whether to abstain is heard from the base, word by word."""
-    strange = [needle for needle in facts(rng, language, count) if fits(text, needle)]
+    """Questions on made-up entities, and for what follows words on them that the text does not say.
+
+    Whether to abstain is heard from the base, word by word.
+    """
+    strange = [needle for needle in facts(rng, language, 2 * count) if fits(text, needle)]
+    asked = [*absent_questions(rng, language, strange[: count - count // 2])]
+    elsewhere = " ".join(needle.sentence for needle in strange)
+    for quote in quotes(rng, language, elsewhere, count // 2):
+        if quote.text.split('"')[1] not in text:
+            asked.append(Question(quote.text, NOT_FOUND[language], "absent:quote"))
     encoder, frame = loaded.encoder, loaded.lm.spec.question_template
     return [
         Row("foreign", question_ids(encoder, frame, q.text), answer_ids(encoder, q.answer))
-        for q in absent_questions(rng, language, strange)
+        for q in asked
     ]
 
 

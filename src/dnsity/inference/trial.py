@@ -30,11 +30,14 @@ class Score:
             of the document's own words; None if it adds next to nothing.
         foreign: Divergence from the base, nats per token, on questions that the document does not
             answer and on text that has nothing to do with it.
+        abstains: Share of those questions, facts and quotations alike, to which greedy decoding
+            would say that the document does not answer them; None if there are none.
     """
 
     loss: float
     gap: float | None
     foreign: float
+    abstains: float | None
 
 
 @contextmanager
@@ -55,8 +58,19 @@ def loss_of(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> Tensor:
 
     Every row counts the same, however long its answer: an exact value is a few tokens.
     """
-    kl, gold = _losses(lm, slots, pairs)
+    kl, gold, _ = _losses(lm, slots, pairs)
     return (kl + gold).mean()
+
+
+def abstains(pairs: Sequence[Pair], exact: Sequence[bool]) -> float | None:
+    """Give the share of foreign questions that are answered by an abstention.
+
+    Args:
+        pairs: Rows, and what the base says of them.
+        exact: Which rows are answered word for word.
+    """
+    found = [right for (row, _), right in zip(pairs, exact, strict=True) if row.kind == "foreign"]
+    return sum(found) / len(found) if found else None
 
 
 @torch.no_grad()
@@ -71,7 +85,7 @@ def score(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair], floor: Sequence[f
     """
     starts = range(0, len(pairs), ROWS_AT_ONCE)
     found = [_losses(lm, slots, pairs[at : at + ROWS_AT_ONCE]) for at in starts]
-    kl, gold = (torch.cat(parts).tolist() for parts in zip(*found, strict=True))
+    kl, gold, exact = (torch.cat(parts).tolist() for parts in zip(*found, strict=True))
     own = [n for n, (row, _) in enumerate(pairs) if row.is_gold]
     foreign = [kl[n] for n, (row, _) in enumerate(pairs) if row.kind in ("foreign", "general")]
     worth = sum(float(pairs[n][1].log_p.mean()) - floor[n] for n in own)
@@ -80,17 +94,18 @@ def score(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair], floor: Sequence[f
         loss=sum(kl + gold) / len(pairs),
         gap=kept / worth if worth > _LEAST_GAP * len(own) else None,
         foreign=sum(foreign) / max(1, len(foreign)),
+        abstains=abstains(pairs, exact),
     )
 
 
-def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor]:
-    """Mean divergence from the base, and mean cross-entropy (0 where nothing is gold), per row."""
+def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
+    """Per row: mean divergence from the base, mean cross-entropy (0 unless gold), exactly right."""
     rows = [row for row, _ in pairs]
     device = slots[0][0].device
     ids, mask, labels = batch(rows, device)
     logits = lm.answer(shared(slots, len(rows)), ids, mask, logits_to_keep=labels.shape[1])
     picked, targets = supervised(logits, labels)
-    kl, gold = [], []
+    kl, gold, exact = [], [], []
     start = 0
     for row, lesson in pairs:
         own = slice(start, start + len(row.answer))
@@ -100,4 +115,5 @@ def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor
         kl.append(teacher_divergence(picked[own], top_ids, top_log_p) / len(row.answer))
         one = answer_cross_entropy(picked[own], targets[own]) / len(row.answer)
         gold.append(one if row.is_gold else torch.zeros_like(one))
-    return torch.stack(kl), torch.stack(gold)
+        exact.append((picked[own].argmax(dim=-1) == targets[own]).all())
+    return torch.stack(kl), torch.stack(gold), torch.stack(exact)

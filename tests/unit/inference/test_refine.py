@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from dnsity.data.hide import NOT_FOUND
 from dnsity.errors import BadInputError, DamagedFileError, DivergedError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
@@ -110,6 +111,28 @@ def test_the_document_itself_has_no_loss_but_its_own_uncertainty() -> None:
     assert found.loss == pytest.approx(sum(own) / len(seeing), rel=1e-4)
     assert found.foreign == pytest.approx(0, abs=1e-4)
     assert found.gap is None or found.gap == pytest.approx(1, rel=1e-3)
+
+
+def test_abstaining_is_saying_so_word_for_word() -> None:
+    model, ids, document = _read()
+    lm = model.loaded.lm
+    prompts = [row.prompt for row in rows_on(model.loaded, TEXT, ids, count=64, seed=0)
+               if row.kind == "foreign"]  # fmt: skip
+    asked = [Row("foreign", prompt, [5]) for prompt in prompts]
+    likeliest = [int(said.top_ids[0, 0]) for said in lessons(lm, asked, document, lm.device)]
+    rows = [
+        Row("foreign", prompts[0], [likeliest[0]]),
+        Row("foreign", prompts[1], [likeliest[1] - 1]),
+        Row("general", prompts[2], [likeliest[2]]),
+    ]
+    pairs = list(zip(rows, lessons(lm, rows, document, lm.device), strict=True))
+    assert score(lm, document, pairs, [0.0] * 3).abstains == 0.5
+    assert score(lm, document, pairs[2:], [0.0]).abstains is None
+
+
+def test_what_slots_abstain_from_is_told_beside_the_base() -> None:
+    told = tiny_base_model("llama").compress(TEXT, method=Refine(**SHORT)).info.settings
+    assert told["abstains_full"] == told["abstains_before"] == told["abstains_after"] == 0.0
 
 
 def test_it_starts_from_the_models_own_gists_and_is_never_worse() -> None:
@@ -223,7 +246,13 @@ def test_rows_are_of_the_document_and_of_what_is_foreign_to_it() -> None:
     kinds = [row.kind for row in rows]
     assert {"span", "quote", "value", "foreign", "general"} <= set(kinds)
     assert kinds.count("general") == 2
+    assert any(
+        row.kind == "foreign" and '"' in loaded.encoder.decode(row.prompt) for row in rows
+    ), "no quotation that the document does not hold"
     for row in rows:
+        if row.kind == "foreign":
+            assert loaded.encoder.decode(row.answer).strip() == NOT_FOUND["en"]
+            continue
         if row.kind == "span":
             whole = row.prompt + row.answer
             assert any(ids[n : n + len(whole)] == whole for n in range(len(ids)))

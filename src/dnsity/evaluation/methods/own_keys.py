@@ -41,8 +41,10 @@ class Refined(Compressed):
         )
 
     def note(self, cache: GistCache) -> str:
-        """Say how it went, off-context drift before and after included."""
-        told = ("start", "steps", "loss_before", "loss_after", "foreign_before", "foreign_after")
+        """Say how it went, with what became of questions that the document does not answer."""
+        measured = [f"{name}_{when}" for name in ("loss", "foreign", "abstains")
+                    for when in ("before", "after")]  # fmt: skip
+        told = ("start", "steps", *measured, "abstains_full")
         return ", ".join(f"{name} {cache.info.settings[name]}" for name in told)
 
 
