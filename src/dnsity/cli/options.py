@@ -48,14 +48,14 @@ def load_model(name: str, device: str) -> GistModel:
         BadInputError: If the model or the device does not exist.
     """
     from dnsity.inference.gist_model import GistModel
-    from dnsity.inference.hardware import require_device
+    from dnsity.inference.hardware import compute_type, require_device
     from dnsity.model.checkpoint import is_plain_base
 
     quiet_loading()
     require_device(device)
     if is_plain_base(name):
-        return GistModel.from_base(name, device=device)
-    return GistModel.from_pretrained(name, device=device)
+        return GistModel.from_base(name, device=device, dtype=compute_type(device))
+    return GistModel.from_pretrained(name, device=device, dtype=compute_type(device))
 
 
 def quiet_loading() -> None:
