@@ -32,6 +32,9 @@ Methods = Annotated[
 ]
 Models = Annotated[str | None, typer.Option("--model", "-m", help="Gist models: mini,DIRECTORY.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Documents per task, at most.")]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=1, help="Processes; times are then of a share of the cores.")
+]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything that is drawn.")]
 RunDir = Annotated[
     Path,
@@ -48,6 +51,7 @@ def command(
     seed: Seed = None,
     output_dir: RunDir = Path("runs/eval"),
     overrides: Overrides = None,
+    jobs: Jobs = 1,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -61,10 +65,10 @@ def command(
     asked = [f"{key}=[{value}]" for key, value in listed.items() if value is not None]
     asked += [f"{k}={v}" for k, v in {"limit": limit, "seed": seed}.items() if v is not None]
     path = config or Path(str(resources.files("dnsity.cli") / "eval_default.yaml"))
-    evaluate(load(path, EvalConfig, [*asked, *(overrides or [])]), output_dir, device, json)
+    evaluate(load(path, EvalConfig, [*asked, *(overrides or [])]), output_dir, device, jobs, json)
 
 
-def evaluate(settings: EvalConfig, output_dir: Path, device: str, json: bool) -> None:
+def evaluate(settings: EvalConfig, output_dir: Path, device: str, jobs: int, json: bool) -> None:
     """Run, with a bar, and show what came out."""
     from dnsity.cli.options import quiet_loading
     from dnsity.evaluation.runner import run
@@ -87,7 +91,7 @@ def evaluate(settings: EvalConfig, output_dir: Path, device: str, json: bool) ->
                 told = True
             bar(done, total, what)
 
-        summary = run(settings, output_dir, device=device, progress=progress)
+        summary = run(settings, output_dir, device=device, jobs=jobs, progress=progress)
     if json:
         show_json(summary)
         return
@@ -115,10 +119,11 @@ def script(
     parser.add_argument("--method", nargs="+", default=methods)
     parser.add_argument("--output-dir", type=Path, default=output_dir)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args()
     try:
-        evaluate(settings(given), given.output_dir, given.device, given.json)
+        evaluate(settings(given), given.output_dir, given.device, given.jobs, given.json)
     except (Exception, KeyboardInterrupt) as error:
         sys.exit(fail(error))
     sys.exit(0)

@@ -15,7 +15,7 @@ from dnsity.inference.loaded import LoadedModel
 MANIFEST = "manifest.json"
 
 
-def begin(config: EvalConfig, directory: Path, device: str) -> dict[str, Any]:
+def begin(config: EvalConfig, directory: Path, device: str, jobs: int) -> dict[str, Any]:
     """Write the manifest; of a run that is there already, see that it is the same one.
 
     Returns:
@@ -26,6 +26,8 @@ def begin(config: EvalConfig, directory: Path, device: str) -> dict[str, Any]:
     """
     path = directory / MANIFEST
     described = manifest(config, config.seed) | {"models": {}}
+    if jobs > 1:  # times are of a share of the cores
+        described["hardware"]["processes"] = jobs
     if device.startswith("cuda"):
         described["hardware"]["device"] = device_name(device)
     try:

@@ -11,21 +11,23 @@ nothing is asked twice, and a line the kill tore is done again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from dnsity.config import write_json
 from dnsity.data.collate import question_ids
+from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 from dnsity.evaluation import manifest, record
 from dnsity.evaluation.asking import ask
 from dnsity.evaluation.method import Method
 from dnsity.evaluation.methods import METHODS, build
-from dnsity.evaluation.record import Key
+from dnsity.evaluation.record import Key, Record
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.evaluation.summary import summarise
 from dnsity.evaluation.task import Task
@@ -42,6 +44,7 @@ def run(
     directory: Path,
     *,
     device: str = "cpu",
+    jobs: int = 1,
     progress: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
     """Evaluate, or go on with an evaluation.
@@ -50,6 +53,8 @@ def run(
         config: What to evaluate.
         directory: Where its three files go; empty, or of a run of the same configuration.
         device: Where models run.
+        jobs: Processes that documents are spread over. Times are then those of a process with its
+            share of the cores; everything else stays the same.
         progress: Called before and after every document.
 
     Returns:
@@ -59,47 +64,117 @@ def run(
         BadInputError: If the directory holds another run or cannot be written, a model or data is
             missing, or a method does not suit a model.
     """
-    described = manifest.begin(config, directory, device)
+    described = manifest.begin(config, directory, device, jobs)
     record.cut_torn_line(directory / RECORDS)
     guesses: dict[str, float | None] = {}
-    loaders = [partial(GistModel.from_pretrained, name) for name in config.models]
-    loaders += [partial(GistModel.from_base, name) for name in config.bases]
-    for load in loaders:
-        loaded = load(device=device, dtype=getattr(torch, config.dtype)).loaded
-        manifest.identify(described, loaded, directory)
-        guesses |= _run_model(config, loaded, directory / RECORDS, progress)
+    for name in (*config.models, *config.bases):
+        asker = _Asker(config, name, device)
+        manifest.identify(described, asker.loaded, directory)
+        _run_model(asker, directory / RECORDS, progress, jobs)
+        guesses |= {task.name: task.random_guess for task in asker.tasks}
     rows = summarise(record.read(directory / RECORDS), guesses)
     summary = {"manifest": described, "rows": [row.model_dump() for row in rows]}
     write_json(directory / SUMMARY, summary)
     return summary
 
 
-def _run_model(
-    config: EvalConfig, loaded: LoadedModel, records: Path, progress: Progress
-) -> dict[str, float | None]:
-    """Append what is missing of one model; return the level of guessing of every task."""
-    tasks = _tasks(config, loaded)
-    methods = [n for n in config.methods if loaded.trained or not METHODS[n].needs_gists]
-    if not methods:
-        build(config.methods[0], loaded)  # says why
+class _Place(NamedTuple):
+    """One document under one method: numbers of task and item, and the method's name."""
+
+    task: int
+    method: str
+    item: int
+
+
+class _Asker:
+    """Asks one model; its tasks are drawn, and the method in use stays built.
+
+    Args:
+        config: What to evaluate.
+        name: Of the model, as configured.
+        device: Where it runs.
+    """
+
+    def __init__(self, config: EvalConfig, name: str, device: str) -> None:
+        """Load the model and draw what is wanted."""
+        load = GistModel.from_pretrained if name in config.models else GistModel.from_base
+        self.config, self.name, self.device = config, name, device
+        self.loaded = load(name, device=device, dtype=getattr(torch, config.dtype)).loaded
+        self.tasks = _tasks(config, self.loaded)
+        self._method = lru_cache(maxsize=1)(self._build)
+
+    def places(self) -> list[_Place]:
+        """List what this model is asked, task by task and method by method."""
+        suitable = [
+            name
+            for name in self.config.methods
+            if self.loaded.trained or not METHODS[name].needs_gists
+        ]
+        if not suitable:
+            build(self.config.methods[0], self.loaded)  # says why
+        return [
+            _Place(number, name, item)
+            for number, task in enumerate(self.tasks)
+            for name in suitable
+            for item in range(len(task.items))
+        ]
+
+    def key(self, place: _Place) -> Key:
+        """Say what the record of a place is known by."""
+        task = self.tasks[place.task]
+        return Key(self.loaded.name, task.name, place.method, task.items[place.item].id)
+
+    def ask(self, place: _Place) -> Record:
+        """Ask all questions on one document by one method."""
+        task = self.tasks[place.task]
+        method = self._method(place.task, place.method)
+        return ask(method, task, task.items[place.item], _document(method, task, place.item))
+
+    def _build(self, task: int, method: str) -> Method:
+        reserve = _reserve(self.loaded, self.tasks[task])
+        return build(method, self.loaded, self.config.method, reserve)
+
+
+def _run_model(asker: _Asker, records: Path, progress: Progress, jobs: int) -> None:
+    """Append what is missing of one model."""
     done = {one.key for one in record.read(records)} if records.exists() else set()
-    count, total = 0, len(methods) * sum(len(task.items) for task in tasks)
-    with records.open("a", encoding="utf-8", newline="\n") as file:
-        for task in tasks:
-            reserve = _reserve(loaded, task)
-            for name in methods:
-                method = build(name, loaded, config.method, reserve)
-                for number, item in enumerate(task.items):
-                    progress(f"{task.name} {name}", count, total)
-                    count += 1
-                    if Key(loaded.name, task.name, name, item.id) in done:
-                        continue
-                    found = ask(method, task, item, _document(method, task, number))
-                    file.write(found.to_line())
-                    file.flush()
-                    os.fsync(file.fileno())
-                    progress(f"{task.name} {name}", count, total)
-    return {task.name: task.random_guess for task in tasks}
+    places = asker.places()
+    todo = [place for place in places if asker.key(place) not in done]
+    count = len(places) - len(todo)
+    here = (asker.ask(place) for place in todo)
+    with (
+        closing(_in_processes(asker, todo, jobs) if jobs > 1 else here) as answers,
+        records.open("a", encoding="utf-8", newline="\n") as file,
+    ):
+        for place in todo:
+            now = f"{asker.tasks[place.task].name} {place.method}"
+            progress(now, count, len(places))
+            file.write(next(answers).to_line())
+            file.flush()
+            os.fsync(file.fileno())
+            count += 1
+            progress(now, count, len(places))
+
+
+def _in_processes(asker: _Asker, todo: Sequence[_Place], jobs: int) -> Generator[Record]:
+    """Spread documents over processes, each with a model and its share of the cores."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    given = (asker.config, asker.name, asker.device, threads)
+    return spread(_work, todo, workers=jobs, start=_start_worker, given=given)
+
+
+_worker: _Asker
+"""In a worker process."""
+
+
+def _start_worker(config: EvalConfig, name: str, device: str, threads: int) -> None:
+    global _worker  # loaded once per process, not once per document
+    torch.set_num_threads(threads)
+    _worker = _Asker(config, name, device)
+
+
+def _work(place: _Place) -> Record:
+    return _worker.ask(place)
 
 
 def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:

@@ -130,6 +130,25 @@ def test_a_killed_run_goes_on_and_gives_what_an_undisturbed_one_does(
     assert scores == [(row["method"], row["score"]) for row in whole["rows"]]
 
 
+def test_processes_share_a_run_and_change_nothing_in_it(
+    config: Callable[..., EvalConfig], tmp_path: Path
+) -> None:
+    def kill(what: str, done: int, total: int) -> None:
+        if done == 5:
+            raise Stop
+
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    run(config(), alone)
+    with pytest.raises(Stop):
+        run(config(), shared, jobs=2, progress=kill)
+    assert len(record.read(shared / RECORDS)) == 5
+    summary = run(config(), shared, jobs=2)
+    assert _without_times(record.read(shared / RECORDS)) == _without_times(
+        record.read(alone / RECORDS)
+    )
+    assert summary["manifest"]["hardware"]["processes"] == 2
+
+
 def test_a_finished_run_is_not_repeated(
     config: Callable[..., EvalConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
