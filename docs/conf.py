@@ -18,6 +18,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "jupyter_execute"]
 html_theme = "furo"
 html_title = f"dnsity {__version__}"
+html_static_path = ["style"]
+html_css_files = ["code.css"]
 templates_path: list[str] = []
 
 myst_heading_anchors = 3

@@ -37,7 +37,7 @@ def command(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Answer questions from a gist, without the document.
+    """Answer questions from a gist alone.
 
     Example: dnsity ask handbook.gist.safetensors "What is the passkey?"
     """

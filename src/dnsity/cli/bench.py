@@ -40,7 +40,9 @@ def command(
     vram: VramLimit = None,
     json: Json = False,
 ) -> None:
-    """Measure what answering costs: gists beside full context, its stored cache and retrieval.
+    """Measure what answering costs.
+
+    Gists stand beside full context, its stored cache and retrieval.
 
     Example: dnsity bench --shape qwen3-0.6b --set tokens=[2048] --set repeats=1
     """

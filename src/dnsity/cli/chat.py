@@ -36,7 +36,9 @@ def command(
     model: Model = "mini",
     device: Device = "cpu",
 ) -> None:
-    """Ask a gist questions one by one; /full shows what the whole document gives.
+    """Ask a gist one question after the other.
+
+    /full shows what the whole document gives.
 
     Questions can be piped in, one a line. On a terminal the arrow keys bring earlier ones back.
 

@@ -45,7 +45,9 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress a document, or every text file in a folder, into gist tokens and save them.
+    """Compress a document, or a folder of them.
+
+    Gist tokens are saved; the text is not needed to ask them.
 
     Example: dnsity compress handbook.txt -o handbook.gist.safetensors
     """

@@ -54,7 +54,9 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress real documents and answer from the gists, beside full context, RAG and nothing.
+    """Compress two documents and ask them.
+
+    Answers from the gists stand beside full context, retrieval and nothing.
 
     Example: dnsity demo
     """

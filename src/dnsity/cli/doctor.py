@@ -21,7 +21,7 @@ CONTEXT_TOKENS, GISTS, BYTES = 8192, 25, 2
 
 
 def command(json: Json = False) -> None:
-    """Show versions, devices, memory, and what would fit.
+    """Show versions, devices and what would fit.
 
     Example: dnsity doctor
     """

@@ -55,7 +55,9 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compare methods on tasks: needles, questions on documents, exams, LongBench, your own.
+    """Compare methods on tasks.
+
+    Needles, questions on documents, exams, LongBench, your own.
 
     Example: dnsity eval --task niah_en --method gist,full,none --limit 10
     """

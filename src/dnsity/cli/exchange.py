@@ -22,7 +22,9 @@ def export(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a gist as a PEFT CARTRIDGE adapter; needs no model.
+    """Write a gist as a PEFT adapter (CARTRIDGE).
+
+    Needs no model.
 
     Example: dnsity export handbook.gist.safetensors --peft adapter/
     """
@@ -43,7 +45,7 @@ def import_(
     output: Annotated[Path, typer.Option("--output", "-o", help="Gist file.")],
     json: Json = False,
 ) -> None:
-    """Write a PEFT CARTRIDGE adapter that came from a gist as a gist file again.
+    """Make a gist file of a PEFT adapter again.
 
     Example: dnsity import --peft adapter/ -o handbook.gist.safetensors
     """

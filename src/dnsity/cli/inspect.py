@@ -65,7 +65,9 @@ def verify(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Check that a gist file is intact and was made by this model, or a model for leaks.
+    """Check a gist file, or a model for leaks.
+
+    A file is to be intact and made by this model.
 
     Example: dnsity verify handbook.gist.safetensors
     """

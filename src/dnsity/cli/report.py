@@ -25,7 +25,7 @@ ReportDir = Annotated[
 
 
 def command(directories: Runs, output_dir: ReportDir = None, json: Json = False) -> None:
-    """Write tables and pictures of finished evaluation runs.
+    """Write tables and pictures of evaluations.
 
     Example: dnsity report runs/eval
     """

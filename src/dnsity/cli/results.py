@@ -33,7 +33,9 @@ Folder = Annotated[
 
 
 def command(folder: Folder = None, json: Json = False) -> None:
-    """Print the committed results: figures, and the code, machine and settings behind them.
+    """Print the committed results.
+
+    Figures, and the code, machine and settings behind them.
 
     Example: dnsity results
     """

@@ -20,7 +20,9 @@ Directory = Annotated[
 
 @app.command("tag")
 def tag(directory: Directory, json: Json = False) -> None:
-    """Print the git tag of a finished run, named by its result; nothing is tagged.
+    """Print the git tag of a finished run.
+
+    It is named by what was measured; nothing is tagged.
 
     Example: dnsity runs tag checkpoints/gist-25
     """

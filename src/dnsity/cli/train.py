@@ -18,7 +18,9 @@ Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest
 def pretrain(
     config: ConfigFile, output_dir: OutputDir, overrides: Overrides = None, resume: Resume = False
 ) -> None:
-    """Train a small base model from scratch (tokenizer, prose, retrieval).
+    """Train a small base model from nothing.
+
+    Its tokenizer, prose, finding things.
 
     Example: dnsity pretrain --config experiments/configs/mini_pretrain.yaml --output-dir base
     """

@@ -198,6 +198,19 @@ def test_ctrl_c_leaves_a_chat(
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
+def test_what_a_command_is_for_fits_every_list_of_commands() -> None:
+    """Lists cut a longer first sentence off, in the guide at 45 characters."""
+
+    def cut(group: Any) -> list[str]:
+        found = []
+        for command in group.commands.values():
+            found += cut(command) if hasattr(command, "commands") else []
+            found += [command.name] if command.get_short_help_str().endswith("...") else []
+        return found
+
+    assert cut(typer.main.get_command(app)) == []
+
+
 # results
 
 

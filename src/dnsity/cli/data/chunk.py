@@ -22,7 +22,9 @@ def command(
     tokenizer: TokenizerOf = "mini",
     json: Json = False,
 ) -> None:
-    """Cut documents at paragraph and sentence borders; character offsets are exact.
+    """Cut documents at sentence borders.
+
+    At those of paragraphs where there are any; character offsets are exact.
 
     Example: dnsity data chunk handbook.md --tokens 1024 --overlap 64 -o chunks.jsonl
     """

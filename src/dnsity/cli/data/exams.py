@@ -22,7 +22,9 @@ def command(
     ] = "open_book",
     json: Json = False,
 ) -> None:
-    """Read multiple-choice questions, on a document or closed-book, and check every one.
+    """Read multiple-choice questions, check them.
+
+    On a document, or closed-book.
 
     Example: dnsity data exams --from my_questions.csv -o exam.jsonl
     """

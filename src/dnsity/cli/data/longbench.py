@@ -25,7 +25,9 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Get the files of LongBench (kept if they are there and intact), or convert a task.
+    """Get LongBench, or convert one of its tasks.
+
+    Files that are there and intact are kept.
 
     Example: dnsity data longbench --folder data/longbench --from downloads/data.zip
 

@@ -43,7 +43,9 @@ def command(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Hide needles in haystacks of an exact length, at a grid of depths and lengths.
+    """Hide needles in haystacks.
+
+    Of an exact length, at a grid of depths and lengths.
 
     Example: dnsity data niah --language ko --tokens 512,2048 --haystack prose.jsonl -o ko.jsonl
     """

@@ -22,7 +22,9 @@ Words = Annotated[int, typer.Option(min=1, help="Words in a row that count as th
 
 
 def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json = False) -> None:
-    """Find runs of words that documents held out share with training text.
+    """Find text that test and training share.
+
+    Runs of words that stand in documents held out and in training text.
 
     Example: dnsity data overlap --held-out test.jsonl --training corpus.jsonl.xz
     """

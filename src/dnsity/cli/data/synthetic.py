@@ -38,7 +38,9 @@ def command(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Make questions whose answers stand in the documents, by rules or by a model.
+    """Make questions from documents.
+
+    By rules or by a model; every answer stands in its document.
 
     A run with a model goes on where it was stopped. Rejected questions are counted by reason.
 
