@@ -25,7 +25,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from dnsity.cli.console import err, out
 from dnsity.config import Config, load, manifest, write_json
-from dnsity.evaluation.runner import SUMMARY
+from dnsity.evaluation import record
+from dnsity.evaluation.runner import RECORDS, SUMMARY
 from dnsity.training.runs import RESULT
 
 
@@ -99,6 +100,9 @@ def run_one(
             )
     found = json.loads(result.read_text("utf-8"))
     figures = {figure: found[figure] for figure in command.figures}
+    if comparison.command == "eval":  # what methods say of single documents, held-out loss included
+        records = [one for one in record.read(directory / RECORDS) if one.note]
+        figures["notes"] = [f"{one.task} {one.method} {one.item}: {one.note}" for one in records]
     return {"variant": name, "change": variant.change, "seed": seed, **figures}
 
 

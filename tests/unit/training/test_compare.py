@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from dnsity.data.example import Example, Question
+from dnsity.data.jsonl import write_records
 from dnsity.training.runs import RESULT
+from tiny import DOCUMENT, save, tiny_gist_model
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "experiments" / "compare.py"))
 Comparison, compare = SCRIPT["Comparison"], SCRIPT["compare"]
@@ -58,3 +61,23 @@ def test_variants_differ_by_their_change_and_finished_ones_are_read_back(
     stands = (tmp_path / "out" / "plain-0" / RESULT).stat().st_mtime_ns
     assert compare(comparison, tmp_path / "out") == found
     assert (tmp_path / "out" / "plain-0" / RESULT).stat().st_mtime_ns == stands
+
+
+def test_evaluations_are_compared_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    example = Example(DOCUMENT, (Question("What is the passkey?", "60479", "passkey"),), "en", "a")
+    write_records(path, [example.to_record()])
+    run = {
+        "models": [str(save(tiny_gist_model(), tmp_path / "model"))],
+        "tasks": [{"family": "own", "path": str(path), "max_new_tokens": 4}],
+        "methods": ["none"],
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run), "utf-8")
+    variants = {
+        "plain": {"change": "nothing"},
+        "selected": {"change": "keys", "settings": ["methods=[select]", "method.ratio=4"]},
+    }
+    comparison = Comparison(command="eval", run=tmp_path / "run.yaml", variants=variants)
+    found = compare(comparison, tmp_path / "out")
+    assert [run["rows"][0]["method"] for run in found] == ["none", "select"]
+    assert 3 < found[1]["rows"][0]["cost"]["compression_ratio"] <= 4  # of a few dozen tokens
