@@ -1,7 +1,7 @@
 """The pictures of a report, legible in grey and for every kind of colour vision.
 
     needles    score by length and depth, one panel per method
-    quality    score against compression, one panel per task
+    quality    score against compression, or seconds spent on a document, one panel per task
     costs      time to first token, key/value cache and memory, one bar per method
 
 Colours never stand alone: there are figures, marker shapes, line styles or hatches beside them.
@@ -59,10 +59,33 @@ _STYLES = (  # colours by Okabe and Ito, and grey
 LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
 
 
-class _Point(NamedTuple):
-    """A score at a compression ratio, and the number of its entry."""
+class Against(NamedTuple):
+    """What scores are set against: a cost, its title, its axis and how it is written."""
 
-    ratio: float
+    title: str
+    axis: str
+    cost: Callable[[Cost], float | None]
+    written: str
+
+
+RATIO = Against(
+    "Score against compression",
+    "context tokens per slot",
+    lambda cost: cost.compression_ratio,
+    "{x:g}x",
+)
+SECONDS = Against(
+    "Score against time spent on a document, once",
+    "seconds before the first question",
+    lambda cost: cost.ingest_s,
+    "{x:g} s",
+)
+
+
+class _Point(NamedTuple):
+    """A score at a cost, and the number of its entry."""
+
+    cost: float
     score: Interval
     entry: int
 
@@ -71,7 +94,7 @@ _LEVELS = {"full": "--", "none": ":"}
 """Ceiling and floor: scores without compression, drawn as lines across."""
 _GUESS = "random guess"
 _ALIKE = 1.2
-"""Compression ratios nearer than this factor would have their markers on top of each other."""
+"""Costs nearer than this factor would have their markers on top of each other."""
 _STEPS = [1, 2, 5, 10]
 """Ticks at round figures."""
 _DECADES = 30
@@ -130,21 +153,21 @@ def _readable_on(shade: Sequence[float]) -> str:
 
 
 @style()
-def quality(found: Sequence[Entry]) -> Figure:
-    """Draw one panel per task: score against compression; entries of a method are joined."""
+def quality(found: Sequence[Entry], against: Against = RATIO) -> Figure:
+    """Draw one panel per task: score against a cost; entries of a method are joined."""
     names = tasks(found)
     columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
     rows = -(-len(names) // columns)
-    title = "Score against compression"
+    title = against.title
     if len(found) > 1:
         title += "\n" + ", ".join(f"{n}: {one.label}" for n, one in enumerate(found, start=1))
     made = figure(1.0 + rows * (4.2 - 0.6 * columns), title)
     legend: dict[str, Any] = {}
     for number, (ax, task) in enumerate(zip(panels(made, len(names), columns), names, strict=True)):
-        _quality(ax, task, found)
+        _quality(ax, task, found, against)
         ax.set_title(drawable(task, 110 // columns))
         ax.set_ylabel("score" if number % columns == 0 else "")
-        ax.set_xlabel("context tokens per slot" if number + columns >= len(names) else "")
+        ax.set_xlabel(against.axis if number + columns >= len(names) else "")
         handles, labels = ax.get_legend_handles_labels()
         legend.update(zip(labels, handles, strict=True))
     order = [name for name in [*map(heading, METHODS), _GUESS] if name in legend]
@@ -159,7 +182,7 @@ def quality(found: Sequence[Entry]) -> Figure:
     return made
 
 
-def _quality(ax: Axes, task: str, found: Sequence[Entry]) -> None:
+def _quality(ax: Axes, task: str, found: Sequence[Entry], against: Against) -> None:
     points: dict[str, list[_Point]] = {}
     top = 0.1
     for number, entry in enumerate(found, start=1):
@@ -168,44 +191,44 @@ def _quality(ax: Axes, task: str, found: Sequence[Entry]) -> None:
             if row.method in _LEVELS:
                 line, name = _LEVELS[row.method], heading(row.method)
                 ax.axhline(row.score.value, color="black", linestyle=line, linewidth=1, label=name)
-            elif row.cost and row.cost.compression_ratio:
-                point = _Point(row.cost.compression_ratio, row.score, number)
+            elif row.cost and (cost := against.cost(row.cost)):
+                point = _Point(cost, row.score, number)
                 points.setdefault(row.method, []).append(point)
             if row.random_guess is not None:
                 ax.axhline(row.random_guess, color="#bbbbbb", lw=2, zorder=0, label=_GUESS)
-    shifts = _side_by_side({name: median(p.ratio for p in own) for name, own in points.items()})
+    shifts = _side_by_side({name: median(p.cost for p in own) for name, own in points.items()})
     for method, own in points.items():
         _series(ax, method, own, shifts[method])
     if len(found) > 1:
-        for ratio, score, number in points.get("gist", []):
+        for cost, score, number in points.get("gist", []):
             ax.annotate(
-                str(number), (ratio, score.value), (5, 4), textcoords="offset points", zorder=4
+                str(number), (cost, score.value), (5, 4), textcoords="offset points", zorder=4
             )
-    ratios = [point.ratio for own in points.values() for point in own] or [1.0]
-    _scale_ratios(ax, 0.8 * min(1.0, *ratios), 1.6 * max(ratios))
+    reached = [point.cost for own in points.values() for point in own] or [1.0]
+    _scale(ax, 0.8 * min(1.0, *reached), 1.6 * max(reached), against.written)
     ax.set_ylim(-0.04 * top, 1.06 * top)
     ax.yaxis.set_major_locator(MaxNLocator(6, steps=_STEPS))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.grid(axis="y")
 
 
-def _scale_ratios(ax: Axes, low: float, high: float) -> None:
+def _scale(ax: Axes, low: float, high: float, written: str) -> None:
     ax.set_xscale("log")
     ax.set_xlim(low, high)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high > 100 * low else (1, 2, 5)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter("{x:g}x")
+    ax.xaxis.set_major_formatter(written)
 
 
 def _series(ax: Axes, method: str, points: Sequence[_Point], shift: float) -> None:
     """Draw the scores of a method with their intervals, `shift` points to the side."""
     look = LOOKS[method]
-    points = sorted(points, key=lambda point: point.ratio)
+    points = sorted(points, key=lambda point: point.cost)
     scores = [point.score for point in points]
     root = ax.get_figure(root=True)
     assert root is not None
     ax.errorbar(
-        [point.ratio for point in points],
+        [point.cost for point in points],
         [score.value for score in scores],
         yerr=[
             [max(0.0, score.value - score.low) for score in scores],  # rounding may be below 0
@@ -226,12 +249,12 @@ def _series(ax: Axes, method: str, points: Sequence[_Point], shift: float) -> No
     )
 
 
-def _side_by_side(ratios: Mapping[str, float]) -> dict[str, float]:
-    """Return by how many points to shift markers whose ratios are alike: 0, 5, -5, 10, ..."""
-    ordered = sorted(ratios, key=lambda method: ratios[method])
+def _side_by_side(costs: Mapping[str, float]) -> dict[str, float]:
+    """Return by how many points to shift markers whose costs are alike: 0, 5, -5, 10, ..."""
+    ordered = sorted(costs, key=lambda method: costs[method])
     groups = [ordered[:1]]
     for one, following in pairwise(ordered):
-        if ratios[following] > _ALIKE * ratios[one]:
+        if costs[following] > _ALIKE * costs[one]:
             groups.append([])
         groups[-1].append(following)
     return {

@@ -109,7 +109,10 @@ def _report(runs: Sequence[Run], found: Sequence[Entry], album: _Album) -> Itera
     yield from [*tables.methods(methods), "", "## All tasks", ""]
     for entry in found:
         yield from [f"Scores of {entry.label}:", "", *tables.glance(entry.rows), ""]
-    yield from album.add("quality", "Score against compression", plots.quality(found))
+    yield from album.add("quality", plots.RATIO.title, plots.quality(found))
+    if several:
+        spent = plots.quality(found, plots.SECONDS)
+        yield from album.add("quality_by_time", plots.SECONDS.title, spent)
     numbered = {f"_{n}" if several else "": entry for n, entry in enumerate(found, start=1)}
     for number, entry in numbered.items():
         yield from album.add(f"costs{number}", f"Costs of {entry.label}", plots.costs(entry))

@@ -98,6 +98,17 @@ def test_quality_stands_at_the_ratio_and_entries_are_joined() -> None:
     assert shown == ["gist", "full context", "RAG top-3", "no context"]
 
 
+def test_quality_stands_at_the_seconds_spent_on_a_document() -> None:
+    entries = [
+        _entry([record("gist", answered(score), ingest_s=seconds)])
+        for score, seconds in ((0.6, 60.0), (0.4, 1.0))
+    ]
+    [panel] = plots.quality(entries, plots.SECONDS).axes
+    [[gist, *_]] = [handle for handle, _ in zip(*panel.get_legend_handles_labels(), strict=True)]
+    np.testing.assert_allclose(gist.get_xydata(), [[1, 0.4], [60, 0.6]])
+    assert panel.get_xlabel() == "seconds before the first question"
+
+
 def test_methods_differ_without_colour() -> None:
     entry = _entry([record(method, answered(0.5)) for method in METHODS])
     [panel] = plots.quality([entry]).axes
