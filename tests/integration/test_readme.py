@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from dnsity.training.train_gist import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "experiments" / "configs"
+COMPARISON = runpy.run_path(str(ROOT / "experiments" / "compare.py"))["Comparison"]
 DEMONSTRATION = (
     "Gullstead;버들나루;Vellacott;visitors' network;reading room;sail loft;ferry desk;volunteers;"
     "무선망;민원 안내;도서실;자료 보관실;옥상 텃밭"
@@ -44,10 +46,17 @@ def test_both_readmes_say_the_same() -> None:
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_configurations_parse(path: Path) -> None:
+    named = re.findall(r"(?:dnsity \w+|compare.py) --config (\S+)", path.read_text("utf-8"))
+    if path.stem.startswith("compare_"):
+        comparison = load(path, COMPARISON)
+        model = EvalConfig if comparison.command == "eval" else TrainConfig
+        for variant in comparison.variants.values():
+            load(ROOT / comparison.run, model, variant.settings)
+        assert {Path(each).name for each in named} == {path.name}
+        return
     model = EvalConfig if path.stem.startswith("eval_") else TrainConfig
     model = PretrainConfig if path.stem.endswith("_pretrain") else model
     config = load(path, model)
-    named = re.findall(r"dnsity \w+ --config (\S+)", path.read_text("utf-8"))
     assert named, "a configuration says how it is run"
     assert {Path(each).name for each in named} == {path.name}
     if isinstance(config, TrainConfig):
