@@ -55,6 +55,23 @@ def test_padded_questions_equal_single_ones(family: str, attention: str) -> None
 
 
 @pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("behind", ["document", "gists", "nothing"])
+@family_and_attention
+def test_rows_side_by_side_equal_single_ones(family: str, attention: str, behind: str) -> None:
+    """None of them sees another, wherever the sliding window ends."""
+    model = tiny_gist_lm(family, attention)
+    prefix = {"document": model.read, "gists": model.compress, "nothing": lambda ids: None}[behind](
+        DOCUMENTS[-1]
+    )
+    answers = [1, 2, 8, 5]
+    rows = [[3, *question[0].tolist()] for question in QUESTIONS]
+    found = torch.split(model.side_by_side(prefix, rows, answers), answers)
+    for row, length, logits in zip(rows, answers, found, strict=True):
+        alone = model.answer(prefix, torch.tensor([row]), logits_to_keep=length + 1)
+        assert_same(logits, alone[0, :-1])
+
+
+@pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padded_documents_with_padded_questions_equal_single_ones(

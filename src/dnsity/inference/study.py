@@ -33,10 +33,10 @@ from dnsity.data.quote import quotes, values
 from dnsity.data.rules.questions import rule_questions
 from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.self_study.study import excerpt
-from dnsity.inference.distillation import gold_log_p, supervised, top_of
+from dnsity.inference.distillation import gold_log_p, top_of
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.gist_lm import GistLM, shared
+from dnsity.model.gist_lm import GistLM
 from dnsity.shapes import KeyValues
 
 Kind = Literal["span", "quote", "value", "rule", "written", "foreign", "general"]
@@ -222,20 +222,20 @@ def lessons(
         device: Where the model is.
     """
     found: dict[int, Lesson] = {}
-    # Rows of one length side by side waste little on padding.
-    order = sorted(range(len(rows)), key=lambda n: (rows[n].sees_document, len(rows[n].prompt)))
     for sees in (False, True):
-        numbers = [n for n in order if rows[n].sees_document == sees]
+        numbers = [n for n, row in enumerate(rows) if row.sees_document == sees]
         for first in range(0, len(numbers), ROWS_AT_ONCE):
             some = numbers[first : first + ROWS_AT_ONCE]
-            ids, mask, labels = batch([rows[n] for n in some], device)
-            before = shared(document, len(some)) if sees and document is not None else None
-            with lm.untouched():
-                logits = lm.answer(before, ids, mask, logits_to_keep=labels.shape[1])
-            picked, targets = supervised(logits, labels)
-            top_ids, top_log_p = top_of(picked, _TOP)
-            gold = gold_log_p(picked, targets)
             sizes = [len(rows[n].answer) for n in some]
+            with lm.untouched():
+                logits = lm.side_by_side(
+                    document if sees else None,
+                    [rows[n].prompt + rows[n].answer for n in some],
+                    sizes,
+                )
+            answers = torch.tensor([t for n in some for t in rows[n].answer], device=device)
+            top_ids, top_log_p = top_of(logits, _TOP)
+            gold = gold_log_p(logits, answers)
             parts = (torch.split(tensor, sizes) for tensor in (top_ids, top_log_p, gold))
             found |= dict(zip(some, map(Lesson, *parts), strict=True))
     return [found[n] for n in range(len(rows))]

@@ -172,9 +172,9 @@ def segment_logits(
     position_ids: PositionIds,
     attention_mask: PaddingMask | Masks,
     prefix: KeyValues | None,
-    logits_to_keep: int,
+    logits_to_keep: int | Tensor,
 ) -> Logits:
-    """Run a segment behind a prefix and return logits of its last tokens (0: of all)."""
+    """Run a segment behind a prefix; return logits of its last tokens (0: all), or those named."""
     output = base(
         input_ids=input_ids,
         position_ids=position_ids,

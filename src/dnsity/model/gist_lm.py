@@ -19,6 +19,7 @@ from threading import RLock
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import PreTrainedModel
@@ -319,6 +320,49 @@ class GistLM(nn.Module):
                 prefix,
                 logits_to_keep,
             )
+
+    def side_by_side(
+        self, prefix: KeyValues | None, rows: Sequence[Sequence[int]], answers: Sequence[int]
+    ) -> Float[Tensor, "S vocab"]:
+        """Run short rows behind one long prefix as one sequence: its keys are not copied for each.
+
+                 d1 d2 | a1 a2 | b1
+             a1   x  x    x
+             a2   x  x    x  x
+             b1   x  x            x        logits as of `answer`, row by row
+
+        Args:
+            prefix: Keys and values all rows stand behind, `[1, K, G, D]`; None for nothing.
+            rows: Token ids of each row.
+            answers: How many tokens at each row's end are its answer.
+
+        Returns:
+            The logits that predict the answers' tokens, row after row; S counts them all.
+        """
+        device = self.device
+        lengths = [len(row) for row in rows]
+        slots = 0 if prefix is None else prefix[0][0].shape[-2]
+        row_of = torch.arange(len(rows)).repeat_interleave(torch.tensor(lengths))
+        own = (row_of[:, None] == row_of).tril()
+        seen = torch.cat([torch.ones(len(own), slots, dtype=torch.bool), own], dim=1)
+        positions = slots + torch.cat([torch.arange(n) for n in lengths])[None].to(device)
+        before = torch.arange(slots, device=device)[None]
+        ends = torch.tensor(lengths).cumsum(dim=0).tolist()
+        kept = [torch.arange(end - n - 1, end - 1) for end, n in zip(ends, answers, strict=True)]
+        with self.answering():
+            return backbone.segment_logits(
+                self.base,
+                torch.tensor([[token for row in rows for token in row]], device=device),
+                positions,
+                backbone.masks(
+                    self.base,
+                    seen[None].to(device),
+                    positions,
+                    torch.cat([before, positions], dim=1),
+                ),
+                prefix,
+                torch.cat(kept).to(device),
+            )[0]
 
     def masked(self, input_ids: TokenIds, layout: Layout, *, logits_to_keep: int = 0) -> Logits:
         """Run document, gists and questions as one masked sequence: the reference for both passes.
