@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from dnsity.data.collate import IGNORE, answer_ids, left_pad, question_ids
+from dnsity.data.collate import answer_ids, question_ids
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
 from dnsity.data.hide import NOT_FOUND, absent_questions, fits
@@ -200,13 +200,6 @@ def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
             **Sampling(_GENERAL, temperature=1.0).arguments(),
         )
     return [Row("general", start, row) for row in drawn[:, len(start) :].tolist()]
-
-
-def batch(rows: Sequence[Row], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Stack rows: ids and mask `[R, Q]`, and labels `[R, A+1]` as `data.collate` has them."""
-    ids, mask = left_pad([row.prompt + row.answer for row in rows])
-    labels, _ = left_pad([[IGNORE, *row.answer] for row in rows], IGNORE)
-    return ids.to(device), mask.to(device), labels.to(device)
 
 
 @torch.inference_mode()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dnsity.inference.distillation import answer_cross_entropy, supervised, teacher_divergence
-from dnsity.inference.study import ROWS_AT_ONCE, Lesson, Row, batch
-from dnsity.model.gist_lm import GistLM, shared
+from dnsity.inference.distillation import answer_cross_entropy, teacher_divergence
+from dnsity.inference.study import ROWS_AT_ONCE, Lesson, Row
+from dnsity.model.gist_lm import GistLM
 from dnsity.shapes import KeyValues
 
 Pair = tuple[Row, Lesson]
@@ -101,10 +101,10 @@ def score(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair], floor: Sequence[f
 def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
     """Per row: mean divergence from the base, mean cross-entropy (0 unless gold), exactly right."""
     rows = [row for row, _ in pairs]
-    device = slots[0][0].device
-    ids, mask, labels = batch(rows, device)
-    logits = lm.answer(shared(slots, len(rows)), ids, mask, logits_to_keep=labels.shape[1])
-    picked, targets = supervised(logits, labels)
+    logits = lm.side_by_side(
+        slots, [row.prompt + row.answer for row in rows], [len(row.answer) for row in rows]
+    )
+    targets = torch.tensor([token for row in rows for token in row.answer], device=lm.device)
     kl, gold, exact = [], [], []
     start = 0
     for row, lesson in pairs:
@@ -112,8 +112,8 @@ def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor
         start = own.stop
         # A clone: what was made under inference mode cannot be kept for a backward pass.
         top_ids, top_log_p = lesson.top_ids.clone(), lesson.top_log_p.clone()
-        kl.append(teacher_divergence(picked[own], top_ids, top_log_p) / len(row.answer))
-        one = answer_cross_entropy(picked[own], targets[own]) / len(row.answer)
+        kl.append(teacher_divergence(logits[own], top_ids, top_log_p) / len(row.answer))
+        one = answer_cross_entropy(logits[own], targets[own]) / len(row.answer)
         gold.append(one if row.is_gold else torch.zeros_like(one))
-        exact.append((picked[own].argmax(dim=-1) == targets[own]).all())
+        exact.append((logits[own].argmax(dim=-1) == targets[own]).all())
     return torch.stack(kl), torch.stack(gold), torch.stack(exact)
