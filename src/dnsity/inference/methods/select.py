@@ -40,8 +40,10 @@ _QUERIES = 1024
 """Repeating tokens whose queries values are fitted to, spread over the document."""
 _BLOCK = 256
 """Queries whose scores exist at once."""
-_RIDGE = 1e-3
-"""Pull towards the tokens' own values, as a share of the mean diagonal."""
+_RIDGE = 0.3
+"""Pull towards the tokens' own values, as a share of the mean diagonal. With a weak one values fit
+the repeating queries to the last bit and no others: where there are about as many queries as slots,
+most of what full context found was lost (docs/log.md)."""
 
 
 class Select(Config):
