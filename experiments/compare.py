@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from argparse import ArgumentParser
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -27,20 +28,28 @@ from dnsity.cli.console import err, out
 from dnsity.config import Config, load, manifest, write_json
 from dnsity.evaluation import record
 from dnsity.evaluation.runner import RECORDS, SUMMARY
-from dnsity.training.runs import RESULT
+from dnsity.training.runs import RESULT, read_result
 
 
 class Command(NamedTuple):
-    """What runs, and where it takes a seed and leaves its figures."""
+    """Where a command takes its seed, which file says that it is done, and what it measured."""
 
     seed: str
     result: str
-    figures: tuple[str, ...]
+    figures: Callable[[Path], dict[str, Any]]
+
+
+def evaluated(directory: Path) -> dict[str, Any]:
+    """Read an evaluation: scores, and what methods say of single documents."""
+    rows = json.loads((directory / SUMMARY).read_text("utf-8"))["rows"]
+    records = [one for one in record.read(directory / RECORDS) if one.note]
+    notes = [f"{one.task} {one.method} {one.item}: {one.note}" for one in records]
+    return {"rows": rows, "notes": notes}
 
 
 COMMANDS = {
-    "train": Command("training.seed", RESULT, ("step", "tokens", "seconds", "probe")),
-    "eval": Command("seed", SUMMARY, ("rows",)),
+    "train": Command("training.seed", RESULT, read_result),
+    "eval": Command("seed", SUMMARY, evaluated),
 }
 
 
@@ -80,8 +89,7 @@ def run_one(
     """Run one variant with one seed, unless that is done; return what it measured."""
     name, variant, seed = one
     directory, command = output_dir / f"{name}-{seed}", COMMANDS[comparison.command]
-    result = directory / command.result
-    if not result.exists():
+    if not (directory / command.result).exists():
         begun = any(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))  # an evaluation goes on by itself
         directory.mkdir(parents=True, exist_ok=True)
         settings = [*variant.settings, f"{command.seed}={seed}"]
@@ -98,12 +106,8 @@ def run_one(
                 stderr=log,
                 check=True,
             )
-    found = json.loads(result.read_text("utf-8"))
-    figures = {figure: found[figure] for figure in command.figures}
-    if comparison.command == "eval":  # what methods say of single documents, held-out loss included
-        records = [one for one in record.read(directory / RECORDS) if one.note]
-        figures["notes"] = [f"{one.task} {one.method} {one.item}: {one.note}" for one in records]
-    return {"variant": name, "change": variant.change, "seed": seed, **figures}
+    told = {"variant": name, "change": variant.change, "seed": seed}
+    return told | command.figures(directory)
 
 
 def compare(config: Comparison, output_dir: Path) -> list[dict[str, Any]]:

@@ -128,9 +128,8 @@ def _compared(runs: list[dict[str, Any]]) -> Table:
     table = Table()
     for heading in ("changed", "seed", "right"):
         table.add_column(heading)
-    for run in sorted(
-        runs, key=lambda run: [other["variant"] for other in runs].index(run["variant"])
-    ):
+    order = [run["variant"] for run in runs]
+    for run in sorted(runs, key=lambda run: order.index(run["variant"])):
         rows = run.get("rows")
         right = (
             _shares(run["probe"])

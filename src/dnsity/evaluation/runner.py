@@ -101,6 +101,7 @@ class _Asker:
         self.config, self.name, self.device = config, name, device
         self.loaded = load(name, device=device, dtype=getattr(torch, config.dtype)).loaded
         self.tasks = _tasks(config, self.loaded)
+        self._reserves = [_reserve(self.loaded, task) for task in self.tasks]
         self._method = lru_cache(maxsize=1)(self._build)
 
     def places(self) -> list[_Place]:
@@ -131,8 +132,7 @@ class _Asker:
         return ask(method, task, task.items[place.item], _document(method, task, place.item))
 
     def _build(self, task: int, method: str) -> Method:
-        reserve = _reserve(self.loaded, self.tasks[task])
-        return build(method, self.loaded, self.config.method, reserve)
+        return build(method, self.loaded, self.config.method, self._reserves[task])
 
 
 def _run_model(asker: _Asker, records: Path, progress: Progress, jobs: int) -> None:

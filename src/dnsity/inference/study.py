@@ -202,33 +202,33 @@ def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
     return [Row("general", start, row) for row in drawn[:, len(start) :].tolist()]
 
 
+def answered(lm: GistLM, prefix: KeyValues | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    """Run rows behind a prefix: logits `[S, vocab]` of their answers' tokens, and those `[S]`."""
+    logits = lm.side_by_side(
+        prefix, [row.prompt + row.answer for row in rows], [len(row.answer) for row in rows]
+    )
+    return logits, torch.tensor([x for row in rows for x in row.answer], device=logits.device)
+
+
 @torch.inference_mode()
-def lessons(
-    lm: GistLM, rows: Sequence[Row], document: KeyValues | None, device: torch.device
-) -> list[Lesson]:
+def lessons(lm: GistLM, rows: Sequence[Row], document: KeyValues | None) -> list[Lesson]:
     """Hear the base, adapter off, on rows: behind the document where they ask for it.
 
     Args:
         lm: The model.
         rows: What to hear it on.
         document: The document's keys and values; None: behind nothing in any case.
-        device: Where the model is.
     """
     found: dict[int, Lesson] = {}
     for sees in (False, True):
         numbers = [n for n, row in enumerate(rows) if row.sees_document == sees]
         for first in range(0, len(numbers), ROWS_AT_ONCE):
             some = numbers[first : first + ROWS_AT_ONCE]
-            sizes = [len(rows[n].answer) for n in some]
             with lm.untouched():
-                logits = lm.side_by_side(
-                    document if sees else None,
-                    [rows[n].prompt + rows[n].answer for n in some],
-                    sizes,
-                )
-            answers = torch.tensor([t for n in some for t in rows[n].answer], device=device)
+                logits, answers = answered(lm, document if sees else None, [rows[n] for n in some])
             top_ids, top_log_p = top_of(logits, _TOP)
             gold = gold_log_p(logits, answers)
+            sizes = [len(rows[n].answer) for n in some]
             parts = (torch.split(tensor, sizes) for tensor in (top_ids, top_log_p, gold))
             found |= dict(zip(some, map(Lesson, *parts), strict=True))
     return [found[n] for n in range(len(rows))]

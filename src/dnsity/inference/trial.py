@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dnsity.inference.distillation import answer_cross_entropy, teacher_divergence
-from dnsity.inference.study import ROWS_AT_ONCE, Lesson, Row
+from dnsity.inference.study import ROWS_AT_ONCE, Lesson, Row, answered
 from dnsity.model.gist_lm import GistLM
 from dnsity.shapes import KeyValues
 
@@ -100,11 +100,7 @@ def score(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair], floor: Sequence[f
 
 def _losses(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> tuple[Tensor, Tensor, Tensor]:
     """Per row: mean divergence from the base, mean cross-entropy (0 unless gold), exactly right."""
-    rows = [row for row, _ in pairs]
-    logits = lm.side_by_side(
-        slots, [row.prompt + row.answer for row in rows], [len(row.answer) for row in rows]
-    )
-    targets = torch.tensor([token for row in rows for token in row.answer], device=lm.device)
+    logits, targets = answered(lm, slots, [row for row, _ in pairs])
     kl, gold, exact = [], [], []
     start = 0
     for row, lesson in pairs:

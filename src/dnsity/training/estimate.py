@@ -21,12 +21,12 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from dnsity.gist.layout import cut
+from dnsity.inference.hardware import bfloat16_is_fast
 from dnsity.model import backbone, checkpoint
 from dnsity.model.base import base_config
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import QUESTION_TOKENS, documents_of
 from dnsity.training.curriculum import Mode, Stage
-from dnsity.training.settings import bfloat16_is_fast
 from dnsity.training.train_gist import TrainConfig, lora_of
 
 FLOAT = 4

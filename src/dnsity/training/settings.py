@@ -13,6 +13,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
 from dnsity.config import Config
 from dnsity.errors import BadInputError
+from dnsity.inference.hardware import bfloat16_is_fast
 
 GistPath = Literal["two_pass", "masked"]
 
@@ -67,17 +68,6 @@ class Settings(Config):
         if unknown := sorted(set(names) - set(INTEGRATION_TO_CALLBACK)):
             raise ValueError(f"unknown {unknown}, allowed are {sorted(INTEGRATION_TO_CALLBACK)}")
         return names
-
-
-def bfloat16_is_fast() -> bool:
-    """Say whether bfloat16 has instructions of its own here.
-
-    A CPU without them emulates: ten times slower than float32 (measured with AVX2).
-    """
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    features = torch.cpu.get_capabilities()
-    return bool(features.get("avx512_bf16") or features.get("amx_bf16") or features.get("bf16"))
 
 
 def training_arguments(settings: Settings, output_dir: Path, **more: Any) -> TrainingArguments:

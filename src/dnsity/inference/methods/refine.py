@@ -178,9 +178,9 @@ class _Run:
                 learned = number % _HELD_OUT.get(kind, 8)
                 (self.rows if learned else held_out).append(row)
         random.Random(settings.seed).shuffle(self.rows)
-        said = lessons(loaded.lm, held_out, document, loaded.device)
+        said = lessons(loaded.lm, held_out, document)
         self.held_out = list(zip(held_out, said, strict=True))
-        guessed = lessons(loaded.lm, held_out, None, loaded.device)
+        guessed = lessons(loaded.lm, held_out, None)
         self.floor = [float(lesson.log_p.mean()) for lesson in guessed]
 
     @property
@@ -250,7 +250,7 @@ class _Run:
             if number not in self.said:
                 block = range(len(self.rows))[number // size * size :][:size]
                 rows = [self.rows[n] for n in block]
-                said = lessons(self.loaded.lm, rows, self.document, self.loaded.device)
+                said = lessons(self.loaded.lm, rows, self.document)
                 self.said |= dict(zip(block, said, strict=True))
         return [(self.rows[n], self.said[n]) for n in numbers]
 
