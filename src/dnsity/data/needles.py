@@ -118,7 +118,7 @@ def passphrase(rng: random.Random, language: Language, value: str, part: Part = 
 
 def fact(rng: random.Random, language: Language) -> Needle:
     """Draws one fact about a named entity."""
-    wording = _WORDINGS[language]
+    wording = _wording(language, "all")
     kind = rng.choice(wording.kinds)
     return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
 
@@ -245,13 +245,15 @@ def _wording(language: Language, part: Part) -> Wording:
 def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Needle:
     """States what belongs to nothing in particular."""
     noun = rng.choice(wording.passkeys.nouns)
-    filled = [wording.fill(sentence, n=noun, v=value) for sentence in wording.passkeys.sentences]
     # A sentence that begins with the value has raised its first letter.
-    holding = [sentence for sentence in filled if value in sentence]
+    holding = [s for s in wording.passkeys.sentences if value in wording.fill(s, n=noun, v=value)]
     if not holding:
         raise ValueError(f"no sentence can hold {value!r} as it is")
-    sentence = rng.choice(holding)
-    questions = tuple(wording.fill(question, n=noun) for question in wording.passkeys.questions)
+    sentence = wording.fill(wording.sentence(rng, rng.choice(holding)), n=noun, v=value)
+    questions = tuple(
+        wording.fill(wording.question(rng, question), n=noun)
+        for question in wording.passkeys.questions
+    )
     return Needle(sentence, questions, value, kind)
 
 
@@ -317,7 +319,10 @@ def _state(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) ->
     """Puts one attribute of one entity into words."""
     name = wording.groups[entity.group].pattern.format(stem=entity.stem, sort=entity.sort)
     value, noun = kind.value(rng), rng.choice(kind.nouns)
-    sentence = wording.fill(rng.choice(kind.sentences), e=name, n=noun, v=value.shown)
-    questions = tuple(wording.fill(question, e=name, n=noun) for question in kind.questions)
+    stated = wording.sentence(rng, rng.choice(kind.sentences))
+    sentence = wording.fill(stated, e=name, n=noun, v=value.shown)
+    questions = tuple(
+        wording.fill(wording.question(rng, question), e=name, n=noun) for question in kind.questions
+    )
     bare_name = f"{entity.stem} {entity.sort}"
     return Needle(sentence, questions, value.answer, f"fact:{kind.name}", bare_name)

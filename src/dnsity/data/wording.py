@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
+from dnsity.data.dressing import Dress
+
 Part = Literal["all", "seen", "unseen"]
 """Which sentences, questions and names: every one, those of training, or those kept from it."""
 _UNSEEN_STEMS = 8
@@ -67,7 +69,8 @@ class Wording:
     """Everything one language brings: `fill` also sees to its grammar.
 
     `hard` holds attributes whose values no knowledge of the world helps to copy: `word`, `spoken`
-    (a number digit by digit in words) and `uuid`. They serve needle tests, not training.
+    (a number digit by digit in words) and `uuid`. They serve needle tests, not training. `dress` is
+    worn by what is seen in training alone.
     """
 
     groups: Mapping[str, Group]
@@ -75,6 +78,15 @@ class Wording:
     hard: Mapping[str, Kind]
     passkeys: PasskeyWording
     fill: Callable[..., str]
+    dress: Dress | None = None
+
+    def sentence(self, rng: random.Random, template: str) -> str:
+        """Dress a sentence's template where this is what training sees."""
+        return self.dress.sentence(rng, template) if self.dress else template
+
+    def question(self, rng: random.Random, template: str) -> str:
+        """Dress a question's template where this is what training sees."""
+        return self.dress.question(rng, template) if self.dress else template
 
     def part(self, part: Part) -> Wording:
         """Keep one part of the sentences, questions and names, such that parts share none.
@@ -83,9 +95,10 @@ class Wording:
         names that a hash picks, so the split does not depend on what else is drawn.
         """
         if part == "all":
-            return self
+            return replace(self, dress=None)
         return replace(
             self,
+            dress=self.dress if part == "seen" else None,
             groups={
                 name: replace(group, stem=_stems(group.stem, part))
                 for name, group in self.groups.items()

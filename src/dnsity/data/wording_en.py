@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dnsity.data import values_en as values
+from dnsity.data.dressing import ENGLISH
 from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, code_value, uuid_value
 
 
@@ -54,6 +55,7 @@ _CODE_QUESTIONS = (
 
 WORDING = Wording(
     fill=fill,
+    dress=ENGLISH,
     groups={
         "venue": Group(
             "{stem} {sort}",

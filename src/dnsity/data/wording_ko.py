@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dnsity.data import values_ko as values
+from dnsity.data.dressing import KOREAN
 from dnsity.data.korean import fill
 from dnsity.data.wording import Group, Kind, PasskeyWording, Wording, code_value, uuid_value
 
@@ -43,6 +44,7 @@ _CODE_QUESTIONS = (
 
 WORDING = Wording(
     fill=fill,
+    dress=KOREAN,
     groups={
         "venue": Group(
             "{stem} {sort}",
