@@ -44,7 +44,8 @@ class Group:
 class Kind:
     """One attribute an entity may have, with the ways to state it and to ask for it.
 
-    Where it has several names (`nouns`), sentence and question use the same one, as `{n}`.
+    Where it has several names (`nouns`), sentence and question use the same one, as `{n}`. Only
+    training sees the sentences of `further`: they may grow while evaluation stays what it was.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Kind:
     sentences: Sequence[str]
     questions: Sequence[str]
     nouns: Sequence[str] = ("",)
+    further: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class PasskeyWording:
     nouns: Sequence[str]
     sentences: Sequence[str]
     questions: Sequence[str]
+    further: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,13 @@ _Phrased = TypeVar("_Phrased", Kind, PasskeyWording)
 
 
 def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
-    kept = slice(-1) if part == "seen" else slice(-1, None)
-    return replace(phrased, sentences=phrased.sentences[kept], questions=phrased.questions[kept])
+    kept, further = (slice(-1), phrased.further) if part == "seen" else (slice(-1, None), ())
+    return replace(
+        phrased,
+        sentences=(*phrased.sentences[kept], *further),
+        questions=phrased.questions[kept],
+        further=(),
+    )
 
 
 def _stems(stem: Callable[[random.Random], str], part: Part) -> Callable[[random.Random], str]:
