@@ -28,8 +28,11 @@ def card(summary: dict[str, Any] | None) -> str:
         "**It can** carry a passkey, or a fact about a named place, person or thing, from ordinary",
         "prose of thousands of tokens through 25 gists, digits and words, as often as the table",
         "says. **It cannot** be trusted with several alike needles in one document (of four it",
-        "tells two fifths apart), reason, summarise, translate or chat, and it answers",
-        "as surely when it is wrong: what the document does not say mostly gets an invented reply.",
+        "tells two fifths to a half apart, of eight a fifth) nor with names it has never seen,",
+        "reason, summarise, translate or chat, and it answers as surely when it is wrong: what",
+        "the document does not say mostly gets an invented reply. What it does with a passkey in",
+        "the other language's prose, and with tables and lists, is in `results/eval_robust.json`,",
+        "measured on the weights before these.",
         "",
     ]
     if summary is not None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from readme_targets import targets
 from readme_words import Words
 
 from dnsity.cli.demo import HEADINGS
@@ -34,6 +35,19 @@ def evaluation(words: Words, summary: dict[str, Any]) -> str:
         **_provenance(summary),
     )
     return "\n".join([told, "", *_translated(words, tables.glance(rows))])
+
+
+def against_plan(
+    words: Words, mini: dict[str, Any], documents: dict[str, Any], bench: dict[str, Any]
+) -> str:
+    """Every target beside what was measured."""
+    rows = [[Row.model_validate(row) for row in summary["rows"]] for summary in (mini, documents)]
+    lines = [
+        [words.cell(what), planned, wanted, words.cell(measured)]
+        for what, planned, wanted, measured in targets(rows[0], rows[1], bench)
+    ]
+    header = ["25 gists", "planned", "wanted", "measured, English / Korean"]
+    return "\n".join(table([*map(words.cell, header)], lines))
 
 
 def cost(words: Words, result: dict[str, Any]) -> str:
@@ -186,6 +200,9 @@ def render(readme: str, language: str) -> str:
     """Return a README with every generated part made anew."""
     words = Words(language)
     parts = {
+        "targets": against_plan(
+            words, _result("eval_mini"), _result("eval_documents"), _result("bench_cost_mini")
+        ),
         "demo": demo(words, _result("demo")),
         "cost": cost(words, _result("bench_cost_mini")),
         "evaluation": evaluation(words, _result("eval_mini")),

@@ -1,0 +1,84 @@
+"""What was planned, what is wanted and what was measured, side by side, hits and misses alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dnsity.evaluation.row import Interval, Row
+
+_NEEDLES = ("niah", "fact")
+
+
+def targets(mini: list[Row], documents: list[Row], bench: dict[str, Any]) -> list[list[str]]:
+    """Lay out one line per target: what, planned, wanted, measured (English / Korean).
+
+    Args:
+        mini: Rows of `eval_mini`.
+        documents: Rows of `eval_documents`.
+        bench: The result of `dnsity bench --shape mini`.
+    """
+    asked = _of_gists(mini)
+    whole = _of_gists(documents)
+    longest = max(bench["ratios"], key=lambda row: int(row["tokens"]))
+    wrong = max(
+        row.score.value
+        for row in mini
+        if row.method == "gist_wrong_document" and row.task.startswith(_NEEDLES)
+    )
+
+    def score(task: str, tokens: int | None = None) -> str:
+        return _both(asked, task, lambda row: _percent(_score(row, tokens)))
+
+    def understood(part: str) -> str:
+        return _both(whole, "understanding_{}", lambda row: _share(getattr(row, part)))
+
+    return [
+        ["document tokens per gist", "100-400", "320", f"{1 / longest['kv_over_full']:.0f}"],
+        ["one passkey in prose, 512 to 8,192 tokens", "70%", "99%", score("niah_{}")],
+        ["the same, at the worst length", "-", "99%", _both(asked, "niah_{}", _worst)],
+        ["the same in unseen words, 2,048 tokens", "-", "-", score("niah_{}_unseen_2048")],
+        ["one passkey in four windows, 32,768 tokens", "-", "95%", score("niah_{}_32768")],
+        ["a fact in unseen words, 2,048 tokens", "-", "90%", score("fact_{}_unseen", 2048)],
+        ["a fact in unseen words, 8,192 tokens", "-", "80%", score("fact_{}_unseen", 8192)],
+        ["four numbers of alike owners, 2,048 tokens", "-", "95%", score("niah4_{}", 2048)],
+        ["four numbers of alike owners, 8,192 tokens", "-", "90%", score("niah4_{}", 8192)],
+        ["eight numbers of alike owners, 2,048 tokens", "-", "80%", score("niah8_{}_2048")],
+        ["needles, from another document's gists", "-", "0%", _percent(wrong)],
+        ["whole documents: share of full context", "80%", "90%", understood("share_of_full")],
+        ["whole documents: share of what it adds", "-", "80%", understood("gap_recovered")],
+        ["first token / RAG top-3", "0.5", "0.25", f"{longest['warm_over_rag']:.2g}"],
+        ["first token / full context", "-", "0.05", f"{longest['warm_over_full']:.2g}"],
+        [
+            "compressing / reading the document plainly",
+            "-",
+            "1",
+            f"{longest['compress_over_prefill']:.2g}",
+        ],
+        ["memory of an 8B model on a GPU", "10 GB", "8 GB", "not measured"],
+    ]
+
+
+def _of_gists(rows: list[Row]) -> dict[str, Row]:
+    return {row.task: row for row in rows if row.method == "gist"}
+
+
+def _both(rows: dict[str, Row], task: str, read: Callable[[Row], str]) -> str:
+    return " / ".join(read(rows[task.format(language)]) for language in ("en", "ko"))
+
+
+def _score(row: Row, tokens: int | None) -> float:
+    return row.score.value if tokens is None else row.by["tokens"][str(tokens)].score
+
+
+def _worst(row: Row) -> str:
+    return _percent(min(share.score for share in row.by["tokens"].values()))
+
+
+def _share(found: Interval | None) -> str:
+    """Print a share; none is known where full context adds nothing."""
+    return "-" if found is None else _percent(found.value)
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
