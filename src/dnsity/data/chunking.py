@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dnsity.data.corpus import files_in
 from dnsity.data.jsonl import read_records
 from dnsity.data.sentences import sentence_ends
 from dnsity.errors import BadInputError
@@ -95,19 +96,24 @@ def chunk(
 
 
 def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
-    """Read one text or Markdown file, or the documents of a JSONL file, as `chunk` takes them.
+    """Read one text or Markdown file, the documents of a JSONL file, or a folder of these.
 
     Args:
         path: `.jsonl` (also compressed, see `read_records`) with `{id?, title?, text}` a line;
             any other name is taken for UTF-8 text, whose line ends are kept as they are.
 
     Yields:
-        The id of a document (else its title, else file name and number; for a text its file
-        name) and its text: whole from JSONL, else in blocks.
+        The id of a document (else its title, else file name and number; for a text its file name,
+        in a folder with the way to it) and its text: whole from JSONL, else in blocks.
 
     Raises:
         BadInputError: If the file cannot be read, is not UTF-8, or a document has no text.
     """
+    if path.is_dir():
+        for file in files_in(path):
+            for found, content in stream_documents(file):
+                yield str(file.relative_to(path)) if found == file.name else found, content
+        return
     if ".jsonl" not in path.suffixes[-2:]:
         yield path.name, _blocks(path)
         return

@@ -59,12 +59,7 @@ def read_documents(source: str | Path) -> Iterator[Document]:
         return
     path = Path(source)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.is_file() and _is_readable(p))
-        if not found:
-            raise BadInputError(
-                f"no document in {path}; looked for {', '.join(TEXT_SUFFIXES + JSONL_SUFFIXES)}"
-            )
-        for each in found:
+        for each in files_in(path):
             yield from _file_documents(each, str(each.relative_to(path)))
         return
     if path.exists() and not _is_readable(path):
@@ -73,6 +68,20 @@ def read_documents(source: str | Path) -> Iterator[Document]:
             f"a folder of these, or {HUB}NAME:SPLIT"
         )
     yield from _file_documents(path, path.name)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """List the texts and JSONL files in and under a folder, by name.
+
+    Raises:
+        BadInputError: If there are none.
+    """
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and _is_readable(p))
+    if not found:
+        raise BadInputError(
+            f"no document in {folder}; looked for {', '.join(TEXT_SUFFIXES + JSONL_SUFFIXES)}"
+        )
+    return found
 
 
 def side_of(text: str, test_share: float = 0.02) -> Side:

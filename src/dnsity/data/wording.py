@@ -116,10 +116,11 @@ _Phrased = TypeVar("_Phrased", Kind, PasskeyWording)
 
 
 def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
-    kept, further = (slice(-1), phrased.further) if part == "seen" else (slice(-1, None), ())
+    seen = part == "seen"
+    kept = slice(-1) if seen else slice(-1, None)
     return replace(
         phrased,
-        sentences=(*phrased.sentences[kept], *further),
+        sentences=(*phrased.sentences[kept], *(phrased.further if seen else ())),
         questions=phrased.questions[kept],
         further=(),
     )

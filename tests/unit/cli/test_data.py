@@ -71,6 +71,21 @@ def test_chunks_rebuild_the_document(run: Run, tmp_path: Path, model_directory: 
     assert max(chunk["tokens"] for chunk in chunks) <= 200
 
 
+def test_chunks_of_a_folder_name_the_way_to_each_file(
+    run: Run, tmp_path: Path, model_directory: str
+) -> None:
+    folder, output = tmp_path / "notices", tmp_path / "chunks.jsonl"
+    (folder / "old").mkdir(parents=True)
+    (folder / "a.md").write_text(PROSE, encoding="utf-8")
+    (folder / "old" / "a.md").write_text(PROSE.upper(), encoding="utf-8")
+    (folder / "picture.png").write_bytes(b"no text")
+    run("data", "chunk", folder, "--tokens", 200, "--tokenizer", model_directory, "-o", output)
+    chunks = _lines(output)
+    for source, text in (("a.md", PROSE), (str(Path("old", "a.md")), PROSE.upper())):
+        assert "".join(c["text"] for c in chunks if c["source"] == source) == text
+    assert len({chunk["source"] for chunk in chunks}) == 2
+
+
 def test_synthetic_questions_are_examples_with_answers(run: Run, tmp_path: Path) -> None:
     source, output = tmp_path / "handbook.txt", tmp_path / "questions.jsonl"
     source.write_text(DOCUMENT, encoding="utf-8")
@@ -116,6 +131,7 @@ def test_longbench_is_fetched_from_a_folder_and_converted(run: Run, tmp_path: Pa
         (["niah", "--tokens", "many"], ["--tokens takes numbers"]),
         (["niah", "--tokenizer", "no-such-model"], ["no-such-model"]),
         (["chunk", "none.txt"], ["none.txt", "No such file"]),
+        (["chunk", "."], ["no document in .", ".txt"]),
         (["synthetic", "none.txt"], ["none.txt", "No such file"]),
         (["synthetic", "x.txt", "--language", "fr"], ["allowed are en, ko"]),
         (["synthetic", "x.txt", "--endpoint", "http://localhost:1/v1"], ["needs --model"]),

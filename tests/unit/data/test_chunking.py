@@ -351,7 +351,8 @@ def test_unusable_files_are_refused(
         read(path)
 
 
-def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
-    for path in (tmp_path / "none.txt", tmp_path / "none.jsonl", tmp_path):
-        with pytest.raises(BadInputError, match="cannot read"):
+def test_missing_files_and_empty_folders_are_refused(tmp_path: Path) -> None:
+    for name, said in (("none.txt", "cannot read"), ("none.jsonl", "cannot read"), (".", "no doc")):
+        path = tmp_path / name
+        with pytest.raises(BadInputError, match=said):
             read(path)

@@ -15,7 +15,7 @@ from dnsity.cli.options import Json, TokenizerOf, load_encoder
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="Text, Markdown or JSONL file.")],
+    source: Annotated[Path, typer.Argument(help="Text, Markdown or JSONL file, or a folder.")],
     output: Output,
     tokens: Annotated[int, typer.Option(help="Most tokens in a chunk.")] = 2048,
     overlap: Annotated[int, typer.Option(help="Most tokens that a chunk repeats.")] = 0,
