@@ -116,11 +116,11 @@ _Phrased = TypeVar("_Phrased", Kind, PasskeyWording)
 
 
 def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
-    seen = part == "seen"
-    kept = slice(-1) if seen else slice(-1, None)
+    kept = slice(-1) if part == "seen" else slice(-1, None)
+    further = phrased.further if part == "seen" else ()
     return replace(
         phrased,
-        sentences=(*phrased.sentences[kept], *(phrased.further if seen else ())),
+        sentences=tuple(phrased.sentences[kept]) + tuple(further),
         questions=phrased.questions[kept],
         further=(),
     )
