@@ -30,9 +30,8 @@ def card(summary: dict[str, Any] | None) -> str:
         "says. **It cannot** be trusted with several alike needles in one document (of four it",
         "tells two fifths to a half apart, of eight a fifth) nor with names it has never seen,",
         "reason, summarise, translate or chat, and it answers as surely when it is wrong: what",
-        "the document does not say mostly gets an invented reply. What it does with a passkey in",
-        "the other language's prose, and with tables and lists, is in `results/eval_robust.json`,",
-        "measured on the weights before these.",
+        "the document does not say mostly gets an invented reply. A passkey in",
+        "the other language's prose, tables and lists: `results/eval_robust.json`.",
         "",
     ]
     if summary is not None:
