@@ -44,6 +44,7 @@ DocumentKind = Literal[
     "passphrase",
     "pairs",
     "codes",
+    "value_first",
     "facts",
     "alike",
     "quote",
@@ -53,10 +54,10 @@ DocumentKind = Literal[
     "records",
 ]
 """What a document hides: an unnamed passkey; one in a few sentences said again and again; one made
-of words of another document; pairs of arbitrary words; codes of easily mistaken owners; facts of
-different attributes; facts that are easily mistaken for one another; nothing, and it is asked for a
-few words of its own, a stretch of itself, how it goes on, or what all of it is about; whatever a
-ready-made record asks for."""
+of words of another document; pairs of arbitrary words; codes of easily mistaken owners; such codes
+named before their owners; facts of different attributes; facts that are easily mistaken for one
+another; nothing, and it is asked for a few words of its own, a stretch of itself, how it goes on,
+or what all of it is about; whatever a ready-made record asks for."""
 
 UNSCORED = ("reconstruction", "continuation", "understanding")
 """How the kinds of questions begin whose answers nobody expects word for word; they count in no
@@ -308,7 +309,7 @@ class Mixture:
         if kind == "pairs":
             words = self._single_words(rng, language)
             return pairs(rng, language, words, count, self.config.digits, alphabet)
-        if count > 1 and rng.random() < 0.5:
+        if count > 1 and kind != "value_first" and rng.random() < 0.5:
             others = self._owned(rng, language, kind, count - 1)
             if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
                 return [key, *others]
@@ -337,9 +338,9 @@ class Mixture:
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
         """Codes or facts about named entities."""
-        if kind == "codes":
-            alphabet = rng.choice(self.config.alphabets)
-            return codes(rng, language, count, self.config.digits, alphabet, "seen")
+        if kind in ("codes", "value_first"):
+            alphabet, first = rng.choice(self.config.alphabets), kind == "value_first"
+            return codes(rng, language, count, self.config.digits, alphabet, "seen", first)
         if kind == "facts":
             return different_facts(rng, language, count, self.config.attributes, "seen")
         return facts(rng, language, count, "seen")

@@ -213,6 +213,7 @@ def codes(
     digits: Sequence[int] = (5,),
     alphabet: int = 10,
     part: Part = "all",
+    value_first: bool = False,
 ) -> list[Needle]:
     """Draws codes whose owners are easily mistaken for one another.
 
@@ -223,6 +224,8 @@ def codes(
         digits: Lengths of the codes, drawn evenly.
         alphabet: How many different digits a code is drawn from, see `number`.
         part: Which sentences, questions and names.
+        value_first: Only in sentences that name the code before its owner ("40917 is the PIN of
+            Halden Museum"), which a causal model finds far harder to look up (docs/log.md).
 
     Raises:
         ValueError: If so many distinct codes could not be found.
@@ -234,7 +237,13 @@ def codes(
 
     wording = _wording(language, part)
     kinds = [replace(each, value=value) for each in wording.kinds if each.name == "access_code"]
+    if value_first:
+        kinds = [replace(k, sentences=[*filter(_value_first, k.sentences)]) for k in kinds]
     return _distinct(rng, wording, kinds, count)
+
+
+def _value_first(sentence: str) -> bool:
+    return sentence.index("{v}") < sentence.index("{e}")
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from itertools import combinations
+from itertools import chain, combinations
 
 import pytest
 from hypothesis import given
@@ -105,6 +105,19 @@ def test_codes_have_owners_of_every_nature(language: Language) -> None:
     sentences = [needle.sentence for _ in range(200) for needle in codes(rng, language, 1)]
     for group in WORDINGS[language].groups.values():
         assert any(sort in sentence for sentence in sentences for sort in group.sorts)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_codes_can_all_stand_before_their_owners(language: Language) -> None:
+    """Sentences of either order are drawn otherwise, so that the wish has something to do."""
+    rng = random.Random(0)
+
+    def orders(value_first: bool) -> set[bool]:
+        drawn = [codes(rng, language, 2, value_first=value_first) for _ in range(100)]
+        return {n.sentence.index(n.answer) < n.sentence.index(n.entity) for n in chain(*drawn)}
+
+    assert orders(value_first=True) == {True}
+    assert orders(value_first=False) == {True, False}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -140,6 +140,7 @@ def test_a_mixture_draws_what_it_is_asked_for(mixture: Mixture) -> None:
         "passkey": "passkey",
         "passphrase": "passphrase",
         "codes": "fact:access_code",
+        "value_first": "fact:access_code",
         "quote": "quote",
     }
     for kind, name in kinds.items():
