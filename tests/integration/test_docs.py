@@ -34,7 +34,8 @@ def _blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
 
 
 def _commands(block: str) -> list[str]:
-    return [line for line in block.splitlines() if re.search(r"(^|\| )dnsity ", line)]
+    lines = block.replace("\\\n", " ").splitlines()
+    return [line for line in lines if re.search(r"(^|\| )dnsity ", line)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
