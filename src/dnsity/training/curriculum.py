@@ -50,7 +50,8 @@ class Curriculum:
     """Which stage a run is in; advances on observed accuracy, and survives a restart."""
 
     SMOOTHING = 0.97
-    """Running accuracies are means over about 1 / (1 - this) steps."""
+    """Running accuracies are means over about 1 / (1 - this) steps; they begin at 0 in every stage,
+    so that a few lucky steps end none."""
 
     def __init__(self, stages: list[Stage]) -> None:
         """Start at the first stage."""
