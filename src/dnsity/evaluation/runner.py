@@ -27,10 +27,11 @@ from dnsity.evaluation import manifest, record
 from dnsity.evaluation.asking import ask
 from dnsity.evaluation.method import Method
 from dnsity.evaluation.methods import METHODS, build
+from dnsity.evaluation.metrics import METRICS
 from dnsity.evaluation.record import Key, Record
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.evaluation.summary import summarise
-from dnsity.evaluation.task import Task
+from dnsity.evaluation.task import CHOICE, Task
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
 
@@ -195,6 +196,10 @@ def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
         raise BadInputError(
             f"two tasks are called {doubled[0]}; tasks of one name need different runs"
         )
+    for task in tasks:
+        if task.metric != CHOICE:  # that a package is missing is said before an hour's work
+            question = task.items[0].questions[0]
+            METRICS[task.metric](question.answer, question)
     return tasks
 
 

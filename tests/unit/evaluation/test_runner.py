@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,22 @@ def test_two_tasks_of_one_name_are_refused(
     tasks = [{"family": "own", "path": questions}] * 2
     with pytest.raises(BadInputError, match="two tasks are called own_mine"):
         run(config(tasks=tasks), tmp_path)
+
+
+def test_a_missing_package_is_named_before_the_first_document(
+    config: Callable[..., EvalConfig],
+    questions: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "rouge", None)  # what `import` takes as not there
+    tasks = [
+        {"family": "niah", "language": "en", "tokens": [100]},
+        {"family": "own", "path": questions, "metric": "rouge_l"},
+    ]
+    with pytest.raises(BadInputError, match=r"pip install dnsity\[eval\]"):
+        run(config(tasks=tasks), tmp_path)
+    assert not (tmp_path / RECORDS).exists()
 
 
 def test_a_damaged_record_is_named(config: Callable[..., EvalConfig], tmp_path: Path) -> None:
