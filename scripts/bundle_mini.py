@@ -29,9 +29,9 @@ def card(summary: dict[str, Any] | None) -> str:
         "prose of thousands of tokens through 25 gists, digits, words and names, as often as the",
         "table says. **It cannot** be trusted with several alike needles in one document (of four",
         "it tells half to three fifths apart, of eight a fifth to a quarter) nor with names whose",
-        "owner is named like nothing in training; it does not reason, summarise, translate or chat,",
-        "and it answers as surely when it is wrong: what the document does not say mostly gets an",
-        "invented reply. A passkey in the other language's prose, tables and lists:",
+        "owner is named like nothing in training; it does not reason, summarise, translate or",
+        "chat, and it answers as surely when it is wrong: what the document does not say mostly",
+        "gets an invented reply. A passkey in the other language's prose, tables and lists:",
         "`results/eval_robust.json`.",
         "",
     ]

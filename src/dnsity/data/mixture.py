@@ -97,6 +97,8 @@ class MixtureConfig(Config):
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
         absent: Share of documents that hide needles which are also asked for one they do not hold.
+        any_owner: Share of documents of codes or facts that name their owners by words of other
+            documents: from names of a list, however long, only such names are learned.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
         span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
         records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
@@ -114,6 +116,7 @@ class MixtureConfig(Config):
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
     absent: float = Field(default=0.0, ge=0, le=1)
+    any_owner: float = Field(default=0.0, ge=0, le=1)
     tokens_per_quote: int = Field(default=24, ge=1)
     span_tokens: int = Field(default=64, ge=1)
     records: list[str] = Field(default=[])
@@ -338,12 +341,16 @@ class Mixture:
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
         """Codes or facts about named entities."""
+        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        share, owners = self.config.any_owner, list[str]()
+        if share > 0 and rng.random() < share:
+            owners = self._single_words(rng, language)
         if kind in ("codes", "value_first"):
             alphabet, first = rng.choice(self.config.alphabets), kind == "value_first"
-            return codes(rng, language, count, self.config.digits, alphabet, "seen", first)
+            return codes(rng, language, count, self.config.digits, alphabet, "seen", first, owners)
         if kind == "facts":
-            return different_facts(rng, language, count, self.config.attributes, "seen")
-        return facts(rng, language, count, "seen")
+            return different_facts(rng, language, count, self.config.attributes, "seen", owners)
+        return facts(rng, language, count, "seen", owners)
 
 
 @contextmanager

@@ -123,7 +123,13 @@ def fact(rng: random.Random, language: Language) -> Needle:
     return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
 
 
-def facts(rng: random.Random, language: Language, count: int, part: Part = "all") -> list[Needle]:
+def facts(
+    rng: random.Random,
+    language: Language,
+    count: int,
+    part: Part = "all",
+    owners: Sequence[str] = (),
+) -> list[Needle]:
     """Draws facts that are easily mistaken for one another, yet never contradict or coincide.
 
     Args:
@@ -131,6 +137,7 @@ def facts(rng: random.Random, language: Language, count: int, part: Part = "all"
         language: Language of sentences and questions.
         count: How many facts.
         part: Which sentences, questions and names.
+        owners: Words to name the entities by instead, see `Wording.about`.
 
     Returns:
         Needles in the order drawn. No two have the same entity and attribute, and no answer
@@ -139,7 +146,7 @@ def facts(rng: random.Random, language: Language, count: int, part: Part = "all"
     Raises:
         ValueError: If so many distinct facts could not be found.
     """
-    wording = _wording(language, part)
+    wording = _wording(language, part, owners)
     return _distinct(rng, wording, wording.kinds, count)
 
 
@@ -149,6 +156,7 @@ def different_facts(
     count: int,
     attributes: Sequence[str] = (),
     part: Part = "all",
+    owners: Sequence[str] = (),
 ) -> list[Needle]:
     """Draws facts that are easily told apart: each has an attribute and an entity of its own.
 
@@ -158,11 +166,12 @@ def different_facts(
         count: How many facts; at most as many as there are attributes.
         attributes: Names of the attributes to draw from; all if empty.
         part: Which sentences, questions and names.
+        owners: Words to name the entities by instead, see `Wording.about`.
 
     Raises:
         ValueError: If there are not so many attributes, or no distinct facts were found.
     """
-    wording = _wording(language, part)
+    wording = _wording(language, part, owners)
     names = sorted({k.name for k in wording.kinds if not attributes or k.name in attributes})
     if count > len(names):
         raise ValueError(f"there are {len(names)} attributes, not {count}")
@@ -214,6 +223,7 @@ def codes(
     alphabet: int = 10,
     part: Part = "all",
     value_first: bool = False,
+    owners: Sequence[str] = (),
 ) -> list[Needle]:
     """Draws codes whose owners are easily mistaken for one another.
 
@@ -226,6 +236,7 @@ def codes(
         part: Which sentences, questions and names.
         value_first: Only in sentences that name the code before its owner ("40917 is the PIN of
             Halden Museum"), which a causal model finds far harder to look up (docs/log.md).
+        owners: Words to name the owners by instead, see `Wording.about`.
 
     Raises:
         ValueError: If so many distinct codes could not be found.
@@ -235,7 +246,7 @@ def codes(
         text = number(rng, rng.choice(digits), alphabet)
         return Value(text, text)
 
-    wording = _wording(language, part)
+    wording = _wording(language, part, owners)
     kinds = [replace(each, value=value) for each in wording.kinds if each.name == "access_code"]
     if value_first:
         kinds = [replace(k, sentences=[*filter(_value_first, k.sentences)]) for k in kinds]
@@ -246,8 +257,13 @@ def _value_first(sentence: str) -> bool:
     return sentence.index("{v}") < sentence.index("{e}")
 
 
+def _wording(language: Language, part: Part, owners: Sequence[str] = ()) -> Wording:
+    wording = _part(language, part)
+    return wording.about(owners) if owners else wording
+
+
 @cache
-def _wording(language: Language, part: Part) -> Wording:
+def _part(language: Language, part: Part) -> Wording:
     return _WORDINGS[language].part(part)
 
 
@@ -326,12 +342,13 @@ def _namesake(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity)
 
 def _state(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> Needle:
     """Puts one attribute of one entity into words."""
-    name = wording.groups[entity.group].pattern.format(stem=entity.stem, sort=entity.sort)
+    pattern = wording.groups[entity.group].pattern
+    name = " ".join(pattern.format(stem=entity.stem, sort=entity.sort).split())
     value, noun = kind.value(rng), rng.choice(kind.nouns)
     stated = wording.sentence(rng, rng.choice(kind.sentences))
     sentence = wording.fill(stated, e=name, n=noun, v=value.shown)
     questions = tuple(
         wording.fill(wording.question(rng, question), e=name, n=noun) for question in kind.questions
     )
-    bare_name = f"{entity.stem} {entity.sort}"
+    bare_name = f"{entity.stem} {entity.sort}".strip()
     return Needle(sentence, questions, value.answer, f"fact:{kind.name}", bare_name)

@@ -18,6 +18,8 @@ Part = Literal["all", "seen", "unseen"]
 """Which sentences, questions and names: every one, those of training, or those kept from it."""
 _UNSEEN_STEMS = 8
 """One stem in so many is kept from training."""
+_TWO_WORDS = 0.6
+"""Share of the names in `Wording.about` that have two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,17 @@ class Wording:
             hard={name: _phrases(kind, part) for name, kind in self.hard.items()},
             passkeys=_phrases(self.passkeys, part),
         )
+
+    def about(self, words: Sequence[str]) -> Wording:
+        """Name every entity by one or two of these words instead of by the names of a list."""
+
+        def stem(rng: random.Random) -> str:
+            return rng.choice(words) if rng.random() < _TWO_WORDS else ""
+
+        groups = {
+            name: replace(group, sorts=words, stem=stem) for name, group in self.groups.items()
+        }
+        return replace(self, groups=groups)
 
 
 _Phrased = TypeVar("_Phrased", Kind, PasskeyWording)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -243,6 +244,26 @@ def test_some_documents_are_asked_for_what_they_lack(
         present = [q for q in example.questions if q not in absent]
         assert all(question.answer in example.document for question in present)
     assert 15 <= lacking <= 45
+
+
+def test_owners_may_be_named_by_words_of_the_corpus(
+    encoder: TextEncoder, articles: dict[str, str], tmp_path: Path
+) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    write_records(corpus, [{"text": text} for text in articles.values()])
+    told = set(re.findall(r"\w+", " ".join(articles.values()).casefold()))
+
+    def of_the_corpus(share: float) -> int:
+        values = {"corpus": {"en": [str(corpus)]}, "any_owner": share, "max_facts": 1}
+        weights = {"documents": {"codes": 1.0, "facts": 1.0, "alike": 1.0, "value_first": 1.0}}
+        mixture = Mixture(MixtureConfig.model_validate({**values, **weights}), encoder)
+        rng = random.Random(0)
+        asked = [mixture.draw(rng, 100).questions[0] for _ in range(60)]
+        return sum(not told.isdisjoint(re.findall(r"\w+", q.text.casefold())) for q in asked)
+
+    assert of_the_corpus(0.0) == 0
+    assert of_the_corpus(1.0) > 55  # a passage may end within a word
+    assert 15 <= of_the_corpus(0.5) <= 45
 
 
 def test_what_is_absent_needs_an_attribute_of_its_own() -> None:

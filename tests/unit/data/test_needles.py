@@ -121,6 +121,25 @@ def test_codes_can_all_stand_before_their_owners(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_owners_can_be_named_by_any_words(language: Language) -> None:
+    """One or two of them, and by nothing from the lists of places and projects."""
+    words = ["river", "glass", "lantern", "수레", "바람"]
+    rng = random.Random(0)
+    drawn = [
+        *chain(*(codes(rng, language, 3, owners=words) for _ in range(30))),
+        *chain(*(facts(rng, language, 3, owners=words) for _ in range(30))),
+        *chain(*(different_facts(rng, language, 3, owners=words) for _ in range(30))),
+    ]
+    named = [needle.entity.split() for needle in drawn]
+    assert set(chain(*named)) == set(words)
+    assert {len(name) for name in named} == {1, 2}
+    for needle in drawn:
+        assert "  " not in needle.sentence
+        assert needle.entity.casefold() in needle.sentence.casefold()  # one may begin it
+        assert all(needle.entity in question for question in needle.questions)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_different_facts_have_an_attribute_each(language: Language) -> None:
     rng = random.Random(0)
     for _ in range(50):
