@@ -342,9 +342,8 @@ class Mixture:
     ) -> list[Needle]:
         """Codes or facts about named entities."""
         # Only where it is asked for, so that documents of earlier configurations stay as they were.
-        share, owners = self.config.any_owner, list[str]()
-        if share > 0 and rng.random() < share:
-            owners = self._single_words(rng, language)
+        anyone = self.config.any_owner > 0 and rng.random() < self.config.any_owner
+        owners = self._single_words(rng, language) if anyone else []
         if kind in ("codes", "value_first"):
             alphabet, first = rng.choice(self.config.alphabets), kind == "value_first"
             return codes(rng, language, count, self.config.digits, alphabet, "seen", first, owners)

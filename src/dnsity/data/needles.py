@@ -342,13 +342,12 @@ def _namesake(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity)
 
 def _state(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> Needle:
     """Puts one attribute of one entity into words."""
-    pattern = wording.groups[entity.group].pattern
-    name = " ".join(pattern.format(stem=entity.stem, sort=entity.sort).split())
+    bare_name = f"{entity.stem} {entity.sort}".strip()
+    name = wording.groups[entity.group].article + bare_name
     value, noun = kind.value(rng), rng.choice(kind.nouns)
     stated = wording.sentence(rng, rng.choice(kind.sentences))
     sentence = wording.fill(stated, e=name, n=noun, v=value.shown)
     questions = tuple(
         wording.fill(wording.question(rng, question), e=name, n=noun) for question in kind.questions
     )
-    bare_name = f"{entity.stem} {entity.sort}".strip()
     return Needle(sentence, questions, value.answer, f"fact:{kind.name}", bare_name)

@@ -34,12 +34,13 @@ class Value:
 class Group:
     """Entities of one nature, each named by a stem and a sort ("Halden" + "Public Library").
 
-    Two parts, so that entities which differ in only one of them can be made on purpose.
+    Two parts, so that entities which differ in only one of them can be made on purpose. `article`
+    stands before the name in a sentence.
     """
 
-    pattern: str
     sorts: Sequence[str]
     stem: Callable[[random.Random], str]
+    article: str = ""
 
 
 @dataclass(frozen=True, slots=True)

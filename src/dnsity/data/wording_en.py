@@ -76,7 +76,6 @@ WORDING = Wording(
     dress=ENGLISH,
     groups={
         "venue": Group(
-            "{stem} {sort}",
             (
                 "Swimming Pool;Sports Hall;Museum;Art Gallery;Botanical Garden;Ice Rink;"
                 "Concert Hall;Theatre;Observatory;Leisure Centre;Maritime Museum;Aquarium;"
@@ -86,7 +85,6 @@ WORDING = Wording(
             values.town,
         ),
         "office": Group(
-            "{stem} {sort}",
             (
                 "Public Library;Health Centre;Town Hall;Community Centre;Registry Office;"
                 "Visitor Centre;Job Centre;Family Centre;Youth Club;Adult Education College;"
@@ -96,20 +94,20 @@ WORDING = Wording(
             values.town,
         ),
         "project": Group(
-            "the {stem} {sort}",
             "Project;Programme;Initiative;Study;Scheme;Scholarship;Fund".split(";"),
             values.codename,
+            "the ",
         ),
         "system": Group(
-            "the {stem} {sort}",
             (
                 "archive server;booking system;payroll system;control room;data centre;"
                 "parking garage;boiler house;document store;mail gateway;pumping station;"
                 "storage depot;test laboratory"
             ).split(";"),
             values.town,
+            "the ",
         ),
-        "place": Group("the {stem} {sort}", values.PLACE_SORTS, values.place),
+        "place": Group(values.PLACE_SORTS, values.place, "the "),
     },
     kinds=(
         Kind(
