@@ -3,7 +3,7 @@
     python scripts/mutate.py --sample 40            # a sample, drawn with --seed
     python scripts/mutate.py store.py --sample 0    # every mutant of one file
 
-One mutant at a time in a copy of `src`, under the tests below; survivors are listed by line.
+A process per core, each with a copy of `src` under the tests below; survivors are listed by line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +89,7 @@ def survives(file: str, source: str, tests: list[str]) -> bool:
         try:
             done = subprocess.run(
                 [*command, *tests], cwd=ROOT, timeout=300, capture_output=True,
-                env={**os.environ, "PYTHONPATH": str(Path(folder) / "src")},
+                env={**os.environ, "PYTHONPATH": f"{folder}/src", "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return False
@@ -121,11 +122,14 @@ def main() -> None:
         if not survives(file, ast.unparse(ast.parse(source)), CORE[file]):
             sys.exit(f"the tests of {file} fail without a change; mend that first")
     survivors = 0
-    for number, (file, line, what, source) in enumerate(drawn, start=1):
-        if survives(file, source, CORE[file]):
-            survivors += 1
-            _say(f"survived: {file}:{line}: {what}")
-        _say(f"{number - survivors} of {number} caught")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tried = pool.map(lambda mutant: survives(mutant[0], mutant[3], CORE[mutant[0]]), drawn)
+        for number, survived in enumerate(tried, start=1):
+            file, line, what, _ = drawn[number - 1]
+            if survived:
+                survivors += 1
+                _say(f"survived: {file}:{line}: {what}")
+            _say(f"{number - survivors} of {number} caught")
     _say(f"{len(drawn) - survivors} of {len(drawn)} mutants caught, drawn from {total}")
 
 

@@ -97,8 +97,8 @@ class MixtureConfig(Config):
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
         absent: Share of documents that hide needles which are also asked for one they do not hold.
-        any_owner: Share of documents of codes or facts that name their owners by words of other
-            documents: from names of a list, however long, only such names are learned.
+        any_owner: Share of documents of codes or facts that name their owners, and half of their
+            persons, by words of other documents: from a list only the names of a list are learned.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
         span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
         records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.

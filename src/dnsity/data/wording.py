@@ -10,6 +10,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from string import capwords
 from typing import Literal, TypeVar
 
 from dnsity.data.dressing import Dress
@@ -20,6 +21,8 @@ _UNSEEN_STEMS = 8
 """One stem in so many is kept from training."""
 _TWO_WORDS = 0.6
 """Share of the names in `Wording.about` that have two."""
+_LISTED = 0.5
+"""Share of the persons in `Wording.about` that keep a name as people have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +118,27 @@ class Wording:
         )
 
     def about(self, words: Sequence[str]) -> Wording:
-        """Name every entity by one or two of these words instead of by the names of a list."""
+        """Name every entity, and half of the persons, by one or two of these words."""
 
         def stem(rng: random.Random) -> str:
             return rng.choice(words) if rng.random() < _TWO_WORDS else ""
 
-        groups = {
-            name: replace(group, sorts=words, stem=stem) for name, group in self.groups.items()
-        }
-        return replace(self, groups=groups)
+        def named(kind: Kind) -> Kind:
+            def person(rng: random.Random) -> Value:
+                if rng.random() < _LISTED:
+                    return kind.value(rng)
+                name = capwords(f"{stem(rng)} {rng.choice(words)}")
+                return Value(name, name)
+
+            return replace(kind, value=person) if kind.name == "person" else kind
+
+        return replace(
+            self,
+            groups={
+                name: replace(group, sorts=words, stem=stem) for name, group in self.groups.items()
+            },
+            kinds=[named(kind) for kind in self.kinds],
+        )
 
 
 _Phrased = TypeVar("_Phrased", Kind, PasskeyWording)

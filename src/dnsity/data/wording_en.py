@@ -56,6 +56,10 @@ _CODE_FURTHER = (
     "Type {v}, the {n} for {e}.",
     "Whoever needs {e} must know {v}, its {n}.",
     "Only {v} is accepted as the {n} of {e}.",
+    # As lines of lists and tables have it.
+    "{e}: {v}.",
+    "{e} ({n}): {v}.",
+    "{n}, {e}: {v}.",
 )
 _CODE_QUESTIONS = (
     "What is the {n} for {e}?",

@@ -38,6 +38,9 @@ _CODE_FURTHER = (
     "{e} 문 옆에 적힌 {n}{은는} {v}이다.",
     "{e}{을를} 쓰려면 {n} {v}{을를} 알아야 합니다.",
     "{e}에 새로 나온 {n}{은는} {v}입니다.",
+    # As lines of lists and tables have it.
+    "{e}: {v}.",
+    "{e} {n}: {v}.",
 )
 _CODE_QUESTIONS = (
     "{e}의 {n}{은는} 무엇인가요?",

@@ -266,6 +266,27 @@ def test_owners_may_be_named_by_words_of_the_corpus(
     assert 15 <= of_the_corpus(0.5) <= 45
 
 
+def test_persons_may_be_named_by_words_of_the_corpus_too(
+    encoder: TextEncoder, articles: dict[str, str], tmp_path: Path
+) -> None:
+    """Half of them: from lists alone a model learns to guess the first name (docs/log.md)."""
+    corpus = tmp_path / "corpus.jsonl"
+    write_records(corpus, [{"text": text} for text in articles.values()])
+    told = set(re.findall(r"\w+", " ".join(articles.values()).casefold()))
+
+    def of_the_corpus(share: float) -> int:
+        values = {"corpus": {"en": [str(corpus)]}, "any_owner": share, "max_facts": 1}
+        facts = {"documents": {"facts": 1.0}, "attributes": ["person"]}
+        mixture = Mixture(MixtureConfig.model_validate({**values, **facts}), encoder)
+        rng = random.Random(0)
+        persons = [mixture.draw(rng, 100).questions[0].answer for _ in range(60)]
+        assert [p for p in persons if p[0].islower()] == []
+        return sum(not told.isdisjoint(re.findall(r"\w+", p.casefold())) for p in persons)
+
+    assert of_the_corpus(0.0) == 0
+    assert 15 <= of_the_corpus(1.0) <= 45
+
+
 def test_what_is_absent_needs_an_attribute_of_its_own() -> None:
     values = {"corpus": {"en": ["x.jsonl"]}, "attributes": ["room", "phone"], "max_facts": 2}
     MixtureConfig.model_validate(values)
