@@ -110,6 +110,10 @@ class TextEncoder:
                 return cut
         return None
 
+    def pieces(self) -> list[str]:
+        """List what every token of the vocabulary stands for, a leading space kept."""
+        return [self.decode([index]) for index in range(self._plain.get_vocab_size())]
+
     def decode(self, ids: list[int]) -> str:
         """Turn answer ids into text, control tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain
 from typing import Annotated, Literal
 
@@ -79,6 +80,12 @@ _NO_RECORDS = (
     "out of `documents` in data and stages"
 )
 _EDGES = re.compile(r"^\W+|\W+$")
+_LETTERS: dict[Language, re.Pattern[str]] = {
+    "en": re.compile("[A-Za-z]+"),
+    "ko": re.compile("[가-힣]+"),
+}
+_MOST_PIECES = 3
+"""Tokens of a word that is made up."""
 
 
 class MixtureConfig(Config):
@@ -98,7 +105,8 @@ class MixtureConfig(Config):
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
         absent: Share of documents that hide needles which are also asked for one they do not hold.
         any_owner: Share of documents of codes or facts that name their owners, and half of their
-            persons, by words of other documents: from a list only the names of a list are learned.
+            persons, by words of other documents or of no document: from a list only the names of a
+            list are learned, and only tokens that were copied often can be. Passphrases, too.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
         span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
         records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
@@ -308,7 +316,10 @@ class Mixture:
         if kind in ("passkey", "repeated"):
             return [key]
         if kind == "passphrase":
-            return [passphrase(rng, language, self._words(rng, language), "seen")]
+            if not self._anyone(rng):
+                return [passphrase(rng, language, self._words(rng, language), "seen")]
+            words = [self._made_up(rng, language) for _ in range(rng.randint(1, _MOST_WORDS))]
+            return [passphrase(rng, language, " ".join(words), "seen")]
         if kind == "pairs":
             words = self._single_words(rng, language)
             return pairs(rng, language, words, count, self.config.digits, alphabet)
@@ -337,13 +348,38 @@ class Mixture:
                 break
         return list(dict.fromkeys(words))
 
+    def _anyone(self, rng: random.Random) -> bool:
+        """Say whether names are to be of no list."""
+        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        return self.config.any_owner > 0 and rng.random() < self.config.any_owner
+
+    def _made_up(self, rng: random.Random, language: Language) -> str:
+        """Put a word together of any tokens: how often prose has one says nothing about names."""
+        words, endings = self._pieces[language]
+        if not endings:  # a vocabulary of bytes
+            return self._words(rng, language)
+        return rng.choice(words) + "".join(rng.choices(endings, k=rng.randrange(_MOST_PIECES)))
+
+    @cached_property
+    def _pieces(self) -> dict[Language, tuple[list[str], list[str]]]:
+        """The vocabulary's tokens of letters: all, and those that can go on within a word."""
+        tokens = self.encoder.pieces()
+        return {
+            language: (
+                [t.strip() for t in tokens if letters.fullmatch(t.strip())],
+                [t for t in tokens if letters.fullmatch(t)],
+            )
+            for language, letters in _LETTERS.items()
+        }
+
     def _owned(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
         """Codes or facts about named entities."""
-        # Only where it is asked for, so that documents of earlier configurations stay as they were.
-        anyone = self.config.any_owner > 0 and rng.random() < self.config.any_owner
-        owners = self._single_words(rng, language) if anyone else []
+        owners = []
+        if self._anyone(rng):
+            owners = self._single_words(rng, language)
+            owners += [self._made_up(rng, language) for _ in owners]
         if kind in ("codes", "value_first"):
             alphabet, first = rng.choice(self.config.alphabets), kind == "value_first"
             return codes(rng, language, count, self.config.digits, alphabet, "seen", first, owners)
