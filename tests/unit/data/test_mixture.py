@@ -246,20 +246,30 @@ def test_some_documents_are_asked_for_what_they_lack(
     assert 15 <= lacking <= 45
 
 
+def _asked_and_told(
+    config: dict[str, Any], encoder: TextEncoder, articles: dict[str, str], folder: Path
+) -> tuple[list[Question], set[str]]:
+    """Ask sixty documents of one needle; return the questions and the words of the corpus."""
+    corpus = folder / "corpus.jsonl"
+    write_records(corpus, [{"text": text} for text in articles.values()])
+    values = {"corpus": {"en": [str(corpus)]}, "max_facts": 1, **config}
+    mixture, rng = Mixture(MixtureConfig.model_validate(values), encoder), random.Random(0)
+    asked = [mixture.draw(rng, 100).questions[0] for _ in range(60)]
+    return asked, _words_of(" ".join(articles.values()))
+
+
+def _words_of(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.casefold()))
+
+
 def test_owners_may_be_named_by_words_of_the_corpus(
     encoder: TextEncoder, articles: dict[str, str], tmp_path: Path
 ) -> None:
-    corpus = tmp_path / "corpus.jsonl"
-    write_records(corpus, [{"text": text} for text in articles.values()])
-    told = set(re.findall(r"\w+", " ".join(articles.values()).casefold()))
-
     def of_the_corpus(share: float) -> int:
-        values = {"corpus": {"en": [str(corpus)]}, "any_owner": share, "max_facts": 1}
-        weights = {"documents": {"codes": 1.0, "facts": 1.0, "alike": 1.0, "value_first": 1.0}}
-        mixture = Mixture(MixtureConfig.model_validate({**values, **weights}), encoder)
-        rng = random.Random(0)
-        asked = [mixture.draw(rng, 100).questions[0] for _ in range(60)]
-        return sum(not told.isdisjoint(re.findall(r"\w+", q.text.casefold())) for q in asked)
+        weights = {"codes": 1.0, "facts": 1.0, "alike": 1.0, "value_first": 1.0}
+        config = {"documents": weights, "any_owner": share}
+        asked, told = _asked_and_told(config, encoder, articles, tmp_path)
+        return sum(not told.isdisjoint(_words_of(q.text)) for q in asked)
 
     assert of_the_corpus(0.0) == 0
     # Half of the words belong to no document; six names in ten have two words.
@@ -271,18 +281,12 @@ def test_persons_may_be_named_by_words_of_the_corpus_too(
     encoder: TextEncoder, articles: dict[str, str], tmp_path: Path
 ) -> None:
     """Half of them: from lists alone a model learns to guess the first name (docs/log.md)."""
-    corpus = tmp_path / "corpus.jsonl"
-    write_records(corpus, [{"text": text} for text in articles.values()])
-    told = set(re.findall(r"\w+", " ".join(articles.values()).casefold()))
 
     def of_the_corpus(share: float) -> int:
-        values = {"corpus": {"en": [str(corpus)]}, "any_owner": share, "max_facts": 1}
-        facts = {"documents": {"facts": 1.0}, "attributes": ["person"]}
-        mixture = Mixture(MixtureConfig.model_validate({**values, **facts}), encoder)
-        rng = random.Random(0)
-        persons = [mixture.draw(rng, 100).questions[0].answer for _ in range(60)]
-        assert [p for p in persons if p[0].islower()] == []
-        return sum(not told.isdisjoint(re.findall(r"\w+", p.casefold())) for p in persons)
+        config = {"documents": {"facts": 1.0}, "attributes": ["person"], "any_owner": share}
+        asked, told = _asked_and_told(config, encoder, articles, tmp_path)
+        assert [q.answer for q in asked if q.answer[0].islower()] == []
+        return sum(not told.isdisjoint(_words_of(q.answer)) for q in asked)
 
     assert of_the_corpus(0.0) == 0
     assert 10 <= of_the_corpus(1.0) <= 30
