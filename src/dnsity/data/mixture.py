@@ -7,10 +7,8 @@ ask in others.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import chain
 from typing import Annotated, Literal
 
@@ -22,6 +20,7 @@ from dnsity.data.corpus import Corpus, read_documents
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
 from dnsity.data.hide import fits, needle_example
+from dnsity.data.names import Names
 from dnsity.data.needles import (
     ATTRIBUTES,
     Needle,
@@ -66,9 +65,6 @@ running accuracy (a stage that waits for one would never end)."""
 
 _REPEATED_TOKENS = (16, 64)
 """Least and most of the passage that fills a document of kind `repeated`."""
-_MOST_WORDS = 4
-_WORDS = 30
-"""At least so many make up the pairs of a document."""
 _SENTENCE_SHARE = 0.25
 """Of articles that are asked for a whole sentence: the loss is a mean over answer tokens, so long
 answers outweigh all others of their step (docs/log.md)."""
@@ -79,13 +75,6 @@ _NO_RECORDS = (
     "records are to be drawn, but data.records is empty; set it to [your.jsonl], or leave records "
     "out of `documents` in data and stages"
 )
-_EDGES = re.compile(r"^\W+|\W+$")
-_LETTERS: dict[Language, re.Pattern[str]] = {
-    "en": re.compile("[A-Za-z]+"),
-    "ko": re.compile("[가-힣]+"),
-}
-_MOST_PIECES = 3
-"""Tokens of a word that is made up."""
 
 
 class MixtureConfig(Config):
@@ -104,7 +93,7 @@ class MixtureConfig(Config):
         max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
         tokens_per_fact: A document holds at most one code or fact per so many tokens.
         absent: Share of documents that hide needles which are also asked for one they do not hold.
-        any_owner: Share of documents of codes or facts that name their owners, and half of their
+        any_name: Share of documents of codes or facts that name their owners, and half of their
             persons, by words of other documents or of no document: from a list only the names of a
             list are learned, and only tokens that were copied often can be. Passphrases, too.
         tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
@@ -124,7 +113,7 @@ class MixtureConfig(Config):
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)
     absent: float = Field(default=0.0, ge=0, le=1)
-    any_owner: float = Field(default=0.0, ge=0, le=1)
+    any_name: float = Field(default=0.0, ge=0, le=1)
     tokens_per_quote: int = Field(default=24, ge=1)
     span_tokens: int = Field(default=64, ge=1)
     records: list[str] = Field(default=[])
@@ -178,6 +167,7 @@ class Mixture:
                 )
         with _setting("data.records"):
             self._records = Records(config.records, encoder) if config.records else None
+        self._names = Names(lambda *drawn: self.text(*drawn)[0], encoder)
         self._characters_per_token = {
             language: _characters_per_token(corpus, encoder)
             for language, corpus in self.corpora.items()
@@ -316,12 +306,10 @@ class Mixture:
         if kind in ("passkey", "repeated"):
             return [key]
         if kind == "passphrase":
-            if not self._anyone(rng):
-                return [passphrase(rng, language, self._words(rng, language), "seen")]
-            words = [self._made_up(rng, language) for _ in range(rng.randint(1, _MOST_WORDS))]
-            return [passphrase(rng, language, " ".join(words), "seen")]
+            draw = self._names.made_up_phrase if self._anyone(rng) else self._names.phrase
+            return [passphrase(rng, language, draw(rng, language), "seen")]
         if kind == "pairs":
-            words = self._single_words(rng, language)
+            words = self._names.words(rng, language)
             return pairs(rng, language, words, count, self.config.digits, alphabet)
         if count > 1 and kind != "value_first" and rng.random() < 0.5:
             others = self._owned(rng, language, kind, count - 1)
@@ -329,48 +317,10 @@ class Mixture:
                 return [key, *others]
         return self._owned(rng, language, kind, count)
 
-    def _words(self, rng: random.Random, language: Language) -> str:
-        """Draw one to four neighbouring words of some document."""
-        while True:
-            words = self.text(rng, language, 40)[0].split()
-            at = rng.randrange(len(words))
-            phrase = _EDGES.sub("", " ".join(words[at : at + rng.randint(1, _MOST_WORDS)]))
-            if phrase and ".." not in phrase:
-                return phrase
-
-    def _single_words(self, rng: random.Random, language: Language) -> list[str]:
-        """Draw the words of some passages, without punctuation and repetition."""
-        words: list[str] = []
-        for _ in range(_TRIES):
-            bare = (_EDGES.sub("", w) for w in self.text(rng, language, 100)[0].split())
-            words += [word for word in bare if word and ".." not in word]
-            if len(words) >= _WORDS:
-                break
-        return list(dict.fromkeys(words))
-
     def _anyone(self, rng: random.Random) -> bool:
         """Say whether names are to be of no list."""
         # Only where it is asked for, so that documents of earlier configurations stay as they were.
-        return self.config.any_owner > 0 and rng.random() < self.config.any_owner
-
-    def _made_up(self, rng: random.Random, language: Language) -> str:
-        """Put a word together of any tokens: how often prose has one says nothing about names."""
-        words, endings = self._pieces[language]
-        if not endings:  # a vocabulary of bytes
-            return self._words(rng, language)
-        return rng.choice(words) + "".join(rng.choices(endings, k=rng.randrange(_MOST_PIECES)))
-
-    @cached_property
-    def _pieces(self) -> dict[Language, tuple[list[str], list[str]]]:
-        """The vocabulary's tokens of letters: all, and those that can go on within a word."""
-        tokens = self.encoder.pieces()
-        return {
-            language: (
-                [t.strip() for t in tokens if letters.fullmatch(t.strip())],
-                [t for t in tokens if letters.fullmatch(t)],
-            )
-            for language, letters in _LETTERS.items()
-        }
+        return self.config.any_name > 0 and rng.random() < self.config.any_name
 
     def _owned(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
@@ -378,8 +328,8 @@ class Mixture:
         """Codes or facts about named entities."""
         owners = []
         if self._anyone(rng):
-            owners = self._single_words(rng, language)
-            owners += [self._made_up(rng, language) for _ in owners]
+            owners = self._names.words(rng, language)
+            owners += [self._names.made_up(rng, language) for _ in owners]
         if kind in ("codes", "value_first"):
             alphabet, first = rng.choice(self.config.alphabets), kind == "value_first"
             return codes(rng, language, count, self.config.digits, alphabet, "seen", first, owners)

@@ -267,7 +267,7 @@ def test_owners_may_be_named_by_words_of_the_corpus(
 ) -> None:
     def of_the_corpus(share: float) -> int:
         weights = {"codes": 1.0, "facts": 1.0, "alike": 1.0, "value_first": 1.0}
-        config = {"documents": weights, "any_owner": share}
+        config = {"documents": weights, "any_name": share}
         asked, told = _asked_and_told(config, encoder, articles, tmp_path)
         return sum(not told.isdisjoint(_words_of(q.text)) for q in asked)
 
@@ -283,7 +283,7 @@ def test_persons_may_be_named_by_words_of_the_corpus_too(
     """Half of them: from lists alone a model learns to guess the first name (docs/log.md)."""
 
     def of_the_corpus(share: float) -> int:
-        config = {"documents": {"facts": 1.0}, "attributes": ["person"], "any_owner": share}
+        config = {"documents": {"facts": 1.0}, "attributes": ["person"], "any_name": share}
         asked, told = _asked_and_told(config, encoder, articles, tmp_path)
         assert [q.answer for q in asked if q.answer[0].islower()] == []
         return sum(not told.isdisjoint(_words_of(q.answer)) for q in asked)
@@ -303,7 +303,7 @@ def test_passphrases_may_be_of_any_tokens(
     values = {"corpus": {language: [str(corpus)]}, "documents": {"passphrase": 1.0}}
 
     def drawn(share: float) -> list[str]:
-        config = MixtureConfig.model_validate({**values, "any_owner": share})
+        config = MixtureConfig.model_validate({**values, "any_name": share})
         mixture, rng = Mixture(config, encoder), random.Random(0)
         return [mixture.draw(rng, 60).questions[0].answer for _ in range(60)]
 
