@@ -37,14 +37,12 @@ def evaluation(words: Words, summary: dict[str, Any]) -> str:
     return "\n".join([told, "", *_translated(words, tables.glance(rows))])
 
 
-def against_plan(
-    words: Words, mini: dict[str, Any], documents: dict[str, Any], bench: dict[str, Any]
-) -> str:
+def against_plan(words: Words, evaluations: list[dict[str, Any]], bench: dict[str, Any]) -> str:
     """Every target beside what was measured."""
-    rows = [[Row.model_validate(row) for row in summary["rows"]] for summary in (mini, documents)]
+    rows = [[Row.model_validate(row) for row in summary["rows"]] for summary in evaluations]
     lines = [
         [words.cell(what), planned, wanted, words.cell(measured)]
-        for what, planned, wanted, measured in targets(rows[0], rows[1], bench)
+        for what, planned, wanted, measured in targets(*rows, bench)
     ]
     header = ["25 gists", "planned", "wanted", "measured, English / Korean"]
     return "\n".join(table([*map(words.cell, header)], lines))
@@ -201,7 +199,9 @@ def render(readme: str, language: str) -> str:
     words = Words(language)
     parts = {
         "targets": against_plan(
-            words, _result("eval_mini"), _result("eval_documents"), _result("bench_cost_mini")
+            words,
+            [_result("eval_mini"), _result("eval_far"), _result("eval_documents")],
+            _result("bench_cost_mini"),
         ),
         "demo": demo(words, _result("demo")),
         "cost": cost(words, _result("bench_cost_mini")),

@@ -10,20 +10,23 @@ from dnsity.evaluation.row import Interval, Row
 _NEEDLES = ("niah", "fact")
 
 
-def targets(mini: list[Row], documents: list[Row], bench: dict[str, Any]) -> list[list[str]]:
+def targets(
+    mini: list[Row], far: list[Row], documents: list[Row], bench: dict[str, Any]
+) -> list[list[str]]:
     """Lay out one line per target: what, planned, wanted, measured (English / Korean).
 
     Args:
         mini: Rows of `eval_mini`.
+        far: Rows of `eval_far`, which asks more documents of the longest length.
         documents: Rows of `eval_documents`.
         bench: The result of `dnsity bench --shape mini`.
     """
-    asked = _of_gists(mini)
+    asked = _of_gists([*mini, *far])
     whole = _of_gists(documents)
     longest = max(bench["ratios"], key=lambda row: int(row["tokens"]))
     wrong = max(
         row.score.value
-        for row in mini
+        for row in (*mini, *far)
         if row.method == "gist_wrong_document" and row.task.startswith(_NEEDLES)
     )
 
