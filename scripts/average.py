@@ -1,7 +1,7 @@
 """Take the mean of gist models' weights: `python scripts/average.py TARGET MODEL MODEL ...`.
 
-Stages that went on from each other lie around a better place than each of them: their mean has a
-lower loss than the last (weight averaging, Izmailov et al. 2018; docs/log.md, 2026-11-27). Only for
+Stages that went on from each other lie around a better place than the last of them: their mean has
+a lower loss (weight averaging, Izmailov et al. 2018; docs/log.md, 2026-11-27). Only for
 models of one shape that carry their own base (scope `full`).
 """
 
@@ -25,19 +25,21 @@ def average(models: list[GistLM]) -> GistLM:
     Raises:
         BadInputError: If their tensors or gist settings differ.
     """
-    first, *others = models
-    shapes = [{name: w.shape for name, w in model.state_dict().items()} for model in models]
-    for number, (other, shape) in enumerate(zip(others, shapes[1:], strict=True), start=2):
-        if other.spec != first.spec or shape != shapes[0]:
+    states = [model.state_dict() for model in models]
+    kinds = [
+        (model.spec, {name: weight.shape for name, weight in state.items()})
+        for model, state in zip(models, states, strict=True)
+    ]
+    for number, kind in enumerate(kinds, start=1):
+        if kind != kinds[0]:
             raise BadInputError(
                 f"model {number} has other weights or gist settings than the first; allowed are "
                 "stages of one model, each trained from another"
             )
-    states = [model.state_dict() for model in models]
     # All before any is written: tied weights stand under two names.
     means = {name: torch.stack([s[name].float() for s in states]).mean(0) for name in states[0]}
-    first.load_state_dict(means)
-    return first
+    models[0].load_state_dict(means)
+    return models[0]
 
 
 def main() -> int:
