@@ -62,10 +62,11 @@ def measure(
         progress: Called before every length.
 
     Returns:
-        `rows`, one per length and method; `batch`, what decoding many documents at once gives;
+        `weights_bytes`, before anything is read; `rows`, one per length and method; `batch`, what decoding many documents at once gives;
         `store`, what opening one of many gist files takes; and `training`, one per length and kind
         of step.
     """
+    weights = _weights_bytes(loaded)
     rows: list[dict[str, Any]] = []
     total = len(config.tokens) + 3
     with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as scratch:
@@ -78,7 +79,20 @@ def measure(
     batch = _batched(config, loaded)
     progress("training steps", total - 1, total)
     training = measure_training(config, loaded)
-    return {"rows": rows, "batch": batch, "store": store, "training": training}
+    return {
+        "weights_bytes": weights,
+        "rows": rows,
+        "batch": batch,
+        "store": store,
+        "training": training,
+    }
+
+
+def _weights_bytes(loaded: LoadedModel) -> int:
+    """Count what the model takes; on a GPU all that is in use, as weights in 4 bit have scales."""
+    if loaded.device.type == "cuda":
+        return int(torch.cuda.memory_allocated(loaded.device))
+    return sum(tensor.nbytes for tensor in loaded.lm.parameters())
 
 
 def document(loaded: LoadedModel, tokens: int) -> str:

@@ -80,7 +80,8 @@ def build(
     config = SHAPES[shape]()
     config.max_position_embeddings = POSITIONS
     torch.manual_seed(0)
-    base: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    with torch.device(device):  # drawing billions of numbers is slow on a CPU
+        base: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     if quantization is not None:
         _quantize(base, dtype)
     tokenizer = checkpoint.tokenizer_of("mini")

@@ -42,7 +42,7 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
     Returns:
         Per length and kind of step: `seconds`, `questions_per_second` (None for plain),
         `tokens_per_second` (all that the step was given, the document once) and `peak_bytes`
-        beyond weights and optimiser.
+        beyond weights and optimiser. All are None of a step that the device has no memory for.
     """
     if not config.train_tokens:
         return []
@@ -52,10 +52,11 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
     optimiser = torch.optim.AdamW([p for p in lm.parameters() if p.requires_grad])
     found = []
     for length in config.train_tokens:
-        work = {name: partial(_step, optimiser, loss) for name, loss in losses(lm, length).items()}
+        steps = {name: partial(_step, optimiser, loss) for name, loss in losses(lm, length).items()}
+        work = {name: step for name, step in steps.items() if _fits(optimiser, step)}
         turns = in_turns(loaded, work, config.repeats)
-        for name in work:
-            taken = statistics.median(turns.seconds[name])
+        for name in steps:
+            taken = statistics.median(turns.seconds[name]) if name in work else None
             asked = 0 if name == "plain" else QUESTIONS
             given = length + asked * (QUESTION_TOKENS + ANSWER_TOKENS)
             found.append(
@@ -64,9 +65,9 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
                     "tokens": length,
                     "questions": asked,
                     "seconds": taken,
-                    "questions_per_second": asked / taken if asked else None,
-                    "tokens_per_second": given / taken,
-                    "peak_bytes": turns.peaks[name],
+                    "questions_per_second": asked / taken if taken and asked else None,
+                    "tokens_per_second": given / taken if taken else None,
+                    "peak_bytes": turns.peaks.get(name),
                 }
             )
     return found
@@ -116,6 +117,16 @@ def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
         "one_question": lambda: masked(each)["loss"],
         "plain": lambda: lm.base(input_ids=document, labels=document, use_cache=False).loss,
     }
+
+
+def _fits(optimiser: torch.optim.Optimizer, step: Callable[[], None]) -> bool:
+    """Try a step: one that takes too much memory must not take the others' figures with it."""
+    try:
+        step()
+    except torch.OutOfMemoryError:
+        optimiser.zero_grad()
+        return False
+    return True
 
 
 def _step(optimiser: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> None:

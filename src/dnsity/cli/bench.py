@@ -155,6 +155,12 @@ def ratios(result: dict[str, Any]) -> Table:
     table.add_column("goal, at most", justify="right")
     for key, (name, goal) in goals.items():
         table.add_row(name, *(f"{row[key]:.3g}" for row in result["ratios"]), goal)
+    for part in ("ingest", "answer"):
+        table.add_row(
+            f"weights and peak memory of {'compressing' if part == 'ingest' else 'answering'}",
+            *(data_size(taken) for taken in _in_all(result, f"{part}_peak_bytes")),
+            f"{10 if part == 'ingest' else 8} GB, 8B in nf4",
+        )
     store = result["store"]["open_s"]["median"]
     rest = [""] * (len(result["ratios"]) - 1)
     table.add_row(
@@ -170,6 +176,12 @@ def ratios(result: dict[str, Any]) -> Table:
     return table
 
 
+def _in_all(result: dict[str, Any], peak: str) -> list[int]:
+    """Add the model to what its gists took beside it, at every length."""
+    name = f"gist {result['gists']}"
+    return [result["weights_bytes"] + r[peak] for r in result["rows"] if r["method"] == name]
+
+
 def _training(rows: list[dict[str, Any]]) -> Table:
     """What a training step costs."""
     table = Table(title="a training step: one document, its questions")
@@ -179,9 +191,12 @@ def _training(rows: list[dict[str, Any]]) -> Table:
         table.add_column(name, justify="right")
     for row in rows:
         rate = row["questions_per_second"]
+        named = f"{row['tokens']:,}", row["step"].replace("_", " ")
+        if row["seconds"] is None:
+            table.add_row(*named, "out of memory")
+            continue
         table.add_row(
-            f"{row['tokens']:,}",
-            row["step"].replace("_", " "),
+            *named,
             f"{row['seconds']:.3g}",
             "" if rate is None else f"{rate:.3g}",
             f"{row['tokens_per_second']:,.0f}",

@@ -123,6 +123,25 @@ def test_training_steps_of_every_kind_are_measured_at_every_length(
         assert (row["questions_per_second"] is None) == (row["step"] == "plain")
 
 
+def test_a_step_without_room_costs_no_other_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_room(*given: Any) -> dict[str, Any]:
+        def full() -> torch.Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        return {**losses(*given), "one_question": full}
+
+    monkeypatch.setattr("dnsity.bench.training.losses", without_room)
+    config = BenchConfig(shape="tiny", gists=[4], train_tokens=[40], repeats=1)
+    rows = measure_training(config, shapes.build("tiny", gists=4))
+    assert [row["step"] for row in rows if row["seconds"] is None] == ["one_question"]
+    assert all(row["peak_bytes"] is None for row in rows if row["seconds"] is None)
+
+
+def test_the_model_counts_in_memory(measured: dict[str, Any], loaded: LoadedModel) -> None:
+    # Float32; tied or not, a tensor is counted once.
+    assert measured["weights_bytes"] == 4 * sum(p.numel() for p in loaded.lm.parameters())
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_kinds_of_step_that_are_compared_learn_the_same(dtype: Dtype) -> None:
     config = BenchConfig(shape="tiny", gists=[4], dtype=dtype)
