@@ -62,9 +62,9 @@ def measure(
         progress: Called before every length.
 
     Returns:
-        `weights_bytes`, before anything is read; `rows`, one per length and method; `batch`, what decoding many documents at once gives;
-        `store`, what opening one of many gist files takes; and `training`, one per length and kind
-        of step.
+        `weights_bytes`, before anything is read; `rows`, one per length and method; `batch`, what
+        decoding many documents at once gives; `store`, what opening one of many gist files takes;
+        and `training`, one per length and kind of step.
     """
     weights = _weights_bytes(loaded)
     rows: list[dict[str, Any]] = []

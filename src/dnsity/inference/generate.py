@@ -235,18 +235,16 @@ def _arguments(
     slots = 0 if prefix is None else prefix[0][0].shape[-2]
     require_room(loaded, slots, input_ids.shape[1], sampling.max_new_tokens)
     before = torch.ones(len(rows), slots, dtype=torch.bool) if prefix_mask is None else prefix_mask
-    arguments: dict[str, Any] = {
+    return {
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": torch.cat([before.to(loaded.device), mask.to(loaded.device)], dim=1),
         "pad_token_id": loaded.encoder.eos_id,
         "eos_token_id": loaded.encoder.eos_id,
+        "past_key_values": backbone.growing_cache(
+            loaded.lm.base, None if prefix is None else shared(prefix, len(rows))
+        ),
         **sampling.arguments(),
     }
-    if prefix is not None:
-        arguments["past_key_values"] = backbone.growing_cache(
-            loaded.lm.base, shared(prefix, len(rows))
-        )
-    return arguments
 
 
 def _unpadded(

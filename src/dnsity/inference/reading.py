@@ -32,8 +32,7 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
     gists = loaded.lm.spec.gists
 
     def see(weights: Tensor) -> None:
-        if weights.shape[-2] == gists:
-            found.append(weights[0, :, :, :-gists])
+        found.append(weights[0, :, -gists:, :-gists].clone())  # a view would keep all rows
 
     with backbone.attention_seen(loaded.lm.base, see):
         info = compress(loaded, [text])[0].info
@@ -42,4 +41,6 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
             f"the document is compressed in {info.n_chunks} chunks; show one of at most "
             f"{loaded.lm.spec.chunk_tokens or loaded.lm.spec.window_tokens:,} tokens"
         )
-    return torch.stack(found)
+    # Where the document has a pass of its own (docs/adr/0006-one-segment.md), its rows end there.
+    widest = max(weights.shape[-1] for weights in found)
+    return torch.stack([weights for weights in found if weights.shape[-1] == widest])

@@ -3,9 +3,10 @@
 Everything the gist model does is one operation: run a *segment* of tokens through the base model
 behind a fixed *prefix* of keys and values, and take the keys and values of the new tokens.
 
-    document:  segment = document,          prefix = nothing, or earlier gists
-    gists:     segment = gist rows,         prefix = that + the document's keys and values
-    answer:    segment = question [answer], prefix = gists
+    compress:  segment = document, gist rows,  prefix = nothing, or earlier gists
+    answer:    segment = question [answer],    prefix = gists
+
+Where the gist rows need a mask or weights of their own they are a segment behind the document's.
 
 No [T, T] mask and no logits over the document ever exist, and nothing is copied from the library.
 """
@@ -21,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import CacheLayerMixin
+from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
 from dnsity.model.architectures import layer_types, sliding_window
 from dnsity.shapes import KeyOrValue, KeyValues, Logits, PaddingMask, PositionIds, Visible
@@ -43,12 +44,23 @@ class SegmentLayer(CacheLayerMixin):
     is_sliding = False
 
     def __init__(
-        self, prefix: tuple[KeyOrValue, KeyOrValue] | None = None, stop_here: bool = False
+        self,
+        prefix: tuple[KeyOrValue, KeyOrValue] | None = None,
+        *,
+        stop_here: bool = False,
+        keep: int | None = None,
     ) -> None:
-        """Set the fixed prefix; `stop_here` ends the forward pass inside this layer's update."""
+        """Set the fixed prefix.
+
+        Args:
+            prefix: Keys and values that stand before the segment.
+            stop_here: End the forward pass inside this layer's update.
+            keep: Remember only the last so many of the segment's keys; None: all.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
         self.prefix = prefix
         self.stop_here = stop_here
+        self.keep = keep
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Nothing to allocate."""
@@ -57,7 +69,10 @@ class SegmentLayer(CacheLayerMixin):
         self, key_states: KeyOrValue, value_states: KeyOrValue, *_: Any, **__: Any
     ) -> tuple[KeyOrValue, KeyOrValue]:
         """Remember the segment's keys and values; return them behind the prefix."""
-        self.keys, self.values = key_states, value_states
+        self.keys, self.values = (
+            x if self.keep is None else x[..., -self.keep :, :].clone()  # a view would keep all
+            for x in (key_states, value_states)
+        )
         if self.stop_here:
             raise _SegmentEnd
         if self.prefix is None:
@@ -111,13 +126,17 @@ def ends_early(base: PreTrainedModel) -> bool:
 
 
 def segment_cache(
-    base: PreTrainedModel, prefix: KeyValues | None, *, stop_at: int | None = None
+    base: PreTrainedModel,
+    prefix: KeyValues | None,
+    *,
+    stop_at: int | None = None,
+    keep: int | None = None,
 ) -> Cache:
     """Build the cache for one segment; a pass ends inside layer `stop_at`."""
     before = prefix or ()
     return Cache(
         layers=[
-            SegmentLayer(before[i] if i < len(before) else None, stop_here=i == stop_at)
+            SegmentLayer(before[i] if i < len(before) else None, stop_here=i == stop_at, keep=keep)
             for i in range(num_layers(base))
         ]
     )
@@ -131,6 +150,7 @@ def segment_keys(
     prefix: KeyValues | None = None,
     *,
     unread: int = 0,
+    keep: int | None = None,
 ) -> KeyValues:
     """Run a segment and return its keys and values per layer, each `[B, K, T, D]`.
 
@@ -146,9 +166,10 @@ def segment_keys(
         attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
         prefix: Keys and values that stand before the segment.
         unread: Last layers whose keys nobody will read; they are left out where passes end early.
+        keep: Return, and hold in memory, only the keys of the last so many tokens; None: of all.
     """
     stop_at = max(0, num_layers(base) - 1 - unread) if ends_early(base) else None
-    cache = segment_cache(base, prefix, stop_at=stop_at)
+    cache = segment_cache(base, prefix, stop_at=stop_at, keep=keep)
     output = None
     with suppress(_SegmentEnd):
         output = body(base)(
@@ -243,9 +264,44 @@ def masks(
     }
 
 
-def growing_cache(base: PreTrainedModel, prefix: KeyValues) -> Cache:
+class RoomyLayer(DynamicLayer):
+    """A cache layer that appends in place, where the library's copies everything for each token.
+
+    keys  [k1 k2 k3 . . . . .]   room for `ROOM` more; copied only when it is full
+    """
+
+    ROOM = 64
+    _room: tuple[Tensor, ...] | None = None
+
+    def update(
+        self, key_states: KeyOrValue, value_states: KeyOrValue, *_: Any, **__: Any
+    ) -> tuple[KeyOrValue, KeyOrValue]:
+        """Append; return all keys and values."""
+        length = self.get_seq_length()
+        end = length + key_states.shape[-2]
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        new = key_states, value_states
+        room = self._room
+        # Whoever selects rows puts other tensors in the place of ours.
+        if room is None or room[0].shape[-2] < end or room[0].data_ptr() != self.keys.data_ptr():
+            room = self._room = tuple(
+                x.new_empty((*x.shape[:2], end + self.ROOM, x.shape[-1])) for x in new
+            )
+            if length:
+                room[0][:, :, :length], room[1][:, :, :length] = self.keys, self.values
+        room[0][:, :, length:end], room[1][:, :, length:end] = new
+        self.keys, self.values = (whole[:, :, :end] for whole in room)
+        return self.keys, self.values
+
+
+def growing_cache(base: PreTrainedModel, prefix: KeyValues | None) -> Cache:
     """Build the cache `generate` may append to; the given tensors are never written to."""
-    return DynamicCache([(k, v) for k, v in prefix], config=base.config)
+    cache = DynamicCache(config=base.config)
+    cache.layers = [RoomyLayer() if type(x) is DynamicLayer else x for x in cache.layers]
+    for number, (keys, values) in enumerate(prefix or ()):
+        cache.update(keys, values, number)
+    return cache
 
 
 def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) -> None:

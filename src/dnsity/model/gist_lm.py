@@ -2,8 +2,7 @@
 
     GistLM = base causal LM + gist rows [G, hidden] + (optional) LoRA adapter
 
-    compress:  [document] ──▶ keys, values ──┐
-                              [gist rows] ───┴──▶ keys and values of the gists
+    compress:  [document][gist rows] ──▶ keys and values of the gists
     answer:    [question][answer] behind those keys and values ──▶ logits
 
 Training, inference, evaluation and benchmarks all call these two functions.
@@ -211,18 +210,33 @@ class GistLM(nn.Module):
         document_positions = (
             origin + torch.arange(-document_ids.shape[1], 0, device=device)
         ).expand(batch, -1)
+        gist_positions = (origin + torch.arange(count, device=device)).expand(batch, -1)
+        embeds = self.base.get_input_embeddings()(document_ids)
+        rows = self.gist_rows[:count].to(self.base.dtype).expand(batch, -1, -1)
+        if self.spec.placement == "append" and self.spec.scope != "gist":
+            # Each gist sees all before it, under the same weights: no document key outlives its
+            # layer, and nothing is copied. See docs/adr/0006-one-segment.md for what it costs.
+            own = torch.ones(batch, count, dtype=torch.bool, device=device)
+            with self._adapter("document"):
+                return backbone.segment_keys(
+                    self.base,
+                    torch.cat([embeds, rows], dim=1),
+                    torch.cat([document_positions, gist_positions], dim=1),
+                    None if document_mask is None else torch.cat([before, mask, own], dim=1),
+                    prefix,
+                    keep=count,
+                )
         # The gists' own pass ends inside the last layer, before it looks back there.
         unread = int(backbone.ends_early(self.base))
         with self._adapter("document"), self._document_graph(prefix):
             document = backbone.segment_keys(
                 self.base,
-                self.base.get_input_embeddings()(document_ids),
+                embeds,
                 document_positions,
                 None if document_mask is None else torch.cat([before, mask], dim=1),
                 prefix,
                 unread=unread,
             )
-        gist_positions = (origin + torch.arange(count, device=device)).expand(batch, -1)
         before_positions = torch.arange(seen_before, device=device).expand(batch, -1)
         seen = torch.cat(
             [
@@ -234,7 +248,6 @@ class GistLM(nn.Module):
             ],
             dim=2,
         )
-        rows = self.gist_rows[:count].to(self.base.dtype).expand(batch, -1, -1)
         with self._adapter("gist"):
             return backbone.segment_keys(
                 self.base,

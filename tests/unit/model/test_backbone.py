@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from dnsity.model import backbone
 from dnsity.shapes import KeyValues
@@ -84,6 +85,18 @@ def test_keys_that_nobody_reads_are_not_computed(family: str, unread: int) -> No
     assert ran == list(range(left))
     assert len(fewer) == left
     assert all(torch.equal(a, b) for a, b in zip(flat(fewer), flat(whole), strict=False))
+
+
+@pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_of_keys_that_are_not_kept_no_memory_is_left(family: str) -> None:
+    base = tiny_base(family)
+    given = embeds_and_positions(base, 20, -20)
+    whole = backbone.segment_keys(base, *given, None)
+    kept = backbone.segment_keys(base, *given, None, keep=3)
+    for few, all_ in zip(flat(kept), flat(whole), strict=True):
+        assert torch.equal(few, all_[:, :, -3:])
+        assert few.untyped_storage().nbytes() == few.nbytes
 
 
 @pytest.mark.usefixtures("no_grad")
@@ -168,6 +181,27 @@ def test_generate_equals_a_greedy_loop_by_hand(family: str) -> None:
         tokens = torch.cat([tokens, following], dim=1)
     assert torch.equal(generated, tokens[:, 5:])
     assert generated.unique().numel() > 4  # a model that repeats itself would prove nothing
+
+
+def test_keys_appended_in_place_are_those_the_library_copies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backbone.RoomyLayer, "ROOM", 4)
+    ours, library = backbone.RoomyLayer(), DynamicLayer()
+    generator = torch.Generator().manual_seed(0)
+    moved = 0
+    for step, tokens in enumerate([5, 1, 1, 2, 1, 1, 1, 1, 1, 1]):
+        if step == 6:  # as `generate` does when fewer rows go on, and when it takes tokens back
+            for layer in (ours, library):
+                layer.batch_select_indices(torch.tensor([2, 0]))
+                layer.crop(-3)
+        new = [torch.randn(3 if step < 6 else 2, 2, tokens, 8, generator=generator) for _ in "kv"]
+        before = None if step == 0 else ours.keys.data_ptr()
+        for found, expected in zip(ours.update(*new), library.update(*new), strict=True):
+            assert torch.equal(found, expected)
+        moved += ours.keys.data_ptr() != before
+        assert ours.get_seq_length() == library.get_seq_length()
+    assert moved == 3  # at first, when the room was used up, and after the selection
 
 
 def test_segment_cache_never_grows() -> None:
