@@ -277,19 +277,19 @@ class RoomyLayer(DynamicLayer):
         self, key_states: KeyOrValue, value_states: KeyOrValue, *_: Any, **__: Any
     ) -> tuple[KeyOrValue, KeyOrValue]:
         """Append; return all keys and values."""
-        length = self.get_seq_length()
-        end = length + key_states.shape[-2]
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        new = key_states, value_states
+        held, new = (cast(Tensor, self.keys), cast(Tensor, self.values)), (key_states, value_states)
+        length = self.get_seq_length()
+        end = length + key_states.shape[-2]
         room = self._room
         # Whoever selects rows puts other tensors in the place of ours.
-        if room is None or room[0].shape[-2] < end or room[0].data_ptr() != self.keys.data_ptr():
+        if room is None or room[0].shape[-2] < end or room[0].data_ptr() != held[0].data_ptr():
             room = self._room = tuple(
                 x.new_empty((*x.shape[:2], end + self.ROOM, x.shape[-1])) for x in new
             )
             if length:
-                room[0][:, :, :length], room[1][:, :, :length] = self.keys, self.values
+                room[0][:, :, :length], room[1][:, :, :length] = held
         room[0][:, :, length:end], room[1][:, :, length:end] = new
         self.keys, self.values = (whole[:, :, :end] for whole in room)
         return self.keys, self.values
@@ -298,7 +298,9 @@ class RoomyLayer(DynamicLayer):
 def growing_cache(base: PreTrainedModel, prefix: KeyValues | None) -> Cache:
     """Build the cache `generate` may append to; the given tensors are never written to."""
     cache = DynamicCache(config=base.config)
-    cache.layers = [RoomyLayer() if type(x) is DynamicLayer else x for x in cache.layers]
+    for number, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer:
+            cache.layers[number] = RoomyLayer()  # type: ignore[no-untyped-call]
     for number, (keys, values) in enumerate(prefix or ()):
         cache.update(keys, values, number)
     return cache
