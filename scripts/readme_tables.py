@@ -20,6 +20,7 @@ from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = {"README.md": "en", "README.ko.md": "ko"}
+SHAPES = ("qwen3_0.6b_bfloat16", "qwen3_0.6b_float32")
 
 
 def evaluation(words: Words, summary: dict[str, Any]) -> str:
@@ -48,6 +49,36 @@ def against_plan(words: Words, evaluations: list[dict[str, Any]], bench: dict[st
     return "\n".join(table([*map(words.cell, header)], lines))
 
 
+RATIOS = {
+    "compress_over_prefill": "compressing / reading the document plainly",
+    "compress_peak_over_prefill": "its peak memory / that of reading",
+    "warm_with_load_over_none": "first token, gists loaded from disk / no document at all",
+    "warm_over_rag": "first token / RAG top-3",
+    "warm_over_full": "first token / full context",
+    "kv_over_full": "keys and values / full context",
+}
+
+
+def _ratios(words: Words, columns: list[dict[str, Any]]) -> list[list[str]]:
+    return [
+        [words.cell(name), *(f"{column[key]:.2g}" for column in columns)]
+        for key, name in RATIOS.items()
+    ]
+
+
+def shapes(words: Words, results: list[dict[str, Any]]) -> str:
+    """The same ratios on models of real shapes, each at its longest document."""
+    columns, header = [], []
+    for result in results:
+        config = result["manifest"]["config"]
+        kind = config["quantization"] or config["dtype"]
+        columns.append(max(result["ratios"], key=lambda row: row["tokens"]))
+        header.append(f"{config['shape']}, {kind}, {columns[-1]['tokens']:,}")
+    told = words.say("shapes", **_provenance(results[-1]))
+    header = [words.say("multiple", gists=results[-1]["gists"]), *header]
+    return "\n".join([told, "", *table(header, _ratios(words, columns))])
+
+
 def cost(words: Words, result: dict[str, Any]) -> str:
     """What answering costs at the longest document, and the ratios at every length."""
     longest = max(row["tokens"] for row in result["rows"])
@@ -71,18 +102,7 @@ def cost(words: Words, result: dict[str, Any]) -> str:
         )
     header = ["method", "prepare, once", "stored", "load", "warm TTFT", "tokens/s"]
     header += ["memory to answer", "documents in 8 GB", "break-even"]
-    names = {
-        "compress_over_prefill": "compressing / reading the document plainly",
-        "compress_peak_over_prefill": "its peak memory / that of reading",
-        "warm_with_load_over_none": "first token, gists loaded from disk / no document at all",
-        "warm_over_rag": "first token / RAG top-3",
-        "warm_over_full": "first token / full context",
-        "kv_over_full": "keys and values / full context",
-    }
-    ratios = [
-        [words.cell(name), *(f"{row[key]:.2g}" for row in result["ratios"])]
-        for key, name in names.items()
-    ]
+    ratios = _ratios(words, result["ratios"])
     lengths = [words.say("length", tokens=row["tokens"]) for row in result["ratios"]]
     batch = result["batch"]
     told = words.say(
@@ -205,6 +225,7 @@ def render(readme: str, language: str) -> str:
         ),
         "demo": demo(words, _result("demo")),
         "cost": cost(words, _result("bench_cost_mini")),
+        "shapes": shapes(words, [_result(f"bench_cost_{name}") for name in SHAPES]),
         "evaluation": evaluation(words, _result("eval_mini")),
         "documents": evaluation(words, _result("eval_documents")),
         "training": training(words, _result("bench_cost_mini"), _result("gist_25")),

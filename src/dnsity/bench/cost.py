@@ -53,13 +53,17 @@ def measure(
     config: BenchConfig,
     loaded: LoadedModel,
     progress: Progress = lambda what, done, total: None,
+    parts: dict[str, Any] | None = None,
+    keep: Callable[[Mapping[str, Any]], None] = lambda parts: None,
 ) -> dict[str, Any]:
     """Measure every method at every length.
 
     Args:
         config: What to measure.
         loaded: A model of the shape, see `shapes.build`.
-        progress: Called before every length.
+        progress: Called before every part.
+        parts: What an earlier call with the same configuration kept; is not measured again.
+        keep: Called with all parts that are there, after every one.
 
     Returns:
         `weights_bytes`, before anything is read; `rows`, one per length and method; `batch`, what
@@ -67,24 +71,27 @@ def measure(
         and `training`, one per length and kind of step.
     """
     weights = _weights_bytes(loaded)
-    rows: list[dict[str, Any]] = []
-    total = len(config.tokens) + 3
-    with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as scratch:
-        for number, tokens in enumerate(config.tokens):
-            progress(f"{tokens:,} tokens", number, total)
-            rows += _Length(config, loaded, tokens, Path(scratch)).rows()
-        progress(f"{config.stored:,} gist files", total - 3, total)
-        store = _store(config, loaded, Path(scratch))
-    progress(f"batch of {config.batch}", total - 2, total)
-    batch = _batched(config, loaded)
-    progress("training steps", total - 1, total)
-    training = measure_training(config, loaded)
+    lengths = {f"{tokens:,} tokens": tokens for tokens in config.tokens}
+    store, batch = f"{config.stored:,} gist files", f"batch of {config.batch}"
+    training = "training steps"
+    work: dict[str, Callable[[], Any]] = {
+        **{name: partial(_rows, config, loaded, tokens) for name, tokens in lengths.items()},
+        store: partial(_store, config, loaded),
+        batch: partial(_batched, config, loaded),
+        training: partial(measure_training, config, loaded),  # last: it moves the weights
+    }
+    found = dict(parts or {})
+    for number, (name, do) in enumerate(work.items()):
+        progress(name, number, len(work))
+        if name not in found:
+            found[name] = do()
+            keep(found)
     return {
         "weights_bytes": weights,
-        "rows": rows,
-        "batch": batch,
-        "store": store,
-        "training": training,
+        "rows": [row for name in lengths for row in found[name]],
+        "batch": found[batch],
+        "store": found[store],
+        "training": found[training],
     }
 
 
@@ -103,6 +110,12 @@ def document(loaded: LoadedModel, tokens: int) -> str:
     while (cut := loaded.encoder.cut(text, tokens)) is None:
         text += "".join(next(parts) for _ in range(64))
     return cut
+
+
+def _rows(config: BenchConfig, loaded: LoadedModel, tokens: int) -> list[dict[str, Any]]:
+    """Measure all methods at one length."""
+    with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as scratch:
+        return list(_Length(config, loaded, tokens, Path(scratch)).rows())
 
 
 class _Length:
@@ -191,20 +204,21 @@ class _Length:
         return 0 if name == "none" else len(self.text.encode()), None
 
 
-def _store(config: BenchConfig, loaded: LoadedModel, scratch: Path) -> dict[str, Any]:
+def _store(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
     """Open, verify and make ready gist files drawn from a folder of many."""
     gists = min(config.gists)
     method = build("gist", loaded, MethodSettings(gists=gists))
     gist: GistCache = method.ingest(document(loaded, min(config.tokens))).handle
-    first = gist.save(scratch / "0.gist.safetensors")
-    for number in range(1, config.stored):
-        shutil.copyfile(first, scratch / f"{number}.gist.safetensors")
     rng, seconds = random.Random(0), []
-    for _ in range(_DRAWN):
-        path = scratch / f"{rng.randrange(config.stored)}.gist.safetensors"
-        started = loaded.now()
-        _ready(loaded, path)
-        seconds.append(loaded.now() - started)
+    with tempfile.TemporaryDirectory(prefix="dnsity-bench-") as folder:
+        files = [Path(folder) / f"{number}.gist.safetensors" for number in range(config.stored)]
+        gist.save(files[0])
+        for path in files[1:]:
+            shutil.copyfile(files[0], path)
+        for path in rng.choices(files, k=_DRAWN):
+            started = loaded.now()
+            _ready(loaded, path)
+            seconds.append(loaded.now() - started)
     return {
         "files": config.stored,
         "gists": gists,

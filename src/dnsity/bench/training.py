@@ -52,11 +52,10 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
     optimiser = torch.optim.AdamW([p for p in lm.parameters() if p.requires_grad])
     found = []
     for length in config.train_tokens:
-        steps = {name: partial(_step, optimiser, loss) for name, loss in losses(lm, length).items()}
-        work = {name: step for name, step in steps.items() if _fits(optimiser, step)}
+        work = {name: partial(_step, optimiser, loss) for name, loss in losses(lm, length).items()}
         turns = in_turns(loaded, work, config.repeats)
-        for name in steps:
-            taken = statistics.median(turns.seconds[name]) if name in work else None
+        for name, fits in turns.results.items():
+            taken = statistics.median(turns.seconds[name]) if fits else None
             asked = 0 if name == "plain" else QUESTIONS
             given = length + asked * (QUESTION_TOKENS + ANSWER_TOKENS)
             found.append(
@@ -67,7 +66,7 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
                     "seconds": taken,
                     "questions_per_second": asked / taken if taken and asked else None,
                     "tokens_per_second": given / taken if taken else None,
-                    "peak_bytes": turns.peaks.get(name),
+                    "peak_bytes": turns.peaks[name] if fits else None,
                 }
             )
     return found
@@ -119,17 +118,13 @@ def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
     }
 
 
-def _fits(optimiser: torch.optim.Optimizer, step: Callable[[], None]) -> bool:
-    """Try a step: one that takes too much memory must not take the others' figures with it."""
+def _step(optimiser: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> bool:
+    """Take a step; one without room must not take the others' figures with it, so it says so."""
     try:
-        step()
+        loss().backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
     except torch.OutOfMemoryError:
-        optimiser.zero_grad()
         return False
+    finally:
+        optimiser.zero_grad()
     return True
-
-
-def _step(optimiser: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> None:
-    loss().backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    optimiser.zero_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from json import loads
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +58,9 @@ def command(
 
     config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
     require_device(device)
+    described = manifest(config, seed=0) | {"device": device_name(device)}
+    kept = None if output is None else output.with_suffix(".part.json")
+    parts = {} if kept is None else _measured_before(kept, described)
     if vram is not None and device.startswith("cuda"):
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, vram * 1e9 / total), device)
@@ -68,15 +72,22 @@ def command(
             dtype=getattr(torch, config.dtype),
             quantization=config.quantization,
         )
-        measured = measure(config, loaded, lambda what, done, total: progress(done, total, what))
+        measured = measure(
+            config,
+            loaded,
+            lambda what, done, total: progress(done, total, what),
+            parts,
+            lambda found: kept and write_json(kept, {"manifest": described, "parts": found}),
+        )
     result = {
-        "manifest": manifest(config, seed=0) | {"device": device_name(device)},
+        "manifest": described,
         **measured,
         "gists": config.middle,
         "ratios": ratios_of(measured, config.middle),
     }
     if output is not None:
         write_json(output, result)
+        output.with_suffix(".part.json").unlink(missing_ok=True)
         _draw(result, output)
     if json:
         show_json(result)
@@ -90,6 +101,18 @@ def command(
     out.print(ratios(result))
     if result["training"]:
         out.print(_training(result["training"]))
+
+
+def _measured_before(path: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run of the same code and configuration kept before it was cut off."""
+    try:
+        before = loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if before["manifest"] | {"date": None} != described | {"date": None}:
+        return {}
+    err.print(f"measured before: {', '.join(before['parts'])}", soft_wrap=True)
+    return dict(before["parts"])
 
 
 def _draw(result: dict[str, Any], output: Path) -> None:
@@ -146,7 +169,7 @@ def ratios(result: dict[str, Any]) -> Table:
         "warm_with_load_over_none": ("the same, loading counted", "1.3"),
         "warm_over_rag": ("warm TTFT / RAG", "0.25 at 8k"),
         "warm_over_full": ("warm TTFT / full context", "0.05 at 8k"),
-        "kv_over_full": ("keys and values / full context", "1/328 at 8k"),
+        "kv_over_full": ("keys, values / full context", "1/328 at 8k"),
     }
     table = Table(title=f"{result['gists']} gists")
     table.add_column("ratio")
@@ -155,20 +178,17 @@ def ratios(result: dict[str, Any]) -> Table:
     table.add_column("goal, at most", justify="right")
     for key, (name, goal) in goals.items():
         table.add_row(name, *(f"{row[key]:.3g}" for row in result["ratios"]), goal)
-    for part in ("ingest", "answer"):
-        table.add_row(
-            f"weights and peak memory of {'compressing' if part == 'ingest' else 'answering'}",
-            *(data_size(taken) for taken in _in_all(result, f"{part}_peak_bytes")),
-            f"{10 if part == 'ingest' else 8} GB, 8B in nf4",
-        )
+    for doing, peak, goal in (("compressing", "ingest", 10), ("answering", "answer", 8)):
+        taken = _in_all(result, f"{peak}_peak_bytes")
+        table.add_row(f"memory in all, {doing}", *map(data_size, taken), f"{goal} GB (8B, nf4)")
     store = result["store"]["open_s"]["median"]
     rest = [""] * (len(result["ratios"]) - 1)
     table.add_row(
-        f"opening one of {result['store']['files']:,} gist files", duration(store), *rest, "50 ms"
+        f"opening one of {result['store']['files']:,} files", duration(store), *rest, "50 ms"
     )
     batch = result["batch"]
     table.add_row(
-        f"{batch['documents']} plain prompts / {batch['documents']} gists, tokens/s",
+        f"tokens/s of {batch['documents']} prompts / gists",
         f"{batch['none_tokens_per_second'] / batch['gist_tokens_per_second']:.3g}",
         *rest,
         "1.1",

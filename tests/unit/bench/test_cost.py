@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -135,6 +135,30 @@ def test_a_step_without_room_costs_no_other_its_figures(monkeypatch: pytest.Monk
     rows = measure_training(config, shapes.build("tiny", gists=4))
     assert [row["step"] for row in rows if row["seconds"] is None] == ["one_question"]
     assert all(row["peak_bytes"] is None for row in rows if row["seconds"] is None)
+
+
+def test_what_was_kept_is_not_measured_again() -> None:
+    kept: dict[str, Any] = {}
+
+    def keep(parts: Mapping[str, Any]) -> None:
+        kept.update(parts)
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+
+    config = CONFIG.model_copy(update={"train_tokens": []})
+    with pytest.raises(KeyboardInterrupt):
+        measure(config, shapes.build("tiny", gists=8), keep=keep)
+    assert list(kept) == ["200 tokens", "400 tokens"]
+    told: list[str] = []
+    measured = measure(
+        config,
+        shapes.build("tiny", gists=8),
+        lambda what, done, total: told.append(what),
+        kept,
+    )
+    assert measured["rows"] == [*kept["200 tokens"], *kept["400 tokens"]]
+    assert measured["batch"]["documents"] == 3
+    assert told == ["200 tokens", "400 tokens", "5 gist files", "batch of 3", "training steps"]
 
 
 def test_the_model_counts_in_memory(measured: dict[str, Any], loaded: LoadedModel) -> None:

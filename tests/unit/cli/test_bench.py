@@ -33,7 +33,7 @@ def test_results_table_and_picture(run: Run, tmp_path: Path) -> None:
         "full",
         "gist 4",
         "compress / plain prefill",
-        "opening one of 3 gist files",
+        "opening one of 3 files",
         "one question",
     ):
         assert shown in done.out
@@ -41,6 +41,27 @@ def test_results_table_and_picture(run: Run, tmp_path: Path) -> None:
     assert result["manifest"]["config"]["shape"] == "tiny"
     assert len(result["rows"]) == 5
     assert {path.name for path in tmp_path.iterdir()} == {"bench.json", "bench.png", "bench.svg"}
+
+
+@pytest.mark.parametrize("setting", ["repeats=1", "new_tokens=3"])
+def test_a_run_that_was_cut_off_goes_on_if_nothing_has_changed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    target, part = tmp_path / "bench.json", tmp_path / "bench.part.json"
+    given = ("bench", "--shape", "tiny", *SETTINGS, "-o", target)
+    with monkeypatch.context() as patch:
+        patch.setattr("dnsity.bench.cost._batched", cut_off)
+        assert run(*given).code == 130
+    assert list(tmp_path.iterdir()) == [part]
+    kept = json.loads(part.read_text("utf-8"))["parts"]["256 tokens"]
+    done = run(*given, "--set", setting)
+    same = setting in SMALL
+    assert (done.code, "measured before: 256 tokens, 3 gist files" in done.err) == (0, same)
+    assert (json.loads(target.read_text("utf-8"))["rows"] == kept) == same
+    assert not part.exists()
 
 
 def test_half_precision_is_computed_in(run: Run) -> None:
