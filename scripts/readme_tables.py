@@ -20,7 +20,7 @@ from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = {"README.md": "en", "README.ko.md": "ko"}
-SHAPES = ("qwen3_0.6b_bfloat16", "qwen3_0.6b_float32")
+SHAPES = ("mini_bfloat16", "qwen3_0.6b_bfloat16", "qwen3_0.6b_float32")
 
 
 def evaluation(words: Words, summary: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from json import loads
 from pathlib import Path
@@ -61,6 +61,11 @@ def command(
     described = manifest(config, seed=0) | {"device": device_name(device)}
     kept = None if output is None else output.with_suffix(".part.json")
     parts = {} if kept is None else _measured_before(kept, described)
+
+    def keep(found: Mapping[str, Any]) -> None:
+        if kept is not None:
+            write_json(kept, {"manifest": described, "parts": found})
+
     if vram is not None and device.startswith("cuda"):
         total = torch.cuda.get_device_properties(device).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, vram * 1e9 / total), device)
@@ -77,7 +82,7 @@ def command(
             loaded,
             lambda what, done, total: progress(done, total, what),
             parts,
-            lambda found: kept and write_json(kept, {"manifest": described, "parts": found}),
+            keep,
         )
     result = {
         "manifest": described,
@@ -85,9 +90,9 @@ def command(
         "gists": config.middle,
         "ratios": ratios_of(measured, config.middle),
     }
-    if output is not None:
+    if output is not None and kept is not None:
         write_json(output, result)
-        output.with_suffix(".part.json").unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
         _draw(result, output)
     if json:
         show_json(result)
@@ -178,9 +183,9 @@ def ratios(result: dict[str, Any]) -> Table:
     table.add_column("goal, at most", justify="right")
     for key, (name, goal) in goals.items():
         table.add_row(name, *(f"{row[key]:.3g}" for row in result["ratios"]), goal)
-    for doing, peak, goal in (("compressing", "ingest", 10), ("answering", "answer", 8)):
+    for doing, peak, most in (("compressing", "ingest", 10), ("answering", "answer", 8)):
         taken = _in_all(result, f"{peak}_peak_bytes")
-        table.add_row(f"memory in all, {doing}", *map(data_size, taken), f"{goal} GB (8B, nf4)")
+        table.add_row(f"memory in all, {doing}", *map(data_size, taken), f"{most} GB (8B, nf4)")
     store = result["store"]["open_s"]["median"]
     rest = [""] * (len(result["ratios"]) - 1)
     table.add_row(
@@ -188,7 +193,7 @@ def ratios(result: dict[str, Any]) -> Table:
     )
     batch = result["batch"]
     table.add_row(
-        f"tokens/s of {batch['documents']} prompts / gists",
+        f"tokens/s, {batch['documents']} rows: none / gist",
         f"{batch['none_tokens_per_second'] / batch['gist_tokens_per_second']:.3g}",
         *rest,
         "1.1",
