@@ -11,8 +11,8 @@ SENTENCES = {
         "95% interval.",
         "cost": "Documents of {tokens:,} tokens, the bundled model's shape, {dtype}, {cpu}, "
         "{cores} cores, commit `{commit}` (`dnsity bench`):",
-        "shapes": "The same in another type of weights and on a real model's shape, random weights, "
-        "by tokens of the document ({cpu}, {cores} cores; commits in `results/`):",
+        "shapes": "The same in another type of weights and on a real model's shape, random "
+        "weights, by tokens of the document ({cpu}, {cores} cores; commits in `results/`):",
         "multiple": "{gists} gists, as a multiple of the other",
         "length": "{tokens:,} tokens",
         "batch": "{documents} different documents answered in one batch: {gist:,.0f} tokens a "
@@ -39,8 +39,8 @@ SENTENCES = {
         "적었습니다.",
         "cost": "{tokens:,}토큰 문서, 동봉 모델의 형태, {dtype}, {cpu}, 코어 {cores}개, 커밋 "
         "`{commit}` (`dnsity bench`):",
-        "shapes": "다른 자료형, 그리고 실제 모델의 형태에 무작위 가중치로 잰 같은 비율, 문서 토큰 수별"
-        "({cpu}, 코어 {cores}개, 커밋은 `results/`에):",
+        "shapes": "다른 자료형, 그리고 실제 모델의 형태에 무작위 가중치로 잰 같은 비율, "
+        "문서 토큰 수별 ({cpu}, 코어 {cores}개, 커밋은 `results/`에):",
         "multiple": "요지 {gists}개, 비교 대상의 몇 배인가",
         "length": "{tokens:,}토큰",
         "batch": "서로 다른 문서 {documents}편에 한꺼번에 답할 때 초당 {gist:,.0f}토큰, 같은 수의 "
