@@ -146,9 +146,13 @@ def test_a_long_document_takes_little_more_memory(tried: Tried) -> None:
 
     Its keys and values would be 384 more, even in so small a model, and its activations beyond.
     Measured in a process of its own: what others have freed lies scattered, and new memory is
-    taken beside it.
+    taken beside it. How much the allocator keeps differs from run to run and is never less than
+    what is used, so the least of three long runs counts.
     """
     few, many = (20_000, 200_000) if tried.long else (4_000, 40_000)
-    _, one, other = forked.call(_peaks, [few, few, many])  # what is made once is made in the first
+    _, one, other = min(  # what is made once is made in the first
+        (forked.call(_peaks, [few, few, many]) for _ in range(3 if tried.long else 1)),
+        key=lambda peaks: peaks[2] - peaks[1],
+    )
     assert (other - one) / (many - few) < 700
     tried(3)

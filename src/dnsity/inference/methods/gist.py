@@ -18,7 +18,6 @@ from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
-from dnsity.model.gist_lm import concatenate, select
 from dnsity.shapes import KeyValues
 
 
@@ -56,13 +55,15 @@ class Gist(Config):
         documents = [_encode(loaded, text, self.gists) for text in texts]
         carry = spec.chunking == "carry"
         chunks: dict[int, list[_Chunk]] = defaultdict(list)  # by how many gists each fills
+        counts = []
         for number, tokens in enumerate(documents):
             spans, each = cut(len(tokens), spec, self.gists)
+            counts.append(len(spans))
             chunks[each] += [
-                _Chunk(number, index, tokens[start:stop])
+                _Chunk(number, index, len(spans), tokens[start:stop])
                 for index, (start, stop) in enumerate(spans)
             ]
-        parts: list[list[KeyValues]] = [[] for _ in documents]
+        held: dict[int, KeyValues] = {}
         step = 1 if carry else self.batch_size
         total, done = sum(map(len, chunks.values())), 0
         for count, batch in (
@@ -70,23 +71,29 @@ class Gist(Config):
             for count, of_one_count in chunks.items()
             for first in range(0, len(of_one_count), step)
         ):
-            earlier = parts[batch[0].document] if carry else []
+            before = batch[0].index * count if carry else 0
             ids, mask = left_pad([chunk.ids for chunk in batch])
             layers = loaded.lm.compress(
                 ids.to(loaded.device),
                 None if bool(mask.all()) else mask.to(loaded.device),
                 gists=count,
                 offset=torch.tensor([chunk.index * count for chunk in batch]).to(loaded.device),
-                prefix=concatenate(*earlier) if earlier else None,
+                prefix=_slots(held[batch[0].document], 0, before) if before else None,
             )
             for row, chunk in enumerate(batch):
-                parts[chunk.document].append(select(layers, torch.tensor([row]).to(loaded.device)))
+                if chunk.document not in held:
+                    held[chunk.document] = _room(layers, chunk.of * count)
+                start = chunk.index * count
+                for own, made in zip(
+                    _slots(held[chunk.document], start, start + count), layers, strict=True
+                ):
+                    for whole, part in zip(own, made, strict=True):
+                        whole.copy_(part[row : row + 1])
+            del layers  # else it would lie in the next pass's way
             done += len(batch)
             progress(done, total)
         return [
-            cache_of(
-                loaded, text, len(tokens), concatenate(*parts[number]), chunks=len(parts[number])
-            )
+            cache_of(loaded, text, len(tokens), held[number], chunks=counts[number])
             for number, (text, tokens) in enumerate(zip(texts, documents, strict=True))
         ]
 
@@ -102,7 +109,25 @@ class _Chunk:
 
     document: int
     index: int
+    of: int
     ids: list[int]
+
+
+def _room(layers: KeyValues, slots: int) -> KeyValues:
+    """Make room for all gists of a document at once: small tensors, one per chunk, scatter memory.
+
+    A document of 200,000 tokens took a gigabyte more with them (docs/log.md).
+    """
+    return tuple(
+        (keys.new_empty((1, keys.shape[1], slots, keys.shape[3])),
+         values.new_empty((1, values.shape[1], slots, values.shape[3])))
+        for keys, values in layers
+    )  # fmt: skip
+
+
+def _slots(layers: KeyValues, start: int, stop: int) -> KeyValues:
+    """Show some slots of every layer; nothing is copied."""
+    return tuple((k[:, :, start:stop], v[:, :, start:stop]) for k, v in layers)
 
 
 def _require_trained(spec: GistSpec, gists: int | None) -> None:
