@@ -55,7 +55,7 @@ class Gist(Config):
         documents = [_encode(loaded, text, self.gists) for text in texts]
         carry = spec.chunking == "carry"
         chunks: dict[int, list[_Chunk]] = defaultdict(list)  # by how many gists each fills
-        counts = []
+        counts: list[int] = []
         for number, tokens in enumerate(documents):
             spans, each = cut(len(tokens), spec, self.gists)
             counts.append(len(spans))
