@@ -109,8 +109,14 @@ def tiny_gist_lm(
     return GistLM(tiny_base(family, attention), GistSpec(**fields), lora=lora).eval()
 
 
-def tiny_lora_lm(family: str, scope: str, attention: str = "sdpa", **spec: Any) -> GistLM:
-    """Build a gist model whose LoRA adapter changes every linear layer noticeably."""
+def tiny_lora_lm(
+    family: str,
+    scope: str,
+    attention: str = "sdpa",
+    targets: str | list[str] = "all-linear",
+    **spec: Any,
+) -> GistLM:
+    """Build a gist model whose LoRA adapter changes what it acts on noticeably."""
     from peft import LoraConfig
 
     with torch.random.fork_rng(devices=[]):
@@ -119,12 +125,13 @@ def tiny_lora_lm(family: str, scope: str, attention: str = "sdpa", **spec: Any) 
             family,
             attention,
             scope=scope,
-            lora=LoraConfig(r=4, target_modules="all-linear", lora_dropout=0.0),
+            lora=LoraConfig(r=4, target_modules=targets, lora_dropout=0.0),
             **spec,
         )
-        with torch.no_grad():  # B starts at zero, which would make adapter on and off the same
+        # One factor starts at zero, which would make adapter on and off the same.
+        with torch.no_grad():
             for name, weight in model.named_parameters():
-                if "lora_B" in name:
+                if "lora_B" in name or "lora_embedding_A" in name:
                     weight.copy_(0.1 * torch.randn_like(weight))
     return model
 

@@ -120,6 +120,16 @@ def test_every_scope_equals_the_switches_worked_by_hand(
 
 
 @pytest.mark.usefixtures("no_grad")
+@pytest.mark.parametrize("scope", ["gist", "document", "both"])
+def test_an_adapter_of_the_embeddings_reads_the_document_where_it_may(scope: str) -> None:
+    model = tiny_lora_lm("llama", scope, targets=["embed_tokens", "k_proj"])
+    found, adapted = model.compress(DOCUMENT), scope != "gist"
+    assert_same_keys(found, compress_by_hand(model, DOCUMENT, adapted=adapted))
+    other = compress_by_hand(model, DOCUMENT, adapted=not adapted)
+    assert all(gap(a, b) > 1e-3 for a, b in zip(flat(found[1:]), flat(other[1:]), strict=True))
+
+
+@pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scope_both_equals_the_masked_sequence(family: str, placement: str) -> None:

@@ -211,7 +211,7 @@ class GistLM(nn.Module):
             origin + torch.arange(-document_ids.shape[1], 0, device=device)
         ).expand(batch, -1)
         gist_positions = (origin + torch.arange(count, device=device)).expand(batch, -1)
-        embeds = self.base.get_input_embeddings()(document_ids)
+        embed = self.base.get_input_embeddings()  # an adapter may act on it, too
         rows = self.gist_rows[:count].to(self.base.dtype).expand(batch, -1, -1)
         if self.spec.placement == "append" and self.spec.scope != "gist":
             # Each gist sees all before it, under the same weights: no document key outlives its
@@ -220,7 +220,7 @@ class GistLM(nn.Module):
             with self._adapter("document"):
                 return backbone.segment_keys(
                     self.base,
-                    torch.cat([embeds, rows], dim=1),
+                    torch.cat([embed(document_ids), rows], dim=1),
                     torch.cat([document_positions, gist_positions], dim=1),
                     None if document_mask is None else torch.cat([before, mask, own], dim=1),
                     prefix,
@@ -231,7 +231,7 @@ class GistLM(nn.Module):
         with self._adapter("document"), self._document_graph(prefix):
             document = backbone.segment_keys(
                 self.base,
-                embeds,
+                embed(document_ids),
                 document_positions,
                 None if document_mask is None else torch.cat([before, mask], dim=1),
                 prefix,
