@@ -109,15 +109,21 @@ def command(
 
 
 def _measured_before(path: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run of the same code and configuration kept before it was cut off."""
+    """Return what a run of the same code and configuration kept before it was cut off.
+
+    The file itself may be what makes a clean repository dirty; the result then says so.
+    """
     try:
-        before = loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+        kept = loads(path.read_text("utf-8"))
+        before, parts = dict(kept["manifest"]), dict(kept["parts"])
+        same = bool(before.pop("dirty")) <= described["dirty"]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    if before["manifest"] | {"date": None} != described | {"date": None}:
+    now = {name: value for name, value in described.items() if name != "dirty"}
+    if not same or before | {"date": None} != now | {"date": None}:
         return {}
-    err.print(f"measured before: {', '.join(before['parts'])}", soft_wrap=True)
-    return dict(before["parts"])
+    err.print(f"measured before: {', '.join(parts)}", soft_wrap=True)
+    return parts
 
 
 def _draw(result: dict[str, Any], output: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,24 @@ def test_a_run_that_was_cut_off_goes_on_if_nothing_has_changed(
     assert (done.code, "measured before: 256 tokens, 3 gist files" in done.err) == (0, same)
     assert (json.loads(target.read_text("utf-8"))["rows"] == kept) == same
     assert not part.exists()
+
+
+def test_a_run_goes_on_in_a_repository_that_its_own_file_made_dirty(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    monkeypatch.chdir(tmp_path)
+    given = ("bench", "--shape", "tiny", *SETTINGS, "-o", "bench.json")
+    with monkeypatch.context() as patch:
+        patch.setattr("dnsity.bench.cost._batched", cut_off)
+        assert run(*given).code == 130
+    assert json.loads(Path("bench.part.json").read_text("utf-8"))["manifest"]["dirty"] is False
+    done = run(*given)
+    assert (done.code, "measured before: 256 tokens" in done.err) == (0, True)
+    assert json.loads(Path("bench.json").read_text("utf-8"))["manifest"]["dirty"] is True
 
 
 def test_half_precision_is_computed_in(run: Run) -> None:
