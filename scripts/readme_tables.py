@@ -68,14 +68,13 @@ def _ratios(words: Words, columns: list[dict[str, Any]]) -> list[list[str]]:
 
 def shapes(words: Words, results: list[dict[str, Any]]) -> str:
     """The same ratios on models of real shapes, each at its longest document."""
-    columns, header = [], []
-    for result in results:
+    columns = [max(result["ratios"], key=lambda row: row["tokens"]) for result in results]
+    header = [words.say("multiple", gists=results[-1]["gists"])]
+    for result, column in zip(results, columns, strict=True):
         config = result["manifest"]["config"]
         kind = config["quantization"] or config["dtype"]
-        columns.append(max(result["ratios"], key=lambda row: row["tokens"]))
-        header.append(f"{config['shape']}, {kind}, {columns[-1]['tokens']:,}")
+        header.append(f"{config['shape']}, {kind}, {column['tokens']:,}")
     told = words.say("shapes", **_provenance(results[-1]))
-    header = [words.say("multiple", gists=results[-1]["gists"]), *header]
     return "\n".join([told, "", *table(header, _ratios(words, columns))])
 
 

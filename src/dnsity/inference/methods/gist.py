@@ -18,7 +18,7 @@ from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
-from dnsity.shapes import KeyValues
+from dnsity.shapes import KeyOrValue, KeyValues
 
 
 class Gist(Config):
@@ -60,7 +60,7 @@ class Gist(Config):
             spans, each = cut(len(tokens), spec, self.gists)
             counts.append(len(spans))
             chunks[each] += [
-                _Chunk(number, index, len(spans), tokens[start:stop])
+                _Chunk(number, index, tokens[start:stop])
                 for index, (start, stop) in enumerate(spans)
             ]
         held: dict[int, KeyValues] = {}
@@ -78,17 +78,12 @@ class Gist(Config):
                 None if bool(mask.all()) else mask.to(loaded.device),
                 gists=count,
                 offset=torch.tensor([chunk.index * count for chunk in batch]).to(loaded.device),
-                prefix=_slots(held[batch[0].document], 0, before) if before else None,
+                prefix=_first(held[batch[0].document], before) if before else None,
             )
             for row, chunk in enumerate(batch):
                 if chunk.document not in held:
-                    held[chunk.document] = _room(layers, chunk.of * count)
-                start = chunk.index * count
-                for own, made in zip(
-                    _slots(held[chunk.document], start, start + count), layers, strict=True
-                ):
-                    for whole, part in zip(own, made, strict=True):
-                        whole.copy_(part[row : row + 1])
+                    held[chunk.document] = _room(layers, counts[chunk.document] * count)
+                _put(held[chunk.document], chunk.index * count, layers, row)
             del layers  # else it would lie in the next pass's way
             done += len(batch)
             progress(done, total)
@@ -109,7 +104,6 @@ class _Chunk:
 
     document: int
     index: int
-    of: int
     ids: list[int]
 
 
@@ -118,16 +112,23 @@ def _room(layers: KeyValues, slots: int) -> KeyValues:
 
     A document of 200,000 tokens took a gigabyte more with them (docs/log.md).
     """
-    return tuple(
-        (keys.new_empty((1, keys.shape[1], slots, keys.shape[3])),
-         values.new_empty((1, values.shape[1], slots, values.shape[3])))
-        for keys, values in layers
-    )  # fmt: skip
+
+    def empty(one: KeyOrValue) -> KeyOrValue:
+        return one.new_empty((1, one.shape[1], slots, one.shape[3]))
+
+    return tuple((empty(keys), empty(values)) for keys, values in layers)
 
 
-def _slots(layers: KeyValues, start: int, stop: int) -> KeyValues:
-    """Show some slots of every layer; nothing is copied."""
-    return tuple((k[:, :, start:stop], v[:, :, start:stop]) for k, v in layers)
+def _put(held: KeyValues, start: int, layers: KeyValues, row: int) -> None:
+    """Copy one row of a pass to its slots."""
+    for own, made in zip(held, layers, strict=True):
+        for whole, part in zip(own, made, strict=True):
+            whole[:, :, start : start + part.shape[2]] = part[row]
+
+
+def _first(layers: KeyValues, slots: int) -> KeyValues:
+    """Show the first slots of every layer; nothing is copied."""
+    return tuple((keys[:, :, :slots], values[:, :, :slots]) for keys, values in layers)
 
 
 def _require_trained(spec: GistSpec, gists: int | None) -> None:
