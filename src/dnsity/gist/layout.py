@@ -23,7 +23,7 @@ from dnsity.gist.spec import Chunking, GistSpec, Placement
 Kind = Literal["document", "gist", "question"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Segment:
     """A run of tokens of one kind; `index` counts chunks or questions, `position` is token 0's."""
 
@@ -39,7 +39,7 @@ class Segment:
         return self.start + self.length
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Counts of tokens from which all index logic follows.
 

@@ -126,9 +126,10 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
             header = file.read(_header_bytes(path, start, size))
             parsed = _header(path, header)
             description = _description(path, header, parsed)
-            if size != 8 + len(header) + _tensor_bytes(path, parsed):
+            tensors = _tensor_bytes(path, parsed)
+            if size != 8 + len(header) + tensors:
                 raise _damaged(path, "its size is not that of its tensors")
-            return start + header + file.read(size - 8 - len(header)), description
+            return start + header + file.read(tensors), description
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}") from error
 

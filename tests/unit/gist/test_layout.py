@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from itertools import pairwise
 
 import pytest
@@ -119,6 +120,43 @@ def test_the_chunks_of_a_window_share_its_gists(
     whole = GistSpec(gists=gists, window_tokens=chunk * per_window)
     assert gists_each(chunks_of(tokens, whole), whole) == gists
     assert gists_each(chunks, spec, gists=1) == 1
+
+
+def test_a_layout_may_be_a_key_and_cannot_be_changed() -> None:
+    """It is counted once and used for masks, positions and pictures: all must be of one layout."""
+    layout = Layout(chunks=(3,), gists=2)
+    for frozen, field in ((layout, "gists"), (layout.segments()[0], "start")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(frozen, field, 7)
+    assert len({layout, Layout(chunks=(3,), gists=2)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("gists", 1, 0),
+        ("gists", 4096, 4097),
+        ("window_tokens", 1, 0),
+        ("chunk_tokens", 1, 0),
+        ("question_template", "{question}", "{question} {question}"),
+        ("question_template", "Q: {question}", "Q:"),
+    ],
+)
+def test_a_spec_takes_what_can_be_trained(field: str, allowed: object, refused: object) -> None:
+    rest = {"gists": 4096, "window_tokens": 4096} | {field: allowed}
+    assert getattr(GistSpec(**rest), field) == allowed
+    with pytest.raises(ValidationError, match=field):
+        GistSpec(**rest | {field: refused})
+
+
+def test_a_window_of_as_many_chunks_as_gists_is_taken() -> None:
+    spec = GistSpec(gists=10, window_tokens=100, chunk_tokens=10)
+    assert gists_each(chunks_of(100, spec), spec) == 1
+
+
+def test_what_nobody_sets_is_the_plan_of_25_gists_for_2048_tokens() -> None:
+    spec = GistSpec()
+    assert (spec.gists, spec.window_tokens, spec.chunk_tokens) == (25, 2048, None)
 
 
 @pytest.mark.parametrize(

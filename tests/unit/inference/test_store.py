@@ -393,6 +393,36 @@ def test_what_is_no_gist_file_is_refused_at_once(tmp_path: Path, data: bytes) ->
     assert time.process_time() - started < 1
 
 
+def _with_header_of(size: int, path: Path) -> Path:
+    """Write an intact gist file whose header is padded with blanks, as the format allows."""
+    data = _cache().save(path).read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    path.write_bytes(_header(data[8 : 8 + length].ljust(size), data[8 + length :]))
+    return path
+
+
+def test_headers_are_read_up_to_256_kilobytes(tmp_path: Path) -> None:
+    assert _equal(store.load(_with_header_of(256 * 1024, tmp_path / "x")), _cache())
+    _refused(_with_header_of(256 * 1024 + 1, tmp_path / "x"), "header is truncated or too long")
+
+
+def test_files_are_looked_at_up_to_8_gigabytes(file: Path) -> None:
+    """Zeros behind an intact file, which take no room on the disk."""
+    os.truncate(file, 8 * 2**30)
+    _refused(file, "its size is not that of its tensors")
+    os.truncate(file, 8 * 2**30 + 1)
+    _refused(file, "8589934593 bytes, more than any gist")
+
+
+def test_what_is_missing_is_said(tmp_path: Path, file: Path) -> None:
+    """A file cut within its header, and one that ends with it, are not the same damage."""
+    data = file.read_bytes()
+    for kept, why in ((7, "too short"), (8, "header is truncated"), (99, "header is truncated")):
+        file.write_bytes(data[:kept])
+        _refused(file, why)
+    _refused(_forge(tmp_path / "x", {}), "layers are missing")
+
+
 def test_a_header_over_the_limit_is_refused_whatever_it_says(tmp_path: Path) -> None:
     """The library would read up to 100 MB of it."""
     huge = {"weights": "0" * store.MAX_HEADER_BYTES}

@@ -204,6 +204,20 @@ def test_keys_appended_in_place_are_those_the_library_copies(
     assert moved == 3  # at first, when the room was used up, and after the selection
 
 
+@pytest.mark.usefixtures("no_grad")
+def test_only_layers_that_see_everything_get_room_to_grow() -> None:
+    """A sliding layer is the library's, which forgets what has left the window."""
+    base = tiny_base("gemma3")
+    prefix = backbone.segment_keys(base, *embeds_and_positions(base, 20, 0), None)
+    cache = backbone.growing_cache(base, prefix)
+    for kind, layer in zip(base.config.layer_types, cache.layers, strict=True):
+        before = layer.keys.data_ptr()
+        layer.update(*(torch.ones(2, 2, 1, 8) for _ in "kv"))
+        assert (layer.keys.data_ptr() == before) == (kind == "full_attention")
+        assert layer.keys.shape[-2] == (21 if kind == "full_attention" else WINDOW - 1)
+        assert layer.get_seq_length() == 21
+
+
 def test_segment_cache_never_grows() -> None:
     """Gradient checkpointing runs `update` twice: the second time must find the same state."""
     prefix = tuple((torch.randn(1, 2, 4, 8), torch.randn(1, 2, 4, 8)) for _ in range(LAYERS))
