@@ -21,7 +21,8 @@ from transformers.models.qwen3 import Qwen3Config
 
 from dnsity.gist.layout import Layout
 from dnsity.gist.spec import GistSpec
-from dnsity.model.gist_lm import GistLM, concatenate
+from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyValues, PaddingMask, TokenIds
 
 FAMILIES = ("llama", "qwen2", "qwen3-untied", "qwen3-tied", "mistral", "gemma3")

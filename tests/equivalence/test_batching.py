@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dnsity.model.gist_lm import select
+from dnsity.model.key_values import select
 from support import (
     ATTENTIONS,
     FAMILIES,

@@ -14,7 +14,8 @@ from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.model import gist_lm
-from dnsity.model.gist_lm import GistLM, stacked
+from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import select, stacked
 from dnsity.model.leak import leak
 from support import (
     ATTENTIONS,
@@ -109,7 +110,7 @@ def test_no_gist_depends_on_its_batch(tried: Tried, family: str) -> None:
             ]
             batch = model.compress(*left_pad(documents))
             for row, document in enumerate(documents):
-                own = gist_lm.select(batch, torch.tensor([row]))
+                own = select(batch, torch.tensor([row]))
                 assert_same_keys(own, model.compress(document))
 
 

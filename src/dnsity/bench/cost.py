@@ -38,7 +38,7 @@ from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
-from dnsity.model.gist_lm import stacked
+from dnsity.model.key_values import stacked
 from dnsity.shapes import KeyValues
 
 QUESTION = "What is the passkey for the visitors' network?"

@@ -16,7 +16,7 @@ from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
-from dnsity.model.gist_lm import shared
+from dnsity.model.key_values import shared
 from dnsity.shapes import KeyValues
 
 

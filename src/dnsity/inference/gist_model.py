@@ -18,7 +18,8 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, method_of
 from dnsity.model import checkpoint
 from dnsity.model.base import Quantization, load_base
-from dnsity.model.gist_lm import GistLM, stacked
+from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import stacked
 
 
 class GistModel:

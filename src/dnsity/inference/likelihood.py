@@ -11,7 +11,7 @@ from dnsity.data.collate import left_pad, question_ids
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.gist_lm import shared
+from dnsity.model.key_values import shared
 from dnsity.shapes import KeyValues
 
 

@@ -20,7 +20,6 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from dnsity.errors import BadInputError
@@ -30,6 +29,7 @@ from dnsity.gist.spec import GistSpec
 from dnsity.model import backbone
 from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.model.base import quantization_of
+from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
@@ -417,44 +417,3 @@ class GistLM(nn.Module):
 def real_tokens(ids: TokenIds, mask: PaddingMask | None) -> PaddingMask:
     """Return the padding mask, or an all-True one."""
     return torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
-
-
-def concatenate(*parts: KeyValues) -> KeyValues:
-    """Join segments along time: the gists of several chunks are one prefix."""
-    return tuple(
-        (torch.cat([k for k, _ in layers], dim=-2), torch.cat([v for _, v in layers], dim=-2))
-        for layers in zip(*parts, strict=True)
-    )
-
-
-def stacked(gists: Sequence[KeyValues]) -> tuple[KeyValues, Tensor]:
-    """Put the gists of several documents into one batch, padded on the left.
-
-    Args:
-        gists: Per document keys and values `[1, K, G, D]` of every layer, with any G.
-
-    Returns:
-        Keys and values `[B, K, S, D]`, and the mask `[B, S]` that is True at real slots.
-    """
-    lengths = [layers[0][0].shape[-2] for layers in gists]
-    longest = max(lengths)
-
-    def joined(tensors: Sequence[Tensor]) -> Tensor:
-        return torch.cat([pad(x, (0, 0, longest - x.shape[-2], 0)) for x in tensors])
-
-    mask = torch.arange(longest)[None] >= longest - torch.tensor(lengths)[:, None]
-    layers = tuple(
-        (joined([k for k, _ in each]), joined([v for _, v in each]))
-        for each in zip(*gists, strict=True)
-    )
-    return layers, mask
-
-
-def shared(gists: KeyValues, rows: int) -> KeyValues:
-    """Let so many rows see one document's gists, or its text; nothing is copied."""
-    return tuple((k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in gists)
-
-
-def select(gists: KeyValues, rows: Tensor) -> KeyValues:
-    """Take batch rows (with repetition): one compressed document serves many questions."""
-    return tuple((k.index_select(0, rows), v.index_select(0, rows)) for k, v in gists)

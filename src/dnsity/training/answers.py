@@ -23,7 +23,8 @@ from dnsity.errors import BadInputError
 from dnsity.gist.layout import chunks_of, cut
 from dnsity.gist.spec import GistSpec
 from dnsity.model.backbone import is_sharded
-from dnsity.model.gist_lm import GistLM, concatenate, select
+from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import concatenate, select
 from dnsity.shapes import KeyValues, Logits
 from dnsity.training.settings import GistPath
 

@@ -21,7 +21,8 @@ from dnsity.errors import UnsupportedModelError
 from dnsity.gist.layout import chunks_of, split_evenly
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.distillation import answer_cross_entropy, supervised
-from dnsity.model.gist_lm import GistLM, select
+from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import select
 from support import assert_same, compress_chunks, tiny_base
 from tiny import tiny_tokenizer
 

@@ -17,7 +17,7 @@ from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
-from dnsity.model.gist_lm import concatenate
+from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyValues
 from tiny import (
     DOCUMENT,

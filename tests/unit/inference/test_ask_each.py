@@ -10,7 +10,8 @@ from dnsity.inference.generate import answer
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.gist_lm import GistLM, stacked
+from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import stacked
 from support import tiny_base
 from tiny import DOCUMENT, GISTS, LONG_DOCUMENT, QUESTIONS, tiny_gist_model, tiny_tokenizer
 

@@ -1,0 +1,58 @@
+"""Keys and values of several documents or chunks, put together and taken apart.
+
+Chunks of a document stand one after the other; documents of a batch end together:
+
+    concatenate  [g1 g2] [g3 g4]  ->  [g1 g2 g3 g4]        stacked  [a1 a2 a3] [b1]  ->  [a1 a2 a3]
+                                                                                         [ .  . b1]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from dnsity.shapes import KeyValues
+
+
+def concatenate(*parts: KeyValues) -> KeyValues:
+    """Join segments along time: the gists of several chunks are one prefix."""
+    return tuple(
+        (torch.cat([k for k, _ in layers], dim=-2), torch.cat([v for _, v in layers], dim=-2))
+        for layers in zip(*parts, strict=True)
+    )
+
+
+def stacked(gists: Sequence[KeyValues]) -> tuple[KeyValues, Tensor]:
+    """Put the gists of several documents into one batch, padded on the left.
+
+    Args:
+        gists: Per document keys and values `[1, K, G, D]` of every layer, with any G.
+
+    Returns:
+        Keys and values `[B, K, S, D]`, and the mask `[B, S]` that is True at real slots.
+    """
+    lengths = [layers[0][0].shape[-2] for layers in gists]
+    longest = max(lengths)
+
+    def joined(tensors: Sequence[Tensor]) -> Tensor:
+        return torch.cat([pad(x, (0, 0, longest - x.shape[-2], 0)) for x in tensors])
+
+    mask = torch.arange(longest)[None] >= longest - torch.tensor(lengths)[:, None]
+    layers = tuple(
+        (joined([k for k, _ in each]), joined([v for _, v in each]))
+        for each in zip(*gists, strict=True)
+    )
+    return layers, mask
+
+
+def shared(gists: KeyValues, rows: int) -> KeyValues:
+    """Let so many rows see one document's gists, or its text; nothing is copied."""
+    return tuple((k.expand(rows, -1, -1, -1), v.expand(rows, -1, -1, -1)) for k, v in gists)
+
+
+def select(gists: KeyValues, rows: Tensor) -> KeyValues:
+    """Take batch rows (with repetition): one compressed document serves many questions."""
+    return tuple((k.index_select(0, rows), v.index_select(0, rows)) for k, v in gists)
