@@ -23,11 +23,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GIST_TESTS = "tests/unit/gist tests/golden tests/equivalence/test_two_pass.py".split()
-STORE_TESTS = "tests/unit/inference/test_store.py tests/trust/test_the_file.py".split()
+STORE_TESTS = "tests/unit/inference/test_store.py tests/golden tests/trust/test_the_file.py".split()
 BACKBONE_TESTS = (
     "tests/unit/model/test_backbone.py tests/equivalence/test_two_pass.py "
     "tests/equivalence/test_batching.py tests/equivalence/test_gradients.py "
-    "tests/equivalence/test_scopes.py tests/equivalence/test_sharded.py"
+    "tests/equivalence/test_scopes.py tests/unit/inference/test_reading.py "
+    "tests/equivalence/test_sharded.py"
 ).split()
 CORE = {
     "gist/spec.py": GIST_TESTS,

@@ -104,6 +104,13 @@ def test_old_files_load(gist: GistCache, expected: dict[str, Any]) -> None:
     assert [list(t.shape) for layer in gist.layers for t in layer] == [[1, 1, 3, 8]] * 4
 
 
+def test_what_this_version_wrote_it_would_write_again(tmp_path: Path) -> None:
+    """Byte for byte: a field that nobody sets must not appear in the file."""
+    old = FOLDER / f"format_{FORMAT_VERSION}.gist.safetensors"
+    new = GistCache.load(old).save(tmp_path / old.name)
+    assert new.read_bytes() == old.read_bytes()
+
+
 @torch.inference_mode()
 def test_old_files_give_the_answers_they_gave(
     model: GistLM, gist: GistCache, expected: dict[str, Any]
