@@ -34,7 +34,9 @@ def main() -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--vram", type=float, default=24.0)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--set", dest="settings", nargs="+", default=["checkpointing=true"])
+    parser.add_argument(
+        "--set", dest="settings", nargs="+", default=["checkpointing=true", "repeats=3"]
+    )
     given = parser.parse_args()
     failed = []
     for shape in given.shapes:

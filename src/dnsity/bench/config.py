@@ -22,7 +22,7 @@ class BenchConfig(Config):
         stored: Gist files in the folder from which some are opened at random.
         new_tokens: Tokens decoded to measure speed.
         repeats: Times every figure is taken after a first round; medians count. What takes
-            milliseconds is taken more often, what takes many seconds once.
+            milliseconds is taken more often.
         train_tokens: Lengths of document to time training steps on; none: no training.
         checkpointing: Recompute layers in the backward pass of a training step.
     """
@@ -35,7 +35,7 @@ class BenchConfig(Config):
     batch: int = Field(default=32, ge=1)
     stored: int = Field(default=1000, ge=1)
     new_tokens: int = Field(default=16, ge=2)
-    repeats: int = Field(default=2, ge=1)
+    repeats: int = Field(default=1, ge=1)
     train_tokens: list[int] = Field(default=[1024])
     checkpointing: bool = False
 

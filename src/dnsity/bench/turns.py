@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
@@ -9,8 +10,6 @@ from dnsity.evaluation.memory import Peak
 from dnsity.inference.loaded import LoadedModel
 
 _T = TypeVar("_T")
-ENOUGH_S = 4.0
-"""No further round begins after so many seconds: what takes long varies little."""
 
 
 class Turns(NamedTuple, Generic[_T]):
@@ -27,10 +26,19 @@ class Turns(NamedTuple, Generic[_T]):
     results: dict[str, _T]
 
 
-def in_turns(loaded: LoadedModel, work: Mapping[str, Callable[[], _T]], repeats: int) -> Turns[_T]:
+def in_turns(
+    loaded: LoadedModel,
+    work: Mapping[str, Callable[[], _T]],
+    rounds: int,
+    enough_s: float = math.inf,
+) -> Turns[_T]:
     """Do things one after the other, over and over, so that a slow minute falls on all.
 
-    The first round warms up: its memory counts, its time does not. At least one more follows.
+    Args:
+        loaded: Whose clock and whose memory are read.
+        work: What to do, by name.
+        rounds: Behind a first one that warms up: its memory counts, its time does not.
+        enough_s: No further round begins after so many seconds, but one that counts always does.
     """
     turns: Turns[_T] = Turns({name: [] for name in work}, {}, {})
     for name, do in work.items():
@@ -38,8 +46,8 @@ def in_turns(loaded: LoadedModel, work: Mapping[str, Callable[[], _T]], repeats:
         turns.results[name] = do()
         turns.peaks[name] = peak.bytes()
     began = loaded.now()
-    for number in range(repeats):
-        if number and loaded.now() - began > ENOUGH_S:
+    for number in range(rounds):
+        if number and loaded.now() - began > enough_s:
             break
         for name, do in work.items():
             started = loaded.now()

@@ -45,7 +45,7 @@ def command(
 
     Gists stand beside full context, its stored cache and retrieval.
 
-    Example: dnsity bench --shape qwen3-0.6b --set tokens=[2048] --set repeats=1
+    Example: dnsity bench --shape qwen3-0.6b --set tokens=[2048] --set repeats=3
     """
     import torch
 

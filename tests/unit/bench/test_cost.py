@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -213,7 +214,7 @@ def test_documents_have_their_length(loaded: LoadedModel) -> None:
 def test_turns_alternate_and_the_first_round_does_not_count(loaded: LoadedModel) -> None:
     order: list[str] = []
     seconds, peaks, results = in_turns(
-        loaded, {name: lambda n=name: order.append(n) or n for name in "ab"}, repeats=2
+        loaded, {name: lambda n=name: order.append(n) or n for name in "ab"}, rounds=2
     )
     assert order == list("ababab")
     assert {name: len(taken) for name, taken in seconds.items()} == {"a": 2, "b": 2}
@@ -221,13 +222,13 @@ def test_turns_alternate_and_the_first_round_does_not_count(loaded: LoadedModel)
     assert results == {"a": "a", "b": "b"}
 
 
+@pytest.mark.parametrize(("enough_s", "rounds"), [(0.0, 1), (math.inf, 5)])
 def test_what_takes_long_is_done_once_after_the_first_round(
-    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+    loaded: LoadedModel, enough_s: float, rounds: int
 ) -> None:
-    monkeypatch.setattr("dnsity.bench.turns.ENOUGH_S", 0.0)
     order: list[str] = []
-    turns = in_turns(loaded, {"a": lambda: order.append("a")}, repeats=5)
-    assert (order, len(turns.seconds["a"])) == (["a", "a"], 1)
+    turns = in_turns(loaded, {"a": lambda: order.append("a")}, 5, enough_s)
+    assert (order, len(turns.seconds["a"])) == (["a"] * (1 + rounds), rounds)
 
 
 def test_peaks_are_of_what_was_done_alone(loaded: LoadedModel) -> None:
@@ -235,7 +236,7 @@ def test_peaks_are_of_what_was_done_alone(loaded: LoadedModel) -> None:
     _, peaks, _ = in_turns(
         loaded,
         {"much": lambda: torch.ones(size // 4).sum(), "nothing": lambda: torch.ones(1).sum()},
-        repeats=1,
+        rounds=1,
     )
     # Pages are counted as the system hands them out; a quarter is room for what it keeps back.
     assert peaks["much"] > 0.75 * size
