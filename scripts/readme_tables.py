@@ -20,7 +20,12 @@ from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = {"README.md": "en", "README.ko.md": "ko"}
-SHAPES = ("mini_bfloat16", "qwen3_0.6b_bfloat16", "qwen3_0.6b_float32")
+SHAPES = (
+    "mini_bfloat16",
+    "qwen3_0.6b_bfloat16",
+    "qwen3_0.6b_float32",
+    "llama_3.2_1b_bfloat16",
+)
 
 
 def evaluation(words: Words, summary: dict[str, Any]) -> str:
@@ -61,9 +66,13 @@ RATIOS = {
 
 def _ratios(words: Words, columns: list[dict[str, Any]]) -> list[list[str]]:
     return [
-        [words.cell(name), *(f"{column[key]:.2g}" for column in columns)]
+        [words.cell(name), *(_ratio(column[key]) for column in columns)]
         for key, name in RATIOS.items()
     ]
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def shapes(words: Words, results: list[dict[str, Any]]) -> str:
