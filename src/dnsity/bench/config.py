@@ -36,7 +36,7 @@ class BenchConfig(Config):
     stored: int = Field(default=1000, ge=1)
     new_tokens: int = Field(default=16, ge=2)
     repeats: int = Field(default=1, ge=1)
-    train_tokens: list[int] = Field(default=[1024])
+    train_tokens: list[int] = Field(default=[512])
     checkpointing: bool = False
 
     @property
