@@ -45,7 +45,8 @@ QUESTION = "What is the passkey for the visitors' network?"
 BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
 _DRAWN = 50
-_SHORT = 256
+_BATCHED_TOKENS = 256
+"""Of each document in the batch: behind its gists nobody can see how long it was."""
 _SOME, _MORE, _ENOUGH_S = 4, 20, 4.0
 """Rounds of what takes a second, and of what takes milliseconds; fewer where that takes longer."""
 
@@ -238,7 +239,7 @@ def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
     """Decode behind the gists of many documents at once, and behind nothing as many times."""
     gists = config.middle
     method = build("gist", loaded, MethodSettings(gists=gists))
-    text = document(loaded, min(*config.tokens, _SHORT))  # behind gists no length can be seen
+    text = document(loaded, min(*config.tokens, _BATCHED_TOKENS))
     words = text.split(" ")
     documents = []
     for number in range(config.batch):  # different documents of about the same length

@@ -223,7 +223,7 @@ def test_turns_alternate_and_the_first_round_does_not_count(loaded: LoadedModel)
 
 
 @pytest.mark.parametrize(("enough_s", "rounds"), [(0.0, 1), (math.inf, 5)])
-def test_what_takes_long_is_done_once_after_the_first_round(
+def test_no_round_begins_when_it_is_enough_but_one_always_counts(
     loaded: LoadedModel, enough_s: float, rounds: int
 ) -> None:
     order: list[str] = []

@@ -199,7 +199,8 @@ def test_keys_appended_in_place_are_those_the_library_copies(
         before = None if step == 0 else ours.keys.data_ptr()
         for found, expected in zip(ours.update(*new), library.update(*new), strict=True):
             assert torch.equal(found, expected)
-        moved += [step] if ours.keys.data_ptr() != before else []
+        if ours.keys.data_ptr() != before:
+            moved.append(step)
         assert ours.get_seq_length() == library.get_seq_length()
     assert moved == [0, 4, 6]  # at first, when the room was used up, and after the selection
 
