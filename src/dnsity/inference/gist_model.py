@@ -8,6 +8,7 @@ from typing import overload
 
 import torch
 
+from dnsity.data.chat import Turn
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference import compress as _compress
@@ -152,22 +153,34 @@ class GistModel:
         return caches[0] if isinstance(text, str) else caches
 
     @overload
-    def ask(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Answer: ...
+    def ask(
+        self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> Answer: ...  # fmt: skip
     @overload
     def ask(
-        self, gist: GistCache, question: list[str], sampling: Sampling = GREEDY
-    ) -> list[Answer]: ...
+        self, gist: GistCache, question: list[str], sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> list[Answer]: ...  # fmt: skip
     def ask(
-        self, gist: GistCache, question: str | list[str], sampling: Sampling = GREEDY
-    ) -> Answer | list[Answer]:
+        self, gist: GistCache, question: str | list[str], sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> Answer | list[Answer]:  # fmt: skip
         """Answer one question, or a list of them in one batch, from the gist alone.
+
+        Args:
+            gist: The compressed document.
+            question: What to ask.
+            sampling: How to choose tokens.
+            turns: Earlier questions and their answers, which a conversation continues.
 
         Raises:
             BadInputError: If a question is empty or too long.
             GistMismatchError: If another model made the gist.
         """
         questions = [question] if isinstance(question, str) else question
-        answers = _generate.answer(self.loaded, self._prefix(gist).layers, questions, sampling)
+        layers = self._prefix(gist).layers
+        answers = _generate.answer(self.loaded, layers, questions, sampling, turns=turns)
         return answers[0] if isinstance(question, str) else answers
 
     def ask_each(
@@ -203,9 +216,13 @@ class GistModel:
         """
         return self.loaded.adopt(gist)
 
-    def stream(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Generator[str]:
+    def stream(
+        self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> Generator[str]:  # fmt: skip
         """Yield the answer piece by piece; the same text as `ask`. Closing it stops the answer."""
-        return _generate.stream(self.loaded, self._prefix(gist).layers, question, sampling)
+        layers = self._prefix(gist).layers
+        return _generate.stream(self.loaded, layers, question, sampling, turns=turns)
 
     def _prefix(self, gist: GistCache) -> GistCache:
         self.loaded.require_own(gist)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -57,6 +57,12 @@ class CheckpointConfig(Config):
     spec: GistSpec
     base_model: str = "base"
     quantization: Quantization | None = None
+
+    @field_validator("spec")
+    @classmethod
+    def _is_settled(cls, spec: GistSpec) -> GistSpec:
+        """Read a model that names no frame, from before there were any, as one of plain text."""
+        return spec.settled(False)
 
 
 def find(name: str) -> Path:
@@ -296,7 +302,7 @@ def save(
     save_file({"gist_rows": model.gist_rows.detach().contiguous()}, directory / ROWS_FILE)
     (directory / "README.md").write_text(card, encoding="utf-8")
     config = CheckpointConfig(
-        spec=model.spec,
+        spec=model.spec.settled(bool(tokenizer.chat_template)),
         base_model="base" if own_base else base_name,
         # A base stored in any other quantised form says so itself.
         quantization="nf4" if quantization_of(model.base.config) == "nf4" else None,

@@ -26,6 +26,10 @@ NO_IDENTITY = frozenset(
 )
 
 
+FRAME = {"frame", "system", "instruction"}
+"""Fields of the spec whose effect, the texts of the frame, has a fingerprint of its own."""
+
+
 def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
     """Identify everything that must be equal for a gist to mean what it meant.
 
@@ -57,7 +61,7 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
         "adapter": adapter.hexdigest(),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
         "tokenizer": _digest(json.dumps(state, sort_keys=True)),
-        "spec": _digest(model.spec.model_dump_json(exclude_none=True)),
+        "spec": _digest(model.spec.model_dump_json(exclude_none=True, exclude=FRAME)),
     }
 
 
