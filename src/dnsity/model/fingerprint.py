@@ -21,6 +21,7 @@ NO_IDENTITY = frozenset(
         "transformers_version",
         "use_cache",
         "_name_or_path",
+        "_model_name_or_path",  # a GGUF file's title
         "quantization_config",  # names the compute type too; how weights are quantised stands alone
     }
 )
