@@ -3,7 +3,7 @@
     passkey   one or several passkeys         fact, uuid, ...   see `data.needles.NeedleKind`
 
 Prompt: the question alone. Split: prose the user holds out, values drawn fresh that occur nowhere
-else in the document. Metric: exact match. Lengths and depths of the first needle form a grid.
+else in the document. Metric: exact match, or whether the value occurs in the answer. Lengths and depths of the first needle form a grid.
 
 Version 3: several needles, filler, every kind (version 2: documents of an exact length, depths 0,
 1/4, 1/2, 3/4 and 1; version 1: passkeys only, about the length). Documents of one configuration
@@ -40,7 +40,9 @@ class Niah(Family):
         tokens: Document lengths.
         depths: Where the first needle stands, 0 (start) to 1 (end).
         digits: Lengths of passkeys.
-        wording: Which sentences, questions and names; `unseen` are those kept from training.
+        wording: Which sentences, questions and names; `unseen` are held out from training,
+            `classic` is the one passkey sentence and question of the original test.
+        metric: `exact`, or `contains` for models that answer in sentences.
     """
 
     family: Literal["niah"]
@@ -54,6 +56,7 @@ class Niah(Family):
     depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
     digits: list[int] = Field(default=[5], min_length=1)
     wording: Part = "all"
+    metric: Literal["exact", "contains"] = "exact"
 
     @property
     def name(self) -> str:
@@ -70,7 +73,7 @@ class Niah(Family):
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""
         config = NiahConfig(
-            seed=seed, samples=limit, **self.model_dump(exclude={"family", "limit"})
+            seed=seed, samples=limit, **self.model_dump(exclude={"family", "limit", "metric"})
         )
         items = tuple(
             Item(
@@ -85,4 +88,4 @@ class Niah(Family):
             )
             for number, example in enumerate(generate(config, encoder))
         )
-        return [Task(self.name, VERSION, "exact", items)]
+        return [Task(self.name, VERSION, self.metric, items)]
