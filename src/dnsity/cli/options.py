@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from dnsity.inference.gist_model import GistModel
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="'mini' (bundled), a directory, or a hub id.")
+    str,
+    typer.Option(
+        "--model", "-m", help="'mini' (bundled), 'smollm2', a directory, a .gguf file or a hub id."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, mps.")]
@@ -25,7 +28,7 @@ Overrides = Annotated[
 
 TokenizerOf = Annotated[
     str,
-    typer.Option("--tokenizer", help="Whose tokens are counted: 'mini', a directory or a hub id."),
+    typer.Option("--tokenizer", help="Model whose tokens are counted; as --model."),
 ]
 
 

@@ -150,7 +150,7 @@ def reading(source: Source) -> Iterator[Any]:
                 f"{source.path} is not a GGUF file or is incomplete ({first_line(error)}); "
                 "download it again"
             ) from error
-        parse = library.load_gguf_checkpoint
+        parse: Any = library.load_gguf_checkpoint
         parsed = lru_cache(lambda path: parse(path))
 
         def load(path: Any, return_tensors: bool = False, **more: Any) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_a_part_of_a_split_file_is_refused(file: Path, tmp_path: Path) -> None:
 def test_a_folder_with_several_files_is_no_model(file: Path, tmp_path: Path) -> None:
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).write_bytes(file.read_bytes())
-    with pytest.raises(BadInputError, match="2 .gguf files"):
+    with pytest.raises(BadInputError, match=r"2 \.gguf files"):
         load_base(str(tmp_path))
 
 
