@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import torch
+
     from dnsity.data.encode import TextEncoder
     from dnsity.inference.gist_model import GistModel
 
@@ -44,8 +46,13 @@ def load_encoder(name: str) -> TextEncoder:
     return TextEncoder(tokenizer_of(name))
 
 
-def load_model(name: str, device: str) -> GistModel:
+def load_model(name: str, device: str, dtype: torch.dtype | None = None) -> GistModel:
     """Load a gist model, or a base without gists, quietly.
+
+    Args:
+        name: Name of the model.
+        device: Where to run.
+        dtype: Compute type (default: the faster one, see `compute_type`).
 
     Raises:
         BadInputError: If the model or the device does not exist.
@@ -56,9 +63,8 @@ def load_model(name: str, device: str) -> GistModel:
 
     quiet_loading()
     require_device(device)
-    if is_plain_base(name):
-        return GistModel.from_base(name, device=device, dtype=compute_type(device))
-    return GistModel.from_pretrained(name, device=device, dtype=compute_type(device))
+    load = GistModel.from_base if is_plain_base(name) else GistModel.from_pretrained
+    return load(name, device=device, dtype=dtype or compute_type(device, name))
 
 
 def quiet_loading() -> None:
