@@ -132,7 +132,7 @@ def script(
 
 
 def _table(model: str, rows: list[dict[str, Any]]) -> Table:
-    from dnsity.evaluation.methods import METHODS
+    from dnsity.evaluation.methods import heading
 
     table = Table(title=model, caption="gap: recovered of what full context adds to no context")
     for name in ("task", "answered from"):
@@ -145,7 +145,7 @@ def _table(model: str, rows: list[dict[str, Any]]) -> Table:
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         table.add_row(
             "" if row["task"] == shown else row["task"],
-            METHODS[row["method"]].heading + failed,
+            heading(row["method"]) + failed,
             f"{row['score']['value']:.1%}",
             f"{row['score']['low']:.0%}-{row['score']['high']:.0%}",
             "" if gap is None else f"{gap['value']:.0%}",

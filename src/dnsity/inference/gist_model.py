@@ -61,6 +61,7 @@ class GistModel:
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         quantization: Quantization | None = None,
+        frame: str = "auto",
     ) -> GistModel:
         """Load a plain causal LM: for baselines, and for methods that need no trained gists.
 
@@ -69,6 +70,7 @@ class GistModel:
             device: Where to run.
             dtype: Compute type.
             quantization: Quantise the base while it is loaded (None: as it is stored).
+            frame: Accepted and without effect yet.
 
         Raises:
             BadInputError: If there is no such model.

@@ -40,7 +40,8 @@ def test_named_tasks_methods_and_models(run: Run, model_directory: str, tmp_path
     summary = done.json
     assert [row["method"] for row in summary["rows"]] == ["gist", "none"]
     assert summary["manifest"]["config"]["seed"] == summary["manifest"]["seed"] == 3
-    assert summary["manifest"]["models"][model_directory]
+    assert summary["manifest"]["models"]["/".join(Path(model_directory).parts[-2:])]
+    assert model_directory not in str(summary)
     assert {path.name for path in out.iterdir()} == {
         "manifest.json",
         "records.jsonl",

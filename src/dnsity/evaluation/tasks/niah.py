@@ -70,7 +70,7 @@ class Niah(Family):
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""
         config = NiahConfig(
-            seed=seed, samples=limit, **self.model_dump(exclude={"family", "limit"})
+            seed=seed, samples=limit, **self.model_dump(exclude={"family", *Family.model_fields})
         )
         items = tuple(
             Item(
