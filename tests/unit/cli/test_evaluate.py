@@ -60,11 +60,37 @@ def test_the_table_shows_methods_and_what_they_cost(
         assert shown in done.out
 
 
+def test_bases_methods_with_settings_and_frames(
+    run: Run, model_directory: str, tmp_path: Path
+) -> None:
+    base = Path(model_directory) / "base"
+    other = base.parent / "base: #2"  # a name that YAML would read as something else
+    if not other.exists():
+        other.symlink_to(base, target_is_directory=True)
+    arguments = ("eval", *QUICK, "--method", "full,select:ratio=2,rag:top=1,chunk_tokens=64")
+    bases = ("--base", f"{base},", "--base", other)
+    done = run(*arguments, *bases, "--output-dir", tmp_path / "run", "--json")
+    rows = done.json["rows"]
+    methods = ["select:ratio=2", "full", "rag:top=1,chunk_tokens=64"]
+    assert [(row["model"], row["method"]) for row in rows] == [
+        (name, method) for name in ("base", "base: #2") for method in methods
+    ]
+    assert done.json["manifest"]["config"]["models"] == []
+    shown = run(*arguments, *bases, "--output-dir", tmp_path / "run")
+    assert "selected keys, 2x" in shown.out
+    asked = ("--base", base, "--frame", "chat,plain", "-m", model_directory, "--method", "none")
+    frames = run("eval", *QUICK, *asked, "--output-dir", tmp_path / "frames", "--json").json
+    assert [row["model"].rpartition(" ")[2] for row in frames["rows"]][1:] == ["[chat]", "[plain]"]
+    assert len(frames["manifest"]["config"]["models"]) == 1
+
+
 def test_what_is_not_there_is_named(run: Run, model_directory: str, tmp_path: Path) -> None:
     base = ("eval", "-m", model_directory, "--output-dir", tmp_path / "run")
     for arguments, said in (
         (("--task", "tarot"), "no task 'tarot'; this run has niah_en_filler"),
         (("--method", "telepathy"), "no method 'telepathy'; known are gist"),
+        (("--method", "select:rate=2"), "no setting 'rate'; it takes ratio"),
+        (("--frame", "jinja"), "'auto', 'chat' or 'plain'"),
         (("--limit", "0"), "greater than or equal to 1"),
     ):
         done = run(*base, *arguments)
