@@ -40,6 +40,7 @@ def test_directories_are_called_by_the_parts_that_tell_them_apart(
         "Qwen/Qwen3-0.6B",
     ]
     assert short_names(["two/base"]) == ["base"]
+    assert short_names(["gist-25/model"]) == ["gist-25/model"]
     (tmp_path / "other" / "mini").mkdir(parents=True)
     assert short_names(["mini", "other/mini"]) == ["mini", "other/mini"]
 
