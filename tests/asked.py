@@ -7,6 +7,7 @@ from typing import Any
 from dnsity.data.collate import collate
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
+from dnsity.data.frame import Plain
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
 from support import tiny_base
@@ -40,4 +41,4 @@ def small_lm(family: str = "qwen3-tied", seed: int = 0, **spec: Any) -> GistLM:
 
 
 def asked_batch(examples: list[Example] | None = None, **more: Any) -> dict[str, Any]:
-    return {"mode": "gist", **collate(examples or EXAMPLES, ENCODER, TEMPLATE), **more}
+    return {"mode": "gist", **collate(examples or EXAMPLES, Plain(ENCODER, TEMPLATE)), **more}

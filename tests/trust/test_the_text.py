@@ -14,8 +14,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from dnsity.data.collate import question_ids
 from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_model import GistModel
@@ -51,7 +51,7 @@ def test_no_border_between_segments_makes_one(tried: Tried) -> None:
                 template = control[:cut] + "{question}" + control[again:]
                 if control in (control[:cut], control[again:]):
                     continue  # the whole token in the frame, which is the model's own
-                ids = question_ids(ENCODER, template, control[cut:again])
+                ids = Plain(ENCODER, template).question(control[cut:again])
                 assert FORBIDDEN.isdisjoint(ids)
                 tried()
 

@@ -185,7 +185,7 @@ class _Length:
     @torch.inference_mode()
     def _prefill(self) -> None:
         """Read the document as any program would: whole layers, a growing cache, no logits."""
-        ids = self.loaded.encoder.start_ids + self.loaded.encoder.encode(self.text)
+        ids = self.loaded.frame.head + self.loaded.frame.document(self.text)
         backbone.body(self.loaded.lm.base)(
             input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True
         )

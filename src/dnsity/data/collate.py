@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
+from dnsity.data.frame import Frame
 from dnsity.gist.layout import Layout, cut
 from dnsity.gist.spec import GistSpec
 
@@ -29,57 +29,40 @@ def left_pad(rows: Sequence[Sequence[int]], value: int = 0) -> tuple[Tensor, Ten
     return ids, mask
 
 
-def question_ids(encoder: TextEncoder, template: str, question: str) -> list[int]:
-    """Encode a question in the model's own frame, the frame and the user's text apart.
-
-    The frame may hold control tokens (a chat template does), the user's text never becomes one.
-    """
-    before, after = template.split("{question}")
-    return encoder.encode_frame(before) + encoder.encode(question) + encoder.encode_frame(after)
-
-
-def answer_ids(encoder: TextEncoder, answer: str) -> list[int]:
-    """Encode a gold answer as it is generated: a space, the text, the end token."""
-    return [*encoder.encode(" " + answer), encoder.eos_id]
-
-
-def _asked(
-    example: Example, encoder: TextEncoder, template: str
-) -> list[tuple[list[int], list[int]]]:
+def _asked(example: Example, frame: Frame) -> list[tuple[list[int], list[int]]]:
     """Encode every question of an example, and its answer."""
     return [
-        (question_ids(encoder, template, question.text), answer_ids(encoder, question.answer))
+        (frame.question(question.text), frame.answer(question.answer))
         for question in example.questions
     ]
 
 
 def collate(
     examples: Sequence[Example],
-    encoder: TextEncoder,
-    template: str,
+    frame: Frame,
     documents: Sequence[Sequence[int]] | None = None,
 ) -> dict[str, Tensor]:
     """Build one training batch; every document appears once, however many questions it has.
 
     Args:
         examples: Documents with questions.
-        encoder: Text to ids.
-        template: The model's question frame.
+        frame: How the model's prompts are laid out.
         documents: The documents' ids, if the caller has them already.
 
     Returns:
-        `document_ids`, `document_mask` `[B, N]`; `input_ids`, `attention_mask` `[R, Q]` for the R
+        `head_ids` `[H]`, which precede every document (often none); `document_ids`,
+        `document_mask` `[B, N]`; `input_ids`, `attention_mask` `[R, Q]` for the R
         questions with their answers; `labels` `[R, A+1]` for the last A+1 tokens of `input_ids`
         (first column ignored, so that logits shift as usual); `document_index` `[R]`.
     """
     if documents is None:
-        documents = [encoder.start_ids + encoder.encode(e.document) for e in examples]
+        documents = [frame.document(e.document) for e in examples]
     document_ids, document_mask = left_pad(documents)
     rows: list[list[int]] = []
     answers: list[list[int]] = []
     index: list[int] = []
     for number, example in enumerate(examples):
-        for question, answer in _asked(example, encoder, template):
+        for question, answer in _asked(example, frame):
             rows.append(question + answer)
             answers.append(answer)
             index.append(number)
@@ -87,6 +70,7 @@ def collate(
     labels, _ = left_pad(answers, IGNORE)
     ignored = torch.full((len(rows), 1), IGNORE)
     return {
+        "head_ids": torch.tensor(frame.head, dtype=torch.long),
         "document_ids": document_ids,
         "document_mask": document_mask,
         "input_ids": input_ids,
@@ -97,7 +81,7 @@ def collate(
 
 
 def collate_masked(
-    example: Example, encoder: TextEncoder, spec: GistSpec
+    example: Example, frame: Frame, spec: GistSpec
 ) -> tuple[dict[str, Tensor], Layout]:
     """Lay one example out as the single masked sequence that defines the model.
 
@@ -109,16 +93,17 @@ def collate_masked(
 
     Args:
         example: A document with questions.
-        encoder: Text to ids.
+        frame: How the model's prompts are laid out.
         spec: How the model compresses.
 
     Returns:
         `input_ids` and `labels` `[1, T]` (0 at gist slots, whose embeddings the model puts in), and
         where everything stands.
     """
-    document = encoder.start_ids + encoder.encode(example.document)
-    rows = _asked(example, encoder, spec.question_template)
-    ids, layout = sequence(document, [question + answer for question, answer in rows], spec)
+    document = frame.document(example.document)
+    rows = _asked(example, frame)
+    questions = [question + answer for question, answer in rows]
+    ids, layout = sequence(document, questions, spec, head=frame.head)
     labels = [IGNORE] * (len(ids) - sum(layout.questions))
     for question, answer in rows:
         labels += [IGNORE] * len(question) + answer
@@ -129,25 +114,34 @@ def sequence(
     document: Sequence[int],
     questions: Sequence[Sequence[int]],
     spec: GistSpec,
+    *,
+    head: Sequence[int] = (),
 ) -> tuple[list[int], Layout]:
-    """Join a document's chunks, each followed by its gists (as zeros), and questions.
+    """Join head, a document's chunks, each followed by its gists (as zeros), and questions.
 
     Args:
         document: Its ids.
         questions: Ids of each, with its answer.
         spec: How the model compresses.
+        head: Ids that precede every document. Each chunk is read after a copy of its own, unless
+            chunks see earlier ones (`carry`).
     """
     spans, each = cut(len(document), spec)
+    chunks = [
+        [*(head if number == 0 or spec.chunking == "independent" else ()), *document[start:stop]]
+        for number, (start, stop) in enumerate(spans)
+    ]
     layout = Layout(
-        tuple(stop - start for start, stop in spans),
+        tuple(map(len, chunks)),
         each,
         tuple(map(len, questions)),
         spec.placement,
         spec.chunking,
+        len(head),
     )
-    ids: list[int] = []
-    for start, stop in spans:
-        ids += [*document[start:stop], *[0] * each]
+    ids = [*head]
+    for chunk in chunks:
+        ids += [*chunk, *[0] * each]
     for question in questions:
         ids += question
     return ids, layout

@@ -12,6 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from dnsity.data import chat
 from dnsity.errors import BadInputError, UnsupportedModelError
 
 
@@ -37,7 +38,9 @@ class TextEncoder:
         pipeline: dict[str, Any] = json.loads(backend.to_str())
         pipeline.update(post_processor=None, truncation=None, padding=None)
         self._framing = Tokenizer.from_str(json.dumps(pipeline))
-        self._plain = Tokenizer.from_str(json.dumps(pipeline | {"added_tokens": []}))
+        pipeline["added_tokens"] = []
+        self._plain = Tokenizer.from_str(json.dumps(pipeline))
+        self._inner = Tokenizer.from_str(json.dumps(_after_other_text(pipeline)))
         self.tokenizer = tokenizer
         self.eos_id = int(tokenizer.eos_token_id)
         self._control_ids = control_ids(tokenizer)
@@ -56,9 +59,32 @@ class TextEncoder:
             ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         except (TypeError, UnicodeEncodeError) as error:
             raise BadInputError(lone_surrogate_message(text)) from error
-        if not self._control_ids.isdisjoint(ids):
-            raise BadInputError("the text encodes to a control token of this model; remove it")
-        return ids
+        return self._require_no_control(ids)
+
+    def encode_between(self, before: str, text: str, after: str = "") -> list[int]:
+        """Encode text as it is tokenized between two other texts, whose own tokens are left out.
+
+        A token that covers a border belongs to `text`. No control token is ever the result.
+
+        Args:
+            before: Text in front, after the last control token.
+            text: What to encode.
+            after: Text that follows.
+
+        Raises:
+            BadInputError: As `encode`.
+        """
+        try:
+            encoding = self._inner.encode(before + text + after, add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise BadInputError(lone_surrogate_message(text)) from error
+        start, stop = len(before), len(before) + len(text)
+        ids = [
+            index
+            for index, (first, last) in zip(encoding.ids, encoding.offsets, strict=True)
+            if last > start and first < stop
+        ]
+        return self._require_no_control(ids)
 
     def encode_frame(self, text: str) -> list[int]:
         """Encode text from the model's own files, such as a chat template; control tokens count.
@@ -69,24 +95,26 @@ class TextEncoder:
         return ids
 
     def chat_template(self) -> str:
-        """Return the question template that the tokenizer's chat template amounts to.
+        """Return the chat template as a question template, without what precedes a document.
 
         Raises:
-            UnsupportedModelError: If the tokenizer has none, or one that changes the user's text.
+            UnsupportedModelError: If the tokenizer has none, or one that cannot be used.
         """
-        mark = "[here stands the question]"
-        if not self.tokenizer.chat_template:
-            raise UnsupportedModelError("this tokenizer has no chat template; leave `chat` out")
-        rendered = str(
-            self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": mark}], tokenize=False, add_generation_prompt=True
-            )
-        )
-        if rendered.count(mark) != 1:
-            raise UnsupportedModelError(
-                "the chat template of this tokenizer does not hold the user's text exactly once"
-            )
-        return rendered.replace(mark, "{question}")
+        return "{question}" + chat.texts(self.tokenizer).tail
+
+    def control_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the (start, stop) characters of the added tokens in a template's text."""
+        encoding = self._framing.encode(text, add_special_tokens=False)
+        return [
+            span
+            for index, span in zip(encoding.ids, encoding.offsets, strict=True)
+            if index in self.tokenizer.added_tokens_decoder
+        ]
+
+    def _require_no_control(self, ids: list[int]) -> list[int]:
+        if not self._control_ids.isdisjoint(ids):
+            raise BadInputError("the text encodes to a control token of this model; remove it")
+        return ids
 
     def border(self, text: str, tokens: int) -> int | None:
         """Say how many characters the first so many tokens cover; None if there are fewer."""
@@ -117,6 +145,21 @@ class TextEncoder:
     def decode(self, ids: list[int]) -> str:
         """Turn answer ids into text, control tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+
+
+def _after_other_text(part: Any) -> Any:
+    """Change a pipeline so that text is tokenized as in the middle of a string.
+
+    SentencePiece-like tokenizers put a space before the first word of a string (Metaspace's
+    `prepend_scheme` "first"), which text after other text does not get.
+    """
+    if isinstance(part, list):
+        return [_after_other_text(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") == "Metaspace" and part.get("prepend_scheme") == "first":
+        return {**part, "prepend_scheme": "never"}
+    return {key: _after_other_text(value) for key, value in part.items()}
 
 
 def control_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -68,7 +68,7 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
         method=method.label,
         item=item.id,
         labels=dict(item.labels),
-        context_tokens=len(loaded.encoder.start_ids) + len(loaded.encoder.encode(item.document)),
+        context_tokens=len(loaded.frame.document(item.document)),
         characters=len(item.document),
         ingest_s=ingest_s,
         peak_bytes=peak.bytes(),

@@ -63,10 +63,10 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What stands before a question.
+    """What a question is conditioned on.
 
     Attributes:
-        layers: Keys and values `[1, K, S, D]` per layer; None: nothing.
+        layers: Keys and values `[1, K, S, D]` per layer, without the frame's head; None: nothing.
         seconds: What it took, once the question was known.
     """
 
@@ -177,12 +177,12 @@ class Method(ABC):
         Longer choices have smaller likelihoods for no fault of their own; dividing by characters is
         `acc_norm` of the lm-evaluation-harness.
         """
-        replies = []
+        replies, space = [], self.loaded.frame.space
         for question in questions:
             context = self.context(ingested, question.text)
             started = self.loaded.now()
             found = likelihoods(
-                self.loaded, context.layers, question.text, [f" {c}" for c in question.choices]
+                self.loaded, context.layers, question.text, [space + c for c in question.choices]
             )
             seconds = self.loaded.now() - started + context.seconds
             per_character = [

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import torch
 
 from dnsity.config import write_json
-from dnsity.data.collate import question_ids
 from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 from dnsity.evaluation import manifest, record
@@ -225,9 +224,8 @@ def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
 
 def _reserve(loaded: LoadedModel, task: Task) -> int:
     """Say how many positions the task's longest question and answer take."""
-    template = loaded.lm.spec.question_template
     longest = max(
-        len(question_ids(loaded.encoder, template, f"{question.text} {choice}"))
+        len(loaded.frame.question(f"{question.text} {choice}"))
         for item in task.items
         for question in item.questions
         for choice in (max(question.choices, key=len, default=""),)

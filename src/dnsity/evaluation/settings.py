@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,10 +14,9 @@ from dnsity.errors import BadInputError
 from dnsity.evaluation.method import MethodSettings
 from dnsity.evaluation.methods import METHODS, listed
 from dnsity.evaluation.tasks import AnyFamily
+from dnsity.gist.spec import FrameName
 from dnsity.inference.hardware import Dtype
 
-Frame: TypeAlias = Literal["auto", "chat", "plain"]
-"""How a base is asked: in the chat template of its tokenizer, in plain text, or as suits it."""
 DEFAULT_METHODS = [name for name, method in METHODS.items() if method.by_default]
 """All but those that need a further model, a short document, or minutes."""
 
@@ -32,7 +31,7 @@ class Subject(NamedTuple):
     """
 
     name: str
-    frame: Frame | None
+    frame: FrameName | None
     label: str
 
 
@@ -55,7 +54,7 @@ class EvalConfig(Config):
 
     models: list[str] = Field(default=["mini"])
     bases: list[str] = Field(default=[])
-    frames: list[Frame] = Field(default=["auto"], min_length=1)
+    frames: list[FrameName] = Field(default=["auto"], min_length=1)
     tasks: list[Annotated[AnyFamily, Field(discriminator="family")]] = Field(min_length=1)
     only: list[str] = Field(default=[])
     methods: list[str] = Field(default=DEFAULT_METHODS, min_length=1)
@@ -120,13 +119,13 @@ class EvalConfig(Config):
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Return what models are called in records: directories by the last parts of their paths.
+    """Return what models are called in records: directories and files by the ends of their paths.
 
     One part, unless that is `model` (as `dnsity train` calls its directory) or another model's
     name too. Where a directory lies on this machine does not belong into committed results.
     """
     paths = [
-        Path(os.path.abspath(name)).parts[1:] if Path(name).is_dir() else (name,) for name in names
+        Path(os.path.abspath(name)).parts[1:] if Path(name).exists() else (name,) for name in names
     ]
     found = []
     for path in paths:

@@ -9,6 +9,13 @@ starts right after the last gist:
     position   -3 -2 -1 |  0  1 | -1  0  1 |  2  3 |  4  5
 
 RoPE is relative, so to the model nothing is lost, and the gists are an ordinary prefix at 0..G-1.
+
+Where a head precedes every document (start token, system prompt, header of the user's turn), it
+takes positions 0..H-1 and everything else moves by H. A chunk is read after a copy of its own, so
+that its tokens see the head at its usual distance; questions see the head itself:
+
+    token      h1 h2 | h1 h2 d1 d2 d3 | G1 G2 | q1 q2
+    position    0  1 | -3 -2 -1  0  1 |  2  3 |  4  5
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from typing import Literal
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import Chunking, GistSpec, Placement
 
-Kind = Literal["document", "gist", "question"]
+Kind = Literal["head", "document", "gist", "question"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,11 @@ class Layout:
     """Counts of tokens from which all index logic follows.
 
     Attributes:
-        chunks: Document tokens of each chunk.
+        chunks: Document tokens of each chunk, its copy of the head included.
         gists: Gist tokens per chunk.
         questions: Tokens of each question (with its answer, in training). Several questions stand
-            behind one document and do not see each other.
+            follow one document and do not see each other.
+        head: Tokens in front of every document, once for all questions.
 
     Raises:
         BadInputError: If a count is below one.
@@ -58,6 +66,7 @@ class Layout:
     questions: tuple[int, ...] = ()
     placement: Placement = "append"
     chunking: Chunking = "independent"
+    head: int = 0
 
     def __post_init__(self) -> None:
         """Check the counts."""
@@ -73,15 +82,16 @@ class Layout:
 
     def segments(self) -> list[Segment]:
         """All segments in token order."""
-        found: list[Segment] = []
-        start = 0
+        found = [Segment("head", 0, 0, self.head, 0)] if self.head else []
+        start = self.head
         for chunk, length in enumerate(self.chunks):
-            first_gist = chunk * self.gists
+            first_gist = self.head + chunk * self.gists
             found.append(Segment("document", chunk, start, length, first_gist - length))
             found.append(Segment("gist", chunk, start + length, self.gists, first_gist))
             start += length + self.gists
         for question, length in enumerate(self.questions):
-            found.append(Segment("question", question, start, length, self.total_gists))
+            position = self.head + self.total_gists
+            found.append(Segment("question", question, start, length, position))
             start += length
         return found
 

@@ -10,6 +10,9 @@ only their span), and a question sees gists and itself, never the document:
      G1   x  x  x  .  .          G1   x  .  x  .  .
      G2   x  x  x  x  .          G2   .  x  x  x  .
      q1   .  .  x  x  x          q1   .  .  x  x  x
+
+A head (`Layout.head`) is seen by itself and by questions; each chunk has a copy of its own, except
+that with `carry` later chunks see the head as they see earlier gists.
 """
 
 from __future__ import annotations
@@ -42,8 +45,10 @@ def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
                 seen[query.start : query.stop, key.start : key.stop] = True
         if query.kind == "gist":
             document = next(s for s in segments if s.kind == "document" and s.index == query.index)
+            own_head = layout.head if query.index == 0 or layout.chunking == "independent" else 0
+            real = torch.ones(1, document.length, dtype=torch.bool)
             seen[query.start : query.stop, document.start : document.stop] = gist_sees_document(
-                layout.gists, torch.ones(1, document.length, dtype=torch.bool), layout.placement
+                layout.gists, real, layout.placement, own_head
             )[0]
     seen &= torch.ones(total, total, dtype=torch.bool).tril()
     if window is not None:
@@ -53,27 +58,31 @@ def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
 
 
 def gist_sees_document(
-    gists: int, real: Bool[Tensor, "B T"], placement: Placement
+    gists: int, real: Bool[Tensor, "B T"], placement: Placement, head: int = 0
 ) -> Bool[Tensor, "B G T"]:
-    """Say which tokens of its chunk each gist reads, in a left-padded batch of chunks.
+    """Say which tokens of its chunk each gist sees, in a left-padded batch of chunks.
 
-    With `spread`, gist i reads span i of `layout.split_evenly`, counted in real tokens.
+    With `spread`, gist i sees span i of `layout.split_evenly`, counted in real tokens.
 
     Args:
         gists: Gists per chunk.
         real: True at real tokens.
         placement: `append` or `spread`.
+        head: Real tokens at the start of each chunk that are the head's copy: all gists see them.
     """
     if placement == "append":
         return real[:, None].expand(-1, gists, -1)
-    length = real.sum(dim=1)[:, None, None]
+    length = real.sum(dim=1)[:, None, None] - head
     place = torch.arange(real.shape[1], device=real.device) - (real.shape[1] - length)
     border = torch.arange(gists + 1, device=real.device)[None, :, None] * length // gists
-    return (border[:, :-1] <= place) & (place < border[:, 1:])
+    return ((border[:, :-1] <= place) & (place < border[:, 1:])) | ((-head <= place) & (place < 0))
 
 
 def _sees(query: Segment, key: Segment, layout: Layout) -> bool:
     """Whole-segment rule; causality, spans and windows are cut out afterwards."""
+    if query.kind == "head" or key.kind == "head":
+        later = query.index > 0 and layout.chunking == "carry"
+        return key.kind == "head" and (query.kind in ("head", "question") or later)
     if query.kind == "question":
         return key.kind == "gist" or (key.kind == "question" and key.index == query.index)
     if key.kind == "gist" and key.index < query.index:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dnsity.gist.layout import Layout
 from dnsity.gist.mask import visible
 
-_LETTER = {"document": "d", "gist": "G", "question": "q"}
+_LETTER = {"head": "h", "document": "d", "gist": "G", "question": "q"}
 
 
 def picture(layout: Layout) -> str:

@@ -11,6 +11,7 @@ from dnsity.config import Config
 Placement = Literal["append", "spread"]
 Scope = Literal["gist", "document", "both", "full"]
 Chunking = Literal["independent", "carry"]
+FrameName = Literal["auto", "chat", "plain"]
 
 
 class GistSpec(Config):
@@ -27,7 +28,13 @@ class GistSpec(Config):
         chunking: What a later chunk sees of earlier ones: nothing, or their gists (`carry`).
         scope: Where trained weights act: LoRA on gist positions, on document and gist positions,
             also when answering (`both`), or no LoRA and all weights trained (`full`).
-        question_template: The text put between gists and answer; `{question}` is replaced.
+        question_template: In the plain frame, the text between gists and answer; `{question}` is
+            replaced.
+        frame: `chat` puts document and question into the tokenizer's chat template, `plain` uses
+            `question_template`; `auto` is chat where the tokenizer has a template. See
+            `data.frame`.
+        system: System prompt of the chat frame (None: what the template writes by itself).
+        instruction: Text between document and question in the chat frame (None: none).
     """
 
     gists: int = Field(default=25, ge=1, le=4096)
@@ -37,6 +44,15 @@ class GistSpec(Config):
     chunking: Chunking = "independent"
     scope: Scope = "document"
     question_template: str = "\n\nQ: {question}\nA:"
+    frame: FrameName = "auto"
+    system: str | None = None
+    instruction: str | None = None
+
+    def settled(self, has_chat_template: bool) -> GistSpec:
+        """Replace the frame `auto` by what it is for a tokenizer."""
+        if self.frame != "auto":
+            return self
+        return self.model_copy(update={"frame": "chat" if has_chat_template else "plain"})
 
     @field_validator("question_template")
     @classmethod

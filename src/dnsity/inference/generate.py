@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from threading import Event, Thread
 from typing import Any, cast
 
 import torch
 from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
 
-from dnsity.data.collate import left_pad, question_ids
+from dnsity.data.chat import Turn
+from dnsity.data.collate import left_pad
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
@@ -92,6 +95,18 @@ class _Stopped(StoppingCriteria):
         return torch.full(input_ids.shape[:1], self.by_reader.is_set(), device=input_ids.device)
 
 
+class _Pieces(TextIteratorStreamer):
+    """Decodes an answer as it is generated, without the token that ends it."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        super().__init__(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self.end_ids = torch.tensor(loaded.end_ids)
+
+    def put(self, value: torch.Tensor) -> None:
+        if self.next_tokens_are_prompt or not bool(torch.isin(value, self.end_ids).any()):
+            super().put(value)  # type: ignore[no-untyped-call]
+
+
 class _FirstToken(StoppingCriteria):
     """Never stops anything; notes when the first token is there."""
 
@@ -112,22 +127,24 @@ def answer(
     questions: Sequence[str],
     sampling: Sampling = GREEDY,
     *,
+    turns: Sequence[Turn] = (),
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
 ) -> list[Answer]:
-    """Answer a batch of questions behind one prefix, or each behind its own.
+    """Answer a batch of questions about one document, or each about its own.
 
-    Prefixes are never written to.
+    The frame's head is put in front of the document. Prefixes are never written to.
 
     Args:
         loaded: Model and tokenizer.
-        prefix: Keys and values `[1, K, G, D]` per layer, or `[B, K, G, D]` for B questions; None
-            for no document.
+        prefix: A document's slots, without the head: keys and values `[1, K, G, D]` per layer, or
+            `[B, K, G, D]` for B questions; None for no document.
         questions: At least one, none empty.
         sampling: How to choose tokens.
+        turns: Earlier questions on this document and their answers, oldest first.
         prefix_mask: True at the real slots of prefixes of different lengths, `[B, G]`, which are
             padded on the left; None: all are real.
-        template: The questions' frame (default: the model's own).
+        template: Question template to use in the place of the frame's.
 
     Returns:
         One answer per question, in order.
@@ -137,11 +154,11 @@ def answer(
     """
     started = loaded.now()
     first = _FirstToken(loaded)
-    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template)
+    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns)
     if sliding_window(loaded.lm.base.config) and not bool(arguments["attention_mask"].all()):
         # `generate` counts a sliding window in cache slots: padding would use it up.
         return [
-            answer(loaded, own, [question], sampling, template=template)[0]
+            answer(loaded, own, [question], sampling, turns=turns, template=template)[0]
             for question, own in zip(
                 questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True
             )
@@ -155,9 +172,7 @@ def answer(
     seconds = loaded.now() - started
     answers = []
     for question, row in zip(questions, output[:, arguments["input_ids"].shape[1] :], strict=True):
-        ids = row.tolist()
-        if loaded.encoder.eos_id in ids:
-            ids = ids[: ids.index(loaded.encoder.eos_id)]
+        ids = list(takewhile(lambda index: index not in loaded.end_ids, row.tolist()))
         text = loaded.encoder.decode(ids).strip()
         ttft = (first.at or started + seconds) - started
         answers.append(Answer(question, text, ttft, seconds, len(ids)))
@@ -169,6 +184,8 @@ def stream(
     prefix: KeyValues | None,
     question: str,
     sampling: Sampling = GREEDY,
+    *,
+    turns: Sequence[Turn] = (),
 ) -> Generator[str]:
     """Yield the answer to one question piece by piece; same tokens as `answer`.
 
@@ -177,8 +194,8 @@ def stream(
     Raises:
         BadInputError: As `answer`, before the first piece.
     """
-    arguments = _arguments(loaded, prefix, [question], sampling)
-    pieces = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
+    arguments = _arguments(loaded, prefix, [question], sampling, turns=turns)
+    pieces = _Pieces(loaded)
     failed: list[BaseException] = []
     stopped = _Stopped()
 
@@ -194,7 +211,7 @@ def stream(
                 )
         except BaseException as error:  # handed to the consumer, who else would wait forever
             failed.append(error)
-            pieces.end()
+            pieces.end()  # type: ignore[no-untyped-call]
 
     worker = Thread(target=run, daemon=True)
     worker.start()
@@ -221,27 +238,35 @@ def _arguments(
     sampling: Sampling,
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
+    turns: Sequence[Turn] = (),
 ) -> dict[str, Any]:
     """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
-    # In a frame of the caller's a question may be a mere line break.
+    # In a template of the caller's a question may be a mere line break.
     asked = questions if template is not None else [question.strip() for question in questions]
     if not questions or not all(asked):
         raise BadInputError("a question is empty; ask something")
-    frame = loaded.lm.spec.question_template if template is None else template
-    rows = [question_ids(loaded.encoder, frame, question) for question in questions]
-    if prefix is None:
-        rows = [loaded.encoder.start_ids + row for row in rows]
+    frame = loaded.frame if template is None else Plain(loaded.encoder, template)
+    alone = prefix is None
+    if turns:
+        rows = [frame.conversation(turns, question) for question in asked]
+    else:
+        rows = [frame.question(question, alone=alone) for question in asked]
+    if alone:
+        rows = [loaded.frame.head + row for row in rows]
     input_ids, mask = left_pad(rows, loaded.encoder.eos_id)
-    slots = 0 if prefix is None else prefix[0][0].shape[-2]
+    whole = None if prefix is None else loaded.after_head(prefix)
+    slots = 0 if whole is None else whole[0][0].shape[-2]
     require_room(loaded, slots, input_ids.shape[1], sampling.max_new_tokens)
-    before = torch.ones(len(rows), slots, dtype=torch.bool) if prefix_mask is None else prefix_mask
+    before = torch.ones(len(rows), slots, dtype=torch.bool)
+    if prefix_mask is not None:
+        before[:, slots - prefix_mask.shape[1] :] = prefix_mask
     return {
         "input_ids": input_ids.to(loaded.device),
         "attention_mask": torch.cat([before.to(loaded.device), mask.to(loaded.device)], dim=1),
         "pad_token_id": loaded.encoder.eos_id,
-        "eos_token_id": loaded.encoder.eos_id,
+        "eos_token_id": loaded.end_ids,
         "past_key_values": backbone.growing_cache(
-            loaded.lm.base, None if prefix is None else shared(prefix, len(rows))
+            loaded.lm.base, None if whole is None else shared(whole, len(rows))
         ),
         **sampling.arguments(),
     }

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 
 from dnsity.config import Config
+from dnsity.gist.spec import FrameName
 from dnsity.shapes import KeyValues
 
 MOST = 2**53
@@ -36,6 +37,7 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
+        frame: Whether the document was read in the chat template or as plain text (`data/frame`).
         method: What made it (`inference/methods`).
         settings: What the method was told, and what it did.
     """
@@ -48,6 +50,7 @@ class GistInfo(Config):
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]
+    frame: FrameName = "plain"
     method: str = "gist"
     settings: dict[str, Any] = Field(default_factory=dict)
 

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import overload
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from dnsity.data.chat import Turn
 from dnsity.errors import BadInputError
-from dnsity.gist.spec import GistSpec
+from dnsity.gist.spec import FrameName, GistSpec
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
 from dnsity.inference.generate import GREEDY, Answer, Sampling
@@ -17,7 +19,8 @@ from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, method_of
 from dnsity.model import checkpoint
-from dnsity.model.base import Quantization, load_base
+from dnsity.model.base import DeviceMap, Quantization, load_base
+from dnsity.model.borrowed import borrow
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import stacked
 
@@ -37,48 +40,109 @@ class GistModel:
 
     @classmethod
     def from_pretrained(
-        cls, name: str | Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        name: str | Path,
+        *,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | str = torch.float32,
+        device_map: DeviceMap | None = None,
+        revision: str | None = None,
     ) -> GistModel:
         """Load a gist model.
 
         Args:
             name: `mini` (bundled), a directory written by `dnsity train`, or a hub id.
-            device: Where to run.
-            dtype: Compute type.
+            device: Where to run (default: the CPU).
+            dtype: Compute type, its name, or `auto` for the type its base is stored in.
+            device_map: Where its base's layers are placed, as transformers takes it; instead of
+                `device`.
+            revision: Branch, tag or commit of a hub repository.
 
         Raises:
             BadInputError: If there is no such model.
             UnsupportedModelError: If its base cannot hold gists.
         """
-        lm, tokenizer, base = checkpoint.load(str(name), device=device, dtype=dtype)
+        lm, tokenizer, base = checkpoint.load(
+            str(name),
+            device=_device(device, device_map),
+            dtype=dtype,
+            device_map=device_map,
+            revision=revision,
+        )
         return cls(LoadedModel(lm, tokenizer, str(name), base))
 
     @classmethod
     def from_base(
         cls,
-        name: str | Path,
+        model: str | Path | PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         *,
-        device: str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | str | None = None,
+        device_map: DeviceMap | None = None,
         quantization: Quantization | None = None,
-        frame: str = "auto",
+        revision: str | None = None,
+        frame: FrameName = "auto",
     ) -> GistModel:
-        """Load a plain causal LM: for baselines, and for methods that need no trained gists.
+        """Take a plain causal LM: for baselines, and for methods that need no trained gists.
+
+        >>> GistModel.from_base("Qwen/Qwen3-0.6B", dtype="auto")   # by name
+        >>> GistModel.from_base("model.gguf")                       # a GGUF file
+        >>> GistModel.from_base(model, tokenizer)                   # in memory
+
+        A model in memory is not changed. The weights are shared: do not train or move it while it
+        is used here.
 
         Args:
-            name: Directory or hub id of the base model.
-            device: Where to run.
-            dtype: Compute type.
+            model: Short name, .gguf file, directory or hub id of the base model; or the model.
+            tokenizer: The tokenizer of a model in memory; a name brings its own.
+            device: Where to run (default: the CPU; a model in memory stays where it is).
+            dtype: Compute type, its name, or `auto` for the type it is stored in (default:
+                float32; a model in memory keeps its own).
+            device_map: Where its layers are placed, as transformers takes it; instead of `device`.
             quantization: Quantise the base while it is loaded (None: as it is stored).
+            revision: Branch, tag or commit of a hub repository.
             frame: Accepted and without effect yet.
 
         Raises:
-            BadInputError: If there is no such model.
+            BadInputError: If there is no such model, or arguments do not go together.
             UnsupportedModelError: If it cannot hold gists.
         """
-        base, tokenizer = load_base(str(name), dtype=dtype, quantization=quantization)
-        lm = GistLM(base, GistSpec(scope="full"), untrained=True).to(device).eval()
-        return cls(LoadedModel(lm, tokenizer, str(name), str(name), trained=False))
+        if not isinstance(model, str | Path):
+            options = {
+                "device": device,
+                "dtype": dtype,
+                "device_map": device_map,
+                "quantization": quantization,
+                "revision": revision,
+            }
+            given = [option for option, value in options.items() if value is not None]
+            if given:
+                raise BadInputError(
+                    f"{given[0]} given with a model in memory, which stays as it is; leave "
+                    f"{' and '.join(given)} out, or give the name of the model"
+                )
+            base, own = borrow(model, tokenizer)
+            name = base.config.name_or_path or type(base).__name__
+            lm = GistLM(base, GistSpec(scope="full"), untrained=True).eval()
+            return cls(LoadedModel(lm, own, name, name, trained=False))
+        if tokenizer is not None:
+            raise BadInputError(
+                f"a tokenizer was given with the name {str(model)!r}, which brings its own; leave "
+                "it out, or give the model in memory"
+            )
+        name, place = str(model), _device(device, device_map)
+        base, own = load_base(
+            name,
+            dtype=torch.float32 if dtype is None else dtype,
+            quantization=quantization,
+            device_map=device_map,
+            revision=revision,
+        )
+        lm = GistLM(base, GistSpec(scope="full"), untrained=True).eval()
+        if device_map is None:
+            lm.to(place)
+        return cls(LoadedModel(lm, own, name, name, trained=False))
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write model, tokenizer and card; `from_pretrained` reads them back."""
@@ -154,22 +218,34 @@ class GistModel:
         return caches[0] if isinstance(text, str) else caches
 
     @overload
-    def ask(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Answer: ...
+    def ask(
+        self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> Answer: ...  # fmt: skip
     @overload
     def ask(
-        self, gist: GistCache, question: list[str], sampling: Sampling = GREEDY
-    ) -> list[Answer]: ...
+        self, gist: GistCache, question: list[str], sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> list[Answer]: ...  # fmt: skip
     def ask(
-        self, gist: GistCache, question: str | list[str], sampling: Sampling = GREEDY
-    ) -> Answer | list[Answer]:
+        self, gist: GistCache, question: str | list[str], sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> Answer | list[Answer]:  # fmt: skip
         """Answer one question, or a list of them in one batch, from the gist alone.
+
+        Args:
+            gist: The compressed document.
+            question: What to ask.
+            sampling: How to choose tokens.
+            turns: Earlier questions and their answers, which a conversation continues.
 
         Raises:
             BadInputError: If a question is empty or too long.
             GistMismatchError: If another model made the gist.
         """
         questions = [question] if isinstance(question, str) else question
-        answers = _generate.answer(self.loaded, self._prefix(gist).layers, questions, sampling)
+        layers = self._prefix(gist).layers
+        answers = _generate.answer(self.loaded, layers, questions, sampling, turns=turns)
         return answers[0] if isinstance(question, str) else answers
 
     def ask_each(
@@ -205,10 +281,23 @@ class GistModel:
         """
         return self.loaded.adopt(gist)
 
-    def stream(self, gist: GistCache, question: str, sampling: Sampling = GREEDY) -> Generator[str]:
+    def stream(
+        self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
+        turns: Sequence[Turn] = (),
+    ) -> Generator[str]:  # fmt: skip
         """Yield the answer piece by piece; the same text as `ask`. Closing it stops the answer."""
-        return _generate.stream(self.loaded, self._prefix(gist).layers, question, sampling)
+        layers = self._prefix(gist).layers
+        return _generate.stream(self.loaded, layers, question, sampling, turns=turns)
 
     def _prefix(self, gist: GistCache) -> GistCache:
         self.loaded.require_own(gist)
         return gist.to(self.loaded.device, self.loaded.lm.base.dtype)
+
+
+def _device(device: str | torch.device | None, device_map: DeviceMap | None) -> str | torch.device:
+    """Return where a model is put that no `device_map` places."""
+    if device is not None and device_map is not None:
+        raise BadInputError(
+            f"device {str(device)!r} and device_map {device_map!r} given; give one of them"
+        )
+    return "cpu" if device is None else device

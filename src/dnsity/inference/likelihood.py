@@ -1,4 +1,4 @@
-"""How likely a model holds given continuations of a question, behind a prefix."""
+"""The likelihood of given continuations of a question, conditioned on a document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from dnsity.data.collate import left_pad, question_ids
+from dnsity.data.collate import left_pad
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel
@@ -41,14 +42,14 @@ def likelihoods(
 ) -> list[Likelihood]:
     """Score continuations of one question in one batch; the prefix is never written to.
 
-        prefix | question frame with question | continuation      only its tokens are scored
+        head | prefix | question in its template | continuation      only its tokens are scored
 
     Args:
         loaded: Model and tokenizer.
-        prefix: Keys and values `[1, K, G, D]` per layer; None for no document.
-        question: What stands before the continuations.
+        prefix: A document's slots, `[1, K, G, D]` per layer; None for no document.
+        question: What precedes the continuations.
         continuations: At least one; each is encoded apart from the question, white space and all.
-        template: The question's frame (default: the model's own).
+        template: Question template to use in the place of the frame's.
 
     Returns:
         One likelihood per continuation, in order.
@@ -57,21 +58,22 @@ def likelihoods(
         BadInputError: If a continuation has no token, or question and continuation do not fit the
             model's window.
     """
-    frame = loaded.lm.spec.question_template if template is None else template
-    asked = question_ids(loaded.encoder, frame, question)
+    frame = loaded.frame if template is None else Plain(loaded.encoder, template)
+    asked = frame.question(question, alone=prefix is None)
     if prefix is None:
-        asked = loaded.encoder.start_ids + asked
+        asked = loaded.frame.head + asked
     if not asked and prefix is None:
         asked = [loaded.encoder.eos_id]  # something must stand before the first scored token
-    scored = [loaded.encoder.encode(text) for text in continuations]
+    scored = [frame.continuation(text) for text in continuations]
     if not scored or not all(scored):
         raise BadInputError("a continuation is empty; give at least one character to score")
     ids, mask = left_pad([asked + row for row in scored], loaded.encoder.eos_id)
-    slots = 0 if prefix is None else prefix[0][0].shape[-2]
+    whole = None if prefix is None else loaded.after_head(prefix)
+    slots = 0 if whole is None else whole[0][0].shape[-2]
     require_room(loaded, slots, ids.shape[1], 0)
     longest = max(map(len, scored))
     logits = loaded.lm.answer(
-        None if prefix is None else shared(prefix, len(scored)),
+        None if whole is None else shared(whole, len(scored)),
         ids.to(loaded.device),
         None if bool(mask.all()) else mask.to(loaded.device),
         logits_to_keep=longest + 1,

@@ -10,10 +10,12 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import Frame, frame_of
 from dnsity.errors import GistMismatchError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.key_values import concatenate, shared
 from dnsity.shapes import KeyValues
 
 
@@ -57,9 +59,56 @@ class LoadedModel:
         return TextEncoder(self.tokenizer)
 
     @cached_property
+    def frame(self) -> Frame:
+        """How prompts are laid out."""
+        return frame_of(self.encoder, self.lm.spec)
+
+    @cached_property
+    def end_ids(self) -> list[int]:
+        """Tokens that end an answer: those of frame, tokenizer, config and generation config."""
+        base = self.lm.base
+        declared: list[int] = []
+        for config in (base.config, base.config.get_text_config(), base.generation_config):
+            ends = getattr(config, "eos_token_id", None)
+            declared += [] if ends is None else [ends] if isinstance(ends, int) else ends
+        return list(dict.fromkeys([*self.frame.end_ids, *declared]))
+
+    @cached_property
+    @torch.inference_mode()
+    def head(self) -> KeyValues | None:
+        """Keys and values of the frame's head, `[1, K, H, D]` per layer; None if it has none."""
+        if not self.frame.head:
+            return None
+        return self.lm.read(torch.tensor([self.frame.head], device=self.device))
+
+    def after_head(self, layers: KeyValues) -> KeyValues:
+        """Put the head in front of a document's slots, `[B, K, G, D]` per layer.
+
+        Args:
+            layers: Slots whose positions begin right after the head's.
+
+        Returns:
+            The prefix of a question.
+        """
+        if self.head is None:
+            return layers
+        return concatenate(shared(self.head, layers[0][0].shape[0]), layers)
+
+    @torch.inference_mode()
+    def read(self, ids: list[int]) -> KeyValues:
+        """Return a whole document's keys and values, uncompressed and without the head's.
+
+        Args:
+            ids: The document's, as `frame.document` encodes it.
+        """
+        whole = self.lm.read(torch.tensor([[*self.frame.head, *ids]], device=self.device))
+        first = len(self.frame.head)
+        return tuple((k[:, :, first:], v[:, :, first:]) for k, v in whole)
+
+    @cached_property
     def fingerprints(self) -> dict[str, str]:
         """What a gist must have been made with to be usable here."""
-        return fingerprints(self.lm, self.tokenizer)
+        return {**fingerprints(self.lm, self.tokenizer), **self.frame.fingerprints}
 
     def require_own(self, gist: GistCache) -> None:
         """Refuse a gist that another model, adapter or tokenizer made.
@@ -70,6 +119,17 @@ class LoadedModel:
         theirs, ours = gist.info.fingerprints, self.fingerprints
         different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
         different += self._misfits(gist)
+        if "frame" in different:
+            raise GistMismatchError(
+                f"this gist was made in the {gist.info.frame!r} frame of {gist.info.model!r}, "
+                f"{self.name!r} is used in the {self.frame.name!r} frame"
+                + (
+                    ", with another chat template, system prompt or instruction"
+                    if gist.info.frame == self.frame.name
+                    else f"; use --frame {gist.info.frame}"
+                )
+                + ", or compress the document again"
+            )
         if different:
             raise GistMismatchError(
                 f"this gist was made by model {gist.info.model!r}, which differs from "

@@ -29,10 +29,10 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
         BadInputError: If the document cannot be compressed, or is cut into chunks.
     """
     found: list[Tensor] = []
-    gists = loaded.lm.spec.gists
+    gists, first = loaded.lm.spec.gists, len(loaded.frame.head)
 
     def see(weights: Tensor) -> None:
-        found.append(weights[0, :, -gists:, :-gists].clone())  # a view would keep all rows
+        found.append(weights[0, :, -gists:, first:-gists].clone())  # a view would keep all rows
 
     with backbone.attention_seen(loaded.lm.base, see):
         info = compress(loaded, [text])[0].info

@@ -57,15 +57,16 @@ class Slots:
         layers: Where they start, `[1, K, G, D]`.
         frozen: How many of the first slots stay as they are.
         start: What they started from.
+        head: How many of those are the frame's head.
     """
 
-    def __init__(self, layers: KeyValues, frozen: int, start: str) -> None:
+    def __init__(self, layers: KeyValues, frozen: int, start: str, head: int = 0) -> None:
         """Copy the start; nothing given is written to."""
         flat = [tensor.clone().float() for layer in layers for tensor in layer]
         self.still = [tensor[:, :, :frozen] for tensor in flat]
         self.moving = [tensor[:, :, frozen:].clone().requires_grad_() for tensor in flat]
         # Keys and values of every layer differ in size, by far: steps are shares of it.
-        self.sizes = [float(tensor.square().mean().sqrt()) for tensor in flat]
+        self.sizes = [float(tensor[:, :, head:].square().mean().sqrt()) for tensor in flat]
         self.adam = torch.optim.Adam([{"params": [x]} for x in self.moving], betas=_BETAS)
         self.start = start
         self.step = 0

@@ -24,9 +24,8 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from dnsity.data.collate import answer_ids, question_ids
-from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
+from dnsity.data.frame import Frame
 from dnsity.data.hide import NOT_FOUND, absent_questions, fits
 from dnsity.data.needles import facts
 from dnsity.data.quote import quotes, values
@@ -103,7 +102,7 @@ def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed:
             fewer if it is short.
         seed: Same seed, same rows.
     """
-    encoder, frame = loaded.encoder, loaded.lm.spec.question_template
+    frame = loaded.frame
     rng = random.Random(f"study/{seed}")
     language = language_of(text)
     asked = [*values(rng, language, text, count // 3)]
@@ -111,7 +110,7 @@ def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed:
     asked += _written(loaded, text, language, rng, count // 8)
     while len(asked) < 2 * count // 3 and (more := quotes(rng, language, text, count // 8)):
         asked += more
-    found = [_row(encoder, frame, question) for question in asked]
+    found = [_row(frame, question) for question in asked]
     found += _spans(rng, ids, count - len(found))
     few = max(1, count // 16)
     found += _foreign(loaded, text, language, rng, few)
@@ -126,10 +125,10 @@ def language_of(text: str) -> Language:
     return "ko" if 2 * hangul > sum(letter.isalpha() for letter in text) else "en"
 
 
-def _row(encoder: TextEncoder, frame: str, question: Question) -> Row:
+def _row(frame: Frame, question: Question) -> Row:
     kinds: dict[str, Kind] = {"quote": "quote", "value": "value", "written": "written"}
-    prompt = question_ids(encoder, frame, question.text)
-    return Row(kinds.get(question.kind, "rule"), prompt, answer_ids(encoder, question.answer))
+    kind = kinds.get(question.kind, "rule")
+    return Row(kind, frame.question(question.text), frame.answer(question.answer))
 
 
 def _spans(rng: random.Random, ids: list[int], count: int) -> list[Row]:
@@ -147,7 +146,7 @@ def _written(
     loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
 ) -> list[Question]:
     """Let the base write questions; none if it is not made to follow orders, or does not."""
-    if not loaded.tokenizer.chat_template or loaded.max_positions < _EXCERPT:
+    if loaded.frame.name != "chat" or loaded.max_positions < _EXCERPT:
         return []
     found: list[Question] = []
     for number in range(-(-count // _PER_PROMPT)):
@@ -155,9 +154,7 @@ def _written(
             excerpt(text, _EXCERPT, rng), "", PROMPT_TYPES[number % len(PROMPT_TYPES)],
             language, _PER_PROMPT,
         )  # fmt: skip
-        reply = answer(
-            loaded, None, [prompt], Sampling(_REPLY), template=loaded.encoder.chat_template()
-        )[0].text
+        reply = answer(loaded, None, [prompt], Sampling(_REPLY))[0].text
         pairs = parse_reply(reply)
         if not pairs:
             break
@@ -178,28 +175,28 @@ def _foreign(
     for quote in quotes(rng, language, elsewhere, count // 2):
         if quote.text.split('"')[1] not in text:
             asked.append(Question(quote.text, NOT_FOUND[language], "absent:quote"))
-    encoder, frame = loaded.encoder, loaded.lm.spec.question_template
-    return [
-        Row("foreign", question_ids(encoder, frame, q.text), answer_ids(encoder, q.answer))
-        for q in asked
-    ]
+    frame = loaded.frame
+    return [Row("foreign", frame.question(q.text), frame.answer(q.answer)) for q in asked]
 
 
 @torch.inference_mode()
 def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
     """Text drawn from the base itself: what it says of nothing, in whatever it was trained on."""
-    start = loaded.encoder.start_ids or [loaded.encoder.eos_id]
+    head = loaded.frame.head
+    start = head or [loaded.encoder.eos_id]
     first = torch.tensor([start] * count, device=loaded.device)
     with torch.random.fork_rng(), loaded.lm.answering():
         torch.manual_seed(seed)
         drawn = cast(Any, loaded.lm.base).generate(
             input_ids=first,
             attention_mask=torch.ones_like(first),
-            min_new_tokens=_GENERAL,  # from an end token many a model ends again
+            min_new_tokens=_GENERAL,  # after an end token many a model ends again
             pad_token_id=loaded.encoder.eos_id,
             **Sampling(_GENERAL, temperature=1.0).arguments(),
         )
-    return [Row("general", start, row) for row in drawn[:, len(start) :].tolist()]
+    # After a head, which is the same with the slots and without, the first token is given.
+    given = len(start) + bool(head)
+    return [Row("general", row[len(head) : given], row[given:]) for row in drawn.tolist()]
 
 
 def answered(lm: GistLM, prefix: KeyValues | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
@@ -211,21 +208,24 @@ def answered(lm: GistLM, prefix: KeyValues | None, rows: Sequence[Row]) -> tuple
 
 
 @torch.inference_mode()
-def lessons(lm: GistLM, rows: Sequence[Row], document: KeyValues | None) -> list[Lesson]:
-    """Hear the base, adapter off, on rows: behind the document where they ask for it.
+def lessons(loaded: LoadedModel, rows: Sequence[Row], document: KeyValues | None) -> list[Lesson]:
+    """Return the log-probabilities of the base, adapter off, on rows.
 
     Args:
-        lm: The model.
-        rows: What to hear it on.
-        document: The document's keys and values; None: behind nothing in any case.
+        loaded: Model and tokenizer.
+        rows: What it answers, conditioned on the document where they ask for it.
+        document: The document's keys and values; None: no row is conditioned on it.
     """
+    lm = loaded.lm
+    whole = loaded.head if document is None else loaded.after_head(document)
     found: dict[int, Lesson] = {}
     for sees in (False, True):
         numbers = [n for n, row in enumerate(rows) if row.sees_document == sees]
         for first in range(0, len(numbers), ROWS_AT_ONCE):
             some = numbers[first : first + ROWS_AT_ONCE]
             with lm.untouched():
-                logits, answers = answered(lm, document if sees else None, [rows[n] for n in some])
+                prefix = whole if sees else loaded.head
+                logits, answers = answered(lm, prefix, [rows[n] for n in some])
             top_ids, top_log_p = top_of(logits, _TOP)
             gold = gold_log_p(logits, answers)
             sizes = [len(rows[n].answer) for n in some]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
+import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
@@ -21,9 +23,15 @@ from transformers import (
 )
 
 from dnsity.errors import BadInputError, UnsupportedModelError, first_line
+from dnsity.model import gguf_file
 from dnsity.model.architectures import require_supported
+from dnsity.model.names import Source, source
 
 logger = logging.getLogger(__name__)
+
+DeviceMap: TypeAlias = str | int | torch.device | dict[str, Any]
+"""Where the layers of a model are placed, as transformers takes it."""
+COMPUTE_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3")
 """Attention implementations a config may name; others could name code on a hub."""
@@ -36,34 +44,72 @@ BITSANDBYTES = ("nf4", "fp4", "int8")
 
 
 def load_base(
-    name: str, *, dtype: torch.dtype = torch.float32, quantization: Quantization | None = None
+    name: str,
+    *,
+    dtype: torch.dtype | str = torch.float32,
+    quantization: Quantization | None = None,
+    device_map: DeviceMap | None = None,
+    revision: str | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal LM and its tokenizer; no remote code, no pickles, no foreign kernels.
 
+    The model's `generation_config` only states the ids that end an answer: those that its config
+    and its generation_config.json declare, as a sorted list, or None.
+
     Args:
-        name: Directory or hub id.
-        dtype: Compute type.
+        name: Short name, .gguf file, directory or hub id.
+        dtype: Compute type, its name, or `auto` for the type it is stored in.
         quantization: Quantise the linear layers, all but the vocabulary head. None takes the base
             as it is stored, which may be quantised. On a machine with a GPU a quantised base comes
             to the first one, as the library has it.
+        device_map: Where its layers are placed, as transformers takes it. None: the CPU.
+        revision: Branch, tag or commit of a hub repository.
 
     Raises:
-        BadInputError: If it is missing, is stored quantised in another way, or needs bitsandbytes
-            where that is not installed.
+        BadInputError: If it is missing, is stored quantised in another way, needs bitsandbytes or
+            gguf where that is not installed, or does not fit into memory.
         UnsupportedModelError: If it cannot hold gists.
     """
-    config = base_config(name)
-    options = _quantize(name, config, quantization, dtype)
+    files = source(name)
+    with gguf_file.reading(files) if files.gguf else nullcontext():
+        config = base_config(name, revision=revision)
+        compute = compute_dtype(dtype, config)
+        if files.gguf:
+            base = _load_gguf(files, config, compute, quantization, device_map)
+        else:
+            options = _quantize(name, config, quantization, compute)
+            base = _load(
+                name, files.folder, compute, device_map, use_safetensors=True, revision=revision,
+                **options,
+            )  # fmt: skip
+        tokenizer = load_tokenizer(name, revision=revision)
+    if any(parameter.is_meta for parameter in base.parameters()):
+        raise BadInputError(
+            f"base model {name!r} does not fit into memory with device_map {device_map!r}: some "
+            "layers would stay on disk; use a smaller model, quantization or more memory"
+        )
+    if quantization_of(base.config) in BITSANDBYTES:
+        _compute_plainly(base, compute)
+    # What a base suggests for chatting (banned words, a time limit, beams) would change answers
+    # without a word.
+    ends = _declared_ends(base.config, _stored_generation(files, revision))
+    base.generation_config = GenerationConfig(eos_token_id=ends)
+    return base, tokenizer
+
+
+def _load(
+    name: str, folder: str, dtype: torch.dtype, device_map: DeviceMap | None, **options: Any
+) -> PreTrainedModel:
+    """Load the weights; refuse an incomplete model."""
+    if device_map is not None:
+        options["device_map"] = device_map
     try:
         base, found = cast(Any, AutoModelForCausalLM).from_pretrained(
-            name,
+            folder,
             dtype=dtype,
             attn_implementation="sdpa",
             trust_remote_code=False,
-            use_safetensors=True,
             output_loading_info=True,
-            # What a base suggests for chatting (banned words, a time limit, beams) would change
-            # answers without a word.
             generation_config=GenerationConfig(),
             **options,
         )
@@ -74,34 +120,136 @@ def load_base(
             f"base model {name!r} is incomplete: {len(found['missing_keys'])} tensors are missing, "
             f"for example {min(found['missing_keys'])}; copy or download it again"
         )
-    if quantization_of(base.config) in BITSANDBYTES:
-        _compute_plainly(base, dtype)
-    return base, load_tokenizer(name)
+    return cast(PreTrainedModel, base)
 
 
-def base_config(name: str) -> PreTrainedConfig:
+def _load_gguf(
+    files: Source,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    quantization: Quantization | None,
+    device_map: DeviceMap | None,
+) -> PreTrainedModel:
+    """Load the weights of a GGUF file, dequantised."""
+    if quantization is not None:
+        raise BadInputError(
+            f"{files.path} is a GGUF file and cannot be quantised as {quantization}; leave the "
+            "quantization out, or use the model's HuggingFace directory"
+        )
+    rounded = gguf_file.is_quantized(files)
+    options: dict[str, Any] = {"gguf_file": files.gguf, "config": config}
+    if hasattr(transformers, "GgufConfig"):  # older versions always dequantise
+        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    # Loaded in bfloat16, buffers that are computed once would be rounded too.
+    first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
+    try:
+        base = _load(str(files.path), files.folder, first, device_map, **options)
+    except BadInputError:
+        raise
+    except Exception as error:  # types it cannot unpack, shapes that do not fit: of many kinds
+        raise BadInputError(
+            f"transformers cannot unpack {files.path} ({first_line(error)}); it has tensors of "
+            f"type {', '.join(gguf_file.tensor_types(files))}; use a file of another quantisation, "
+            "for example Q8_0 or Q4_K_M"
+        ) from error
+    if rounded:
+        gguf_file.round_weights(base, dtype)
+        base.config.dtype = dtype
+    return base
+
+
+def compute_dtype(dtype: torch.dtype | str, config: PreTrainedConfig) -> torch.dtype:
+    """Return the type a model computes in: as given, by name, or for `auto` as it is stored.
+
+    Raises:
+        BadInputError: If there is no such type.
+    """
+    found: Any = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype == "auto":
+        stored = (getattr(part, "dtype", None) for part in (config, config.get_text_config()))
+        found = next((each for each in stored if each is not None), torch.float32)
+    if found not in COMPUTE_TYPES:
+        raise BadInputError(
+            f"dtype {str(dtype).removeprefix('torch.')!r}: a model computes in float32, bfloat16 "
+            "or float16; 'auto' takes the type it is stored in"
+        )
+    return cast(torch.dtype, found)
+
+
+def declared_ends(base: PreTrainedModel) -> list[int] | None:
+    """Return the ids that a model in memory declares to end an answer, sorted; None for none."""
+    return _declared_ends(base.config, base.generation_config)
+
+
+def _declared_ends(
+    config: PreTrainedConfig, generation: GenerationConfig | None
+) -> list[int] | None:
+    ends: set[int] = set()
+    for declared in (config, config.get_text_config(), generation):
+        value = getattr(declared, "eos_token_id", None)
+        ends.update([] if value is None else value if isinstance(value, list) else [value])
+    return sorted(ends) or None
+
+
+def _stored_generation(files: Source, revision: str | None) -> GenerationConfig | None:
+    """Read a base's generation_config.json; None where it has no usable one."""
+    if files.gguf:
+        return None
+    try:
+        options: dict[str, Any] = {"revision": revision}
+        return GenerationConfig.from_pretrained(files.folder, **options)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def base_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
     """Read the config of a base model; refuse what must not or cannot be loaded.
+
+    Args:
+        name: Short name, .gguf file, directory or hub id.
+        revision: Branch, tag or commit of a hub repository.
 
     Raises:
         BadInputError: If it is missing.
         UnsupportedModelError: If it cannot hold gists, or names foreign attention code.
     """
+    config = any_config(name, revision=revision)
+    verdict = require_supported(config)
+    if verdict.level == "warned":
+        logger.warning("%s", verdict.reason)
+    return config
+
+
+def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
+    """Read the config of a base model of any architecture, without judging it.
+
+    Args:
+        name: Short name, .gguf file, directory or hub id.
+        revision: Branch, tag or commit of a hub repository.
+
+    Raises:
+        BadInputError: If it is missing.
+        UnsupportedModelError: If it names foreign attention code, or is a GGUF file that
+            transformers cannot read.
+    """
+    files = source(name)
+    if files.gguf:  # no attention code can be named there: the library reads a fixed list of keys
+        return gguf_file.read_config(files)
     try:
-        raw, _ = PreTrainedConfig.get_config_dict(name)
+        raw, _ = PreTrainedConfig.get_config_dict(files.folder, revision=revision)
         foreign = [named for named in _named_attention(raw) if named not in ATTENTION]
         if foreign:
             raise UnsupportedModelError(
                 f"the config of {name!r} asks for attention code {foreign[0]!r}; "
                 f"allowed are {', '.join(a for a in ATTENTION if a)}"
             )
-        config: PreTrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
+            files.folder, trust_remote_code=False, revision=revision
+        )
     except UnsupportedModelError:
         raise
     except (OSError, ValueError, StrictDataclassError) as error:
         raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
-    verdict = require_supported(config)
-    if verdict.level == "warned":
-        logger.warning("%s", verdict.reason)
     return config
 
 
@@ -167,15 +315,22 @@ def _compute_plainly(base: PreTrainedModel, dtype: torch.dtype) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a base model.
+
+    Args:
+        name: Short name, .gguf file, directory or hub id.
+        revision: Branch, tag or commit of a hub repository.
 
     Raises:
         BadInputError: If it is missing or damaged.
     """
+    files = source(name)
+    if files.gguf:
+        return gguf_file.read_tokenizer(files)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            name, trust_remote_code=False
+            files.folder, trust_remote_code=False, revision=revision
         )
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception
         raise BadInputError(

@@ -13,12 +13,11 @@ import copy
 import json
 import os
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -27,12 +26,20 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from dnsity.config import Config, write_json
 from dnsity.errors import BadInputError, first_line
 from dnsity.gist.spec import GistSpec
-from dnsity.model.base import Quantization, load_base, load_tokenizer, quantization_of
+from dnsity.model import names
+from dnsity.model.base import (
+    DeviceMap,
+    Quantization,
+    declared_ends,
+    load_base,
+    load_tokenizer,
+    quantization_of,
+)
 from dnsity.model.gist_lm import GistLM
 
 CONFIG_FILE = "gist_config.json"
 ROWS_FILE = "gist.safetensors"
-BUNDLED = "mini"
+BUNDLED = names.BUNDLED
 ADAPTER_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules")
 """What an adapter may set; other settings can make PEFT import, read or download things."""
 ADAPTER_NOTES = frozenset(
@@ -58,21 +65,27 @@ class CheckpointConfig(Config):
     base_model: str = "base"
     quantization: Quantization | None = None
 
+    @field_validator("spec")
+    @classmethod
+    def _is_settled(cls, spec: GistSpec) -> GistSpec:
+        """Read a model that names no frame, from before there were any, as one of plain text."""
+        return spec.settled(False)
 
-def find(name: str) -> Path:
-    """Turn `mini`, a directory or a hub id into a local directory.
+
+def find(name: str, *, revision: str | None = None) -> Path:
+    """Turn `mini`, a directory or a hub id into the local directory of a gist model.
+
+    Args:
+        name: Name of the model.
+        revision: Branch, tag or commit of a hub repository.
 
     Raises:
         BadInputError: If there is no such model.
     """
-    if name == BUNDLED:
-        path = Path(str(resources.files("dnsity.model") / "assets" / BUNDLED))
-        if not (path / CONFIG_FILE).exists():
-            raise BadInputError(
-                "the bundled model is missing from this installation; reinstall dnsity"
-            )
-        return path
-    path = Path(os.path.expanduser(name))
+    own = names.bundled(name)
+    if own is not None:
+        return own
+    path = Path(os.path.expanduser(names.base_path(name)))
     if os.path.isdir(path):
         if not (path / CONFIG_FILE).exists():
             raise BadInputError(
@@ -80,6 +93,11 @@ def find(name: str) -> Path:
                 "written by `dnsity train`, or 'mini' for the bundled model"
             )
         return path
+    if path.suffix.lower() == ".gguf":
+        raise BadInputError(
+            f"{names.source(name).path} is a base model without trained gists; give a directory "
+            "written by `dnsity train`, or 'mini' for the bundled model"
+        )
     if path.is_absolute() or name.count("/") != 1 or name.startswith("."):
         raise BadInputError(
             f"no model {name!r}: not a directory, and not of the form owner/name of a hub; "
@@ -88,7 +106,11 @@ def find(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "*.md"]))
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.md"]
+            )
+        )
     except Exception as error:  # the hub client raises many kinds; all mean "not available"
         raise BadInputError(
             f"model {name!r} is not on disk and could not be downloaded ({type(error).__name__}); "
@@ -97,26 +119,39 @@ def find(name: str) -> Path:
 
 
 def is_plain_base(name: str) -> bool:
-    """Say whether a directory or hub id holds a base model and no gists.
+    """Return whether a name is that of a base model without gists.
 
     Raises:
         BadInputError: If there is no such model.
     """
-    path = Path(os.path.expanduser(name))
-    if name != BUNDLED and os.path.isdir(path):
-        return (path / "config.json").exists() and not (path / CONFIG_FILE).exists()
+    if names.bundled(name) is not None:
+        return False
+    path = Path(os.path.expanduser(names.base_path(name)))
+    if os.path.isdir(path):
+        if (path / CONFIG_FILE).exists():
+            return False
+        return (path / "config.json").exists() or any(path.glob("*.gguf"))
+    if path.suffix.lower() == ".gguf":
+        return names.source(name).gguf is not None
     return not (find(name) / CONFIG_FILE).exists()
 
 
 def load(
-    name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    name: str,
+    *,
+    device: str | torch.device | None = "cpu",
+    dtype: torch.dtype | str = torch.float32,
+    device_map: DeviceMap | None = None,
+    revision: str | None = None,
 ) -> tuple[GistLM, PreTrainedTokenizerBase, str]:
     """Load a gist model.
 
     Args:
         name: `mini`, a directory, or a hub id.
-        device: Where to put it.
-        dtype: Compute type of the base.
+        device: Where to put it; not used with `device_map`.
+        dtype: Compute type of the base; see `load_base`.
+        device_map: Where the base's layers are placed, as transformers takes it.
+        revision: Branch, tag or commit of a hub repository; its base is loaded as it is now.
 
     Returns:
         The model in evaluation mode, its tokenizer and the name of its base.
@@ -125,10 +160,12 @@ def load(
         BadInputError: If it is missing or incomplete.
         UnsupportedModelError: If its base cannot hold gists.
     """
-    directory = find(name)
+    directory = find(name, revision=revision)
     config = read_config(directory)
     base_name = base_under(directory, config)
-    base, tokenizer = load_base(base_name, dtype=dtype, quantization=config.quantization)
+    base, tokenizer = load_base(
+        base_name, dtype=dtype, quantization=config.quantization, device_map=device_map
+    )
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
     model = GistLM(base, config.spec, lora=lora)
@@ -143,18 +180,25 @@ def load(
         )
     with torch.no_grad():
         model.gist_rows.copy_(rows)
-    return model.to(device).eval(), tokenizer, base_name
+    if device_map is None:
+        model.to(device)
+    return model.eval(), tokenizer, base_name
 
 
 def base_under(directory: Path, config: CheckpointConfig) -> str:
     """Say where a gist model's base is: in its own directory, or under a name of its own."""
-    own = config.base_model == "base"
-    return str(directory / "base") if own else base_of(config.base_model)
+    if config.base_model == "base":
+        return str(directory / "base")
+    return base_of(BUNDLED) if config.base_model == BUNDLED else config.base_model
 
 
 def base_of(name: str) -> str:
-    """Turn `mini` into the directory of the bundled model's base; other names stay as they are."""
-    return str(find(BUNDLED) / "base") if name == BUNDLED else name
+    """Turn a short name (`mini`, `smollm2`) into the path of its base; other names stay.
+
+    Raises:
+        BadInputError: If the base of a short name is not on this machine.
+    """
+    return names.base_path(name)
 
 
 def base_named(name: str) -> str:
@@ -172,9 +216,11 @@ def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
     Raises:
         BadInputError: If it is missing.
     """
-    if name != BUNDLED and not (Path(name) / CONFIG_FILE).exists():
-        return load_tokenizer(name)
-    directory = find(name)
+    directory = names.bundled(name)
+    if directory is None:
+        if not (Path(name) / CONFIG_FILE).exists():
+            return load_tokenizer(name)
+        directory = find(name)
     return load_tokenizer(base_under(directory, read_config(directory)))
 
 
@@ -288,7 +334,10 @@ def save(
         base.save_pretrained(directory / "base")
         # Loading leaves out what a base suggests for chatting; other tools need to know where an
         # answer of this one ends.
-        GenerationConfig.from_model_config(base.config).save_pretrained(directory / "base")
+        stored = GenerationConfig.from_model_config(base.config)
+        ends = declared_ends(base)
+        stored.eos_token_id = ends[0] if ends and len(ends) == 1 else ends
+        stored.save_pretrained(directory / "base")
         tokenizer.save_pretrained(directory / "base")
     else:
         assert model.peft_model is not None
@@ -296,7 +345,7 @@ def save(
     save_file({"gist_rows": model.gist_rows.detach().contiguous()}, directory / ROWS_FILE)
     (directory / "README.md").write_text(card, encoding="utf-8")
     config = CheckpointConfig(
-        spec=model.spec,
+        spec=model.spec.settled(bool(tokenizer.chat_template)),
         base_model="base" if own_base else base_name,
         # A base stored in any other quantised form says so itself.
         quantization="nf4" if quantization_of(model.base.config) == "nf4" else None,

@@ -21,9 +21,14 @@ NO_IDENTITY = frozenset(
         "transformers_version",
         "use_cache",
         "_name_or_path",
+        "_model_name_or_path",  # a GGUF file's title
         "quantization_config",  # names the compute type too; how weights are quantised stands alone
     }
 )
+
+
+FRAME = {"frame", "system", "instruction"}
+"""Fields of the spec whose effect, the texts of the frame, has a fingerprint of its own."""
 
 
 def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
@@ -57,7 +62,7 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
         "adapter": adapter.hexdigest(),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
         "tokenizer": _digest(json.dumps(state, sort_keys=True)),
-        "spec": _digest(model.spec.model_dump_json(exclude_none=True)),
+        "spec": _digest(model.spec.model_dump_json(exclude_none=True, exclude=FRAME)),
     }
 
 

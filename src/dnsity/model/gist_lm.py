@@ -185,17 +185,20 @@ class GistLM(nn.Module):
         *,
         gists: int | None = None,
         offset: int | Tensor = 0,
+        head: int = 0,
         prefix: KeyValues | None = None,
     ) -> KeyValues:
         """Compress one chunk of each document in a batch into gists.
 
         Args:
-            document_ids: Token ids `[B, N]`, left-padded if lengths differ.
+            document_ids: Token ids `[B, N]`, left-padded if lengths differ; a copy of the head, if
+                there is one, precedes each chunk.
             document_mask: True at real tokens; None if there is no padding.
             gists: Use only the first rows (default: all of the spec's).
-            offset: Position of the first gist (gists of earlier chunks stand before it): one
+            offset: Position of the first gist, after the head and the gists of earlier chunks: one
                 number, or one per row `[B]`.
-            prefix: Keys and values of those earlier gists, if this chunk may see them (`carry`).
+            head: How many of each row's first real tokens are the head's copy.
+            prefix: Keys and values of head and earlier gists, if this chunk may see them (`carry`).
 
         Returns:
             Per layer the gists' keys and values, `[B, K, G, D]`.
@@ -241,7 +244,7 @@ class GistLM(nn.Module):
         seen = torch.cat(
             [
                 before[:, None].expand(-1, count, -1),
-                gist_sees_document(count, mask, self.spec.placement),
+                gist_sees_document(count, mask, self.spec.placement, head),
                 torch.ones(count, count, dtype=torch.bool, device=device)
                 .tril()
                 .expand(batch, -1, -1),

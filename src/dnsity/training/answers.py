@@ -12,6 +12,7 @@ many questions it has; `masked` runs document, gists and questions as one sequen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from dnsity.gist.layout import chunks_of, cut
 from dnsity.gist.spec import GistSpec
 from dnsity.model.backbone import is_sharded
 from dnsity.model.gist_lm import GistLM
-from dnsity.model.key_values import concatenate, select
+from dnsity.model.key_values import concatenate, select, shared
 from dnsity.shapes import KeyValues, Logits
 from dnsity.training.settings import GistPath
 
@@ -55,20 +56,26 @@ def answers(lm: GistLM, batch: dict[str, Any], mode: str, path: GistPath = "two_
         return lm.answer(None, batch["input_ids"], logits_to_keep=kept)
     if mode == "gist" and path == "masked":
         return _masked(lm, batch)
+    head = batch["head_ids"].tolist()
     prefix = prefix_mask = None
-    if mode != "none":
+    if head and mode != "full":
+        read = lm.read(batch["head_ids"][None])
+        prefix = shared(read, len(batch["input_ids"]))
+    if mode in ("gist", "full"):
         spec = _spec(lm, batch)
         groups = _groups(lm, spec, batch["document_mask"], mode)
         if int(groups.min()) < int(groups.max()):
             return _apart(lm, batch, mode, groups)
-        rows, mask = batch["document_index"], batch["document_mask"]
-        given = None if bool(mask.all()) else mask  # the fast causal kernel needs no mask at all
+        rows = batch["document_index"]
         if mode == "gist":
-            prefix = compress_batch(lm, batch["document_ids"], mask, spec)
+            gists = compress_batch(lm, batch["document_ids"], batch["document_mask"], spec, head)
+            gists = select(gists, rows)
+            prefix = gists if prefix is None else concatenate(prefix, gists)
         else:
-            prefix = lm.read(batch["document_ids"], given)
+            ids, mask = with_head(head, batch["document_ids"], batch["document_mask"])
+            given = None if bool(mask.all()) else mask  # the causal kernel is fastest without one
+            prefix = select(lm.read(ids, given), rows)
             prefix_mask = None if given is None else mask[rows]
-        prefix = select(prefix, rows)
     return lm.answer(
         prefix,
         batch["input_ids"],
@@ -133,7 +140,7 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
     ):
         rows = (batch["document_index"] == number).nonzero()[:, 0].tolist()
         questions = [asked[row].tolist() for row in rows]
-        line, laid = sequence(ids[mask].tolist(), questions, spec)
+        line, laid = sequence(ids[mask].tolist(), questions, spec, head=batch["head_ids"].tolist())
         logits = lm.masked(
             torch.tensor([line], device=ids.device), laid, logits_to_keep=sum(laid.questions)
         )[0]
@@ -144,7 +151,11 @@ def _masked(lm: GistLM, batch: dict[str, Any]) -> Logits:
 
 
 def compress_batch(
-    lm: GistLM, document_ids: Tensor, document_mask: Tensor, spec: GistSpec
+    lm: GistLM,
+    document_ids: Tensor,
+    document_mask: Tensor,
+    spec: GistSpec,
+    head: Sequence[int] = (),
 ) -> KeyValues:
     """Compress documents of as many chunks: chunk by chunk, the gists joined.
 
@@ -153,6 +164,7 @@ def compress_batch(
         document_ids: `[B, N]`, left-padded.
         document_mask: True at real tokens.
         spec: Gists per window, and its length: the model's, or fewer and shorter.
+        head: Ids that precede every document.
 
     Returns:
         Per layer keys and values `[B, K, chunks * G, D]`, where each chunk fills G gists.
@@ -160,24 +172,52 @@ def compress_batch(
     cuts = [cut(length, spec) for length in document_mask.sum(dim=1).tolist()]
     chunks, count = len(cuts[0][0]), cuts[0][1]
     if chunks == 1:
+        ids, mask = with_head(head, document_ids, document_mask)
         return lm.compress(
-            document_ids, None if bool(document_mask.all()) else document_mask, gists=count
+            ids, None if bool(mask.all()) else mask, gists=count, offset=len(head), head=len(head)
         )
     documents = [
         (ids[mask].tolist(), spans)
         for ids, mask, (spans, _) in zip(document_ids, document_mask, cuts, strict=True)
     ]
+    carry = spec.chunking == "carry"
+    seen: list[KeyValues] = []
+    if head and carry:
+        read = lm.read(torch.tensor([head], device=document_ids.device))
+        seen = [shared(read, len(document_ids))]
     parts: list[KeyValues] = []
     for index in range(chunks):
-        ids, mask = left_pad([tokens[slice(*spans[index])] for tokens, spans in documents])
+        own_head = [] if index and carry else list(head)
+        ids, mask = left_pad(
+            [own_head + tokens[slice(*spans[index])] for tokens, spans in documents]
+        )
         ids, mask = ids.to(document_ids.device), mask.to(document_ids.device)
         parts.append(
             lm.compress(
                 ids,
                 None if bool(mask.all()) else mask,
                 gists=count,
-                offset=index * count,
-                prefix=concatenate(*parts) if parts and spec.chunking == "carry" else None,
+                offset=len(head) + index * count,
+                head=len(own_head),
+                prefix=concatenate(*seen, *parts) if parts and carry else None,
             )
         )
     return concatenate(*parts)
+
+
+def with_head(head: Sequence[int], ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Put the head in front of every document of a left-padded batch.
+
+    Args:
+        head: Its ids.
+        ids: `[B, N]`.
+        mask: True at real tokens.
+
+    Returns:
+        Ids and mask `[B, H + N]`.
+    """
+    if not head:
+        return ids, mask
+    rows = [[*head, *row[real].tolist()] for row, real in zip(ids, mask, strict=True)]
+    longer, real = left_pad(rows)
+    return longer.to(ids.device), real.to(ids.device)

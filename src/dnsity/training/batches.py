@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 from dnsity.data.collate import IGNORE, collate
-from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import Frame
 from dnsity.data.mixture import UNSCORED, Mixture
 from dnsity.training.curriculum import Curriculum, Mode, Stage
 from dnsity.training.settings import Settings
@@ -38,9 +38,8 @@ class Batches(IterableDataset[dict[str, Any]]):
 
     Args:
         mixture: Where documents come from.
-        encoder: Text to ids.
         curriculum: What to draw now.
-        template: The model's question frame.
+        frame: How the model's prompts are laid out.
         settings: Size and split of a step, and the seed.
     """
 
@@ -52,14 +51,13 @@ class Batches(IterableDataset[dict[str, Any]]):
     def __init__(
         self,
         mixture: Mixture,
-        encoder: TextEncoder,
         curriculum: Curriculum,
-        template: str,
+        frame: Frame,
         settings: Settings,
     ) -> None:
         """Nothing is drawn yet."""
-        self.mixture, self.encoder, self.curriculum = mixture, encoder, curriculum
-        self.template, self.settings = template, settings
+        self.mixture, self.curriculum = mixture, curriculum
+        self.frame, self.settings = frame, settings
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield this process's micro-batches, step by step, forever."""
@@ -96,7 +94,7 @@ class Batches(IterableDataset[dict[str, Any]]):
         examples = [self.mixture.draw(rng, length, stage.documents) for rng in rngs]
         return {
             "mode": mode,
-            **collate(examples, self.encoder, self.template),
+            **collate(examples, self.frame),
             "scored": torch.tensor(
                 [not q.kind.startswith(UNSCORED) for e in examples for q in e.questions]
             ),
@@ -106,7 +104,7 @@ class Batches(IterableDataset[dict[str, Any]]):
     def _text(self, rngs: list[random.Random], length: int, *, twice: bool) -> dict[str, Any]:
         """Packed prose in equal rows; said twice, only the second time is learned."""
         rows = [
-            self.encoder.start_ids
+            self.frame.encoder.start_ids
             + self.mixture.packed(rng, self.mixture.language(rng), length) * (2 if twice else 1)
             for rng in rngs
         ]

@@ -190,7 +190,9 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
 
     def new_model() -> GistLM:
         base = new_base(config.architecture, tokenizer.eos_token_id)
-        return GistLM(base, GistSpec(scope="full", question_template=config.question_template))
+        return GistLM(
+            base, GistSpec(scope="full", frame="plain", question_template=config.question_template)
+        )
 
     trainer = run(Passes(new_model()), TextEncoder(tokenizer), config, output_dir, resume=resume)
     if trainer.args.should_save:

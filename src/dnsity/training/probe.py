@@ -19,8 +19,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from dnsity.config import Config
 from dnsity.data.collate import collate
-from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
+from dnsity.data.frame import Frame
 from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
 from dnsity.training.answers import answers
 from dnsity.training.objective import exactly_right
@@ -74,14 +74,11 @@ class Probe(TrainerCallback):
 
     Args:
         config: What to ask.
-        encoder: Text to ids.
-        template: The model's question frame.
+        frame: How the model's prompts are laid out.
         modes: Ways to answer.
     """
 
-    def __init__(
-        self, config: ProbeConfig, encoder: TextEncoder, template: str, modes: Sequence[str]
-    ) -> None:
+    def __init__(self, config: ProbeConfig, frame: Frame, modes: Sequence[str]) -> None:
         """Draw the documents."""
         self.config, self.modes = config, tuple(modes)
         self.result: dict[str, Any] | None = None
@@ -89,11 +86,11 @@ class Probe(TrainerCallback):
         self._news: dict[str, float] = {}
         self._batches: list[tuple[int, dict[str, Any]]] = []
         for language, paths in config.corpus.items():
-            mixture = Mixture(config.mixture({language: paths}), encoder)
+            mixture = Mixture(config.mixture({language: paths}), frame.encoder)
             for length in config.tokens:
                 rng = random.Random(f"probe/{config.seed}/{length}/{language}")
                 for _ in range(config.documents):
-                    drawn = collate([mixture.draw(rng, length)], encoder, template)
+                    drawn = collate([mixture.draw(rng, length)], frame)
                     self._batches.append((length, drawn))
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from dnsity.config import manifest, write_json
 from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import frame_of
 from dnsity.data.mixture import Mixture, MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.model import backbone
@@ -84,18 +85,16 @@ def run(
     Returns:
         The trainer, its model trained.
     """
-    template = passes.lm.spec.question_template
+    frame = frame_of(encoder, passes.lm.spec)
     stages, settings = config.stages, config.training
-    batches = Batches(
-        Mixture(config.data, encoder), encoder, Curriculum(stages), template, settings
-    )
+    batches = Batches(Mixture(config.data, encoder), Curriculum(stages), frame, settings)
     if settings.checkpointing:
         backbone.enable_checkpointing(passes.lm.base)
     gist_stages = [stage for stage in stages if "gist" in stage.share]
     asker = None
     if config.probe is not None:
         modes = ("gist", "full", "none") if gist_stages else ("full", "none")
-        asker = Probe(config.probe, encoder, template, modes)
+        asker = Probe(config.probe, frame, modes)
     args = training_arguments(
         settings,
         output_dir,

@@ -87,6 +87,8 @@ class Teacher:
     def _key(self, batch: dict[str, Any], number: int) -> str:
         """Name a document with its questions and answers, whatever stands beside it in a batch."""
         digest = hashlib.sha256(f"1/{self.identity}/{self.top}".encode())
+        if len(head := batch["head_ids"].tolist()):
+            digest.update(str(head).encode())
         digest.update(
             str(batch["document_ids"][number][batch["document_mask"][number]].tolist()).encode()
         )

@@ -50,8 +50,7 @@ class TrainConfig(Config):
             a gist model, whose training goes on.
         dtype: Type of the base's weights; scope `full` needs float32.
         quantization: `nf4` keeps a frozen base in 4 bit (QLoRA, Dettmers et al., 2305.14314).
-        gist: What to train.
-        chat: Ask in the base's chat template instead of the `gist` section's `question_template`.
+        gist: What to train, and in which frame documents and questions are put.
         lora: The adapter; leave out for scope `full`.
         data: Training documents.
         stages: The curriculum.
@@ -64,7 +63,6 @@ class TrainConfig(Config):
     dtype: Literal["float32", "bfloat16"] = "float32"
     quantization: Quantization | None = None
     gist: GistSpec
-    chat: bool = False
     lora: LoraSettings | None = None
     data: MixtureConfig
     stages: list[Stage] = Field(min_length=1)
@@ -157,11 +155,8 @@ def lora_of(config: TrainConfig) -> Any | None:
 
 
 def _spec(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> GistSpec:
-    """Say how the model compresses, and in which frame it is asked."""
-    if not config.chat:
-        return config.gist
-    template = TextEncoder(tokenizer).chat_template()
-    return config.gist.model_copy(update={"question_template": template})
+    """Return how the model compresses, its frame settled."""
+    return config.gist.settled(bool(tokenizer.chat_template))
 
 
 def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Path:

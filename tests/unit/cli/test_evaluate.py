@@ -78,9 +78,9 @@ def test_bases_methods_with_settings_and_frames(
     assert done.json["manifest"]["config"]["models"] == []
     shown = run(*arguments, *bases, "--output-dir", tmp_path / "run")
     assert "selected keys, 2x" in shown.out
-    asked = ("--base", base, "--frame", "chat,plain", "-m", model_directory, "--method", "none")
+    asked = ("--base", base, "--frame", "auto,plain", "-m", model_directory, "--method", "none")
     frames = run("eval", *QUICK, *asked, "--output-dir", tmp_path / "frames", "--json").json
-    assert [row["model"].rpartition(" ")[2] for row in frames["rows"]][1:] == ["[chat]", "[plain]"]
+    assert [row["model"].rpartition(" ")[2] for row in frames["rows"]][1:] == ["[auto]", "[plain]"]
     assert len(frames["manifest"]["config"]["models"]) == 1
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from dnsity.data.collate import question_ids
 from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from tiny import CONTROL_TEXTS, END, tiny_tokenizer
 
@@ -56,13 +56,13 @@ def test_nor_do_question_and_template_together(control: str) -> None:
     for cut in range(1, len(control)):
         for cut_again in range(cut, len(control)):
             before, question, after = control[:cut], control[cut:cut_again], control[cut_again:]
-            ids = question_ids(ENCODER, before + "{question}" + after, question)
+            ids = Plain(ENCODER, before + "{question}" + after).question(question)
             assert FORBIDDEN.isdisjoint(ids)
             assert ENCODER.decode(ids) == control
 
 
 def test_a_question_that_looks_like_the_placeholder_is_text() -> None:
-    ids = question_ids(ENCODER, "\n\nQ: {question}\nA:", "what does {question} mean, {0}?")
+    ids = Plain(ENCODER, "\n\nQ: {question}\nA:").question("what does {question} mean, {0}?")
     assert ENCODER.decode(ids) == "\n\nQ: what does {question} mean, {0}?\nA:"
 
 

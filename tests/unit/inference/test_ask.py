@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from dnsity.data.collate import question_ids
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_cache import GistCache
@@ -120,7 +120,9 @@ def test_generate_is_the_greedy_loop_over_answer(
     model: GistModel, gist: GistCache, generated: list[Tensor]
 ) -> None:
     for question in QUESTIONS:
-        given = question_ids(model.loaded.encoder, model.loaded.lm.spec.question_template, question)
+        given = Plain(model.loaded.encoder, model.loaded.lm.spec.question_template).question(
+            question
+        )
         ids = list(given)
         for _ in range(SHORT.max_new_tokens):
             with torch.inference_mode():
@@ -482,7 +484,7 @@ def test_a_list_without_questions(model: GistModel, gist: GistCache, questions: 
 def test_question_and_answer_may_fill_the_window_to_the_last_position(
     model: GistModel, gist: GistCache
 ) -> None:
-    frame = len(question_ids(model.loaded.encoder, model.loaded.lm.spec.question_template, ""))
+    frame = len(Plain(model.loaded.encoder, model.loaded.lm.spec.question_template).question(""))
     room = POSITIONS - GISTS - frame
     question = "0" * (room - 3)
     answer = model.ask(gist, question, Sampling(max_new_tokens=3))

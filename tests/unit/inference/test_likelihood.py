@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dnsity.data.collate import question_ids
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_model import GistModel
@@ -27,7 +27,7 @@ def test_a_batch_gives_what_each_continuation_gives_alone(model: GistModel, behi
     loaded = model.loaded
     prefix = model.compress(DOCUMENT).layers if behind == "gist" else None
     found = likelihoods(loaded, prefix, QUESTION, CONTINUATIONS)
-    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template, QUESTION)
+    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(QUESTION)
     for continuation, one in zip(CONTINUATIONS, found, strict=True):
         ids = loaded.encoder.encode(continuation)
         with torch.no_grad():
@@ -42,7 +42,7 @@ def test_greedy_is_what_greedy_decoding_gives(model: GistModel) -> None:
     loaded = model.loaded
     prefix = model.compress(DOCUMENT).layers
     given = answer(loaded, prefix, [QUESTION], Sampling(max_new_tokens=3))[0]
-    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template, QUESTION)
+    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(QUESTION)
     with torch.no_grad():
         first = int(loaded.lm.answer(prefix, torch.tensor([asked]))[0, -1].argmax())
     best = loaded.tokenizer.decode([first])

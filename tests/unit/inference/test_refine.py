@@ -76,13 +76,13 @@ def test_the_loss_falls_and_only_the_slots_move(family: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> None:
     model = tiny_base_model(family)
-    lm, encoder = model.loaded.lm, model.loaded.encoder
+    loaded, lm, encoder = model.loaded, model.loaded.lm, model.loaded.encoder
     ids = encoder.encode(TEXT)
     slots = Slots(kept(model.loaded, ids, 6), frozen=1, start="select")
     with torch.no_grad():
         document = lm.read(torch.tensor([ids]))
     rows = [Row("span", ids[:4], ids[4:20]), Row("general", ids[9:10], ids[30:40])]
-    pairs = list(zip(rows, lessons(lm, rows, document), strict=True))
+    pairs = list(zip(rows, lessons(loaded, rows, document), strict=True))
     start = [tensor.clone() for layer in slots.layers(torch.float32) for tensor in layer]
     with frozen(lm):
         assert not any(parameter.requires_grad for parameter in lm.parameters())
@@ -100,10 +100,10 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
 def test_the_document_itself_has_no_loss_but_its_own_uncertainty() -> None:
     """The teacher's own context agrees with it in full, and closes all of the gap."""
     model, ids, document = _read()
-    lm = model.loaded.lm
+    loaded, lm = model.loaded, model.loaded.lm
     rows = rows_on(model.loaded, TEXT, ids, count=16, seed=0)
-    said = lessons(lm, rows, document)
-    floor = [float(lesson.log_p.mean()) for lesson in lessons(lm, rows, None)]
+    said = lessons(loaded, rows, document)
+    floor = [float(lesson.log_p.mean()) for lesson in lessons(loaded, rows, None)]
     seeing = [pair for pair in zip(rows, said, strict=True) if pair[0].sees_document]
     floors = [value for row, value in zip(rows, floor, strict=True) if row.sees_document]
     found = score(lm, document, seeing, floors)
@@ -115,17 +115,17 @@ def test_the_document_itself_has_no_loss_but_its_own_uncertainty() -> None:
 
 def test_abstaining_is_saying_so_word_for_word() -> None:
     model, ids, document = _read()
-    lm = model.loaded.lm
+    loaded, lm = model.loaded, model.loaded.lm
     prompts = [row.prompt for row in rows_on(model.loaded, TEXT, ids, count=64, seed=0)
                if row.kind == "foreign"]  # fmt: skip
     asked = [Row("foreign", prompt, [5]) for prompt in prompts]
-    likeliest = [int(said.top_ids[0, 0]) for said in lessons(lm, asked, document)]
+    likeliest = [int(said.top_ids[0, 0]) for said in lessons(loaded, asked, document)]
     rows = [
         Row("foreign", prompts[0], [likeliest[0]]),
         Row("foreign", prompts[1], [likeliest[1] - 1]),
         Row("general", prompts[2], [likeliest[2]]),
     ]
-    pairs = list(zip(rows, lessons(lm, rows, document), strict=True))
+    pairs = list(zip(rows, lessons(loaded, rows, document), strict=True))
     assert score(lm, document, pairs, [0.0] * 3).abstains == 0.5
     assert score(lm, document, pairs[2:], [0.0]).abstains is None
 
@@ -260,12 +260,12 @@ def test_rows_are_of_the_document_and_of_what_is_foreign_to_it() -> None:
             assert loaded.encoder.decode(row.answer).strip() in LONG_DOCUMENT
 
 
-def test_general_text_is_heard_with_nothing_before_it() -> None:
+def test_general_text_is_answered_without_the_document() -> None:
     model, ids, document = _read()
-    lm = model.loaded.lm
+    loaded, lm = model.loaded, model.loaded.lm
     prompt, answer = ids[:3], ids[20:30]
     rows = [Row("general", prompt, answer), Row("span", prompt, answer)]
-    alone, behind = lessons(lm, rows, document)
+    alone, behind = lessons(loaded, rows, document)
     with torch.no_grad():
         logits = lm.answer(None, torch.tensor([prompt + answer]))[0, 2:-1].log_softmax(-1)
     assert_same(alone.log_p, logits.gather(-1, torch.tensor(answer)[:, None])[:, 0])

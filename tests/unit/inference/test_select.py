@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig
 
-from dnsity.data.collate import question_ids
+from dnsity.data.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache
@@ -67,7 +67,7 @@ def test_keeping_everything_is_full_context(family: str) -> None:
     gist = model.compress(LONG_DOCUMENT, method=Select(ratio=1))
     ids = torch.tensor([loaded.encoder.encode(LONG_DOCUMENT)])
     asked = torch.tensor(
-        [question_ids(loaded.encoder, loaded.lm.spec.question_template, QUESTIONS[0])]
+        [Plain(loaded.encoder, loaded.lm.spec.question_template).question(QUESTIONS[0])]
     )
     with torch.no_grad():
         full = loaded.lm.read(ids)
@@ -131,7 +131,7 @@ def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
 
     monkeypatch.setattr(select, "_fitted", spy)
     slots = kept(loaded, ids, 12)
-    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template, select._REPEAT)
+    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(select._REPEAT)
     seen: list[attention.Attention] = []
     with torch.no_grad():
         attention.observe(loaded.lm.base, torch.tensor([asked + ids]), slots, seen.append)
@@ -147,8 +147,7 @@ def test_what_the_repeating_model_looks_at_is_kept() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dnsity.inference.methods.select._BLOCK", 7)
         assert_same_keys(kept(loaded, ids, slots, refit=False), expected)
-    asked = question_ids(loaded.encoder, loaded.lm.spec.question_template,
-                         "Repeat the text word for word.")  # fmt: skip
+    asked = loaded.frame.question("Repeat the text word for word.")
     base = tiny_base("qwen3-tied", "eager", vocab_size=403, max_position_embeddings=512)
     whole = torch.tensor([ids + asked + ids])
     with torch.no_grad():

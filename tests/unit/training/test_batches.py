@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from dnsity.data.collate import IGNORE, collate
 from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import Plain
 from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
@@ -27,9 +28,8 @@ def mixture(corpus: dict[str, list[str]]) -> Mixture:
 def _batches(mixture: Mixture, stage: dict[str, Any], **settings: Any) -> Batches:
     return Batches(
         mixture,
-        mixture.encoder,
         Curriculum([Stage.model_validate(stage)]),
-        "Q {question} A",
+        Plain(mixture.encoder, "Q {question} A"),
         Settings.model_validate({"steps": 1, "tokens_per_step": 256, **settings}),
     )
 
@@ -130,7 +130,7 @@ def test_every_hidden_needle_is_in_its_document(
             assert example.document.count(question.answer) >= 1
     assert {len(example.questions) for example in examples} == {1, 2, 3}
     assert {example.language for example in examples} == {"en", "ko"}
-    batch = collate(examples[:4], encoder, "Q {question} A")
+    batch = collate(examples[:4], Plain(encoder, "Q {question} A"))
     assert batch["document_index"].max() == 3
 
 

@@ -137,6 +137,7 @@ def test_the_teacher_is_the_base_without_its_adapter(scope: str) -> None:
         "document_mask": torch.ones(2, 20, dtype=torch.bool),
         "input_ids": torch.randint(3, 90, (2, 6), generator=torch.Generator().manual_seed(4)),
         "attention_mask": torch.ones(2, 6, dtype=torch.bool),
+        "head_ids": torch.tensor([], dtype=torch.long),
         "document_index": torch.tensor([0, 1]),
     }
     labels = torch.cat([torch.full((2, 1), -100), ids["input_ids"][:, -2:]], dim=1)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from dnsity.data.encode import TextEncoder
+from dnsity.data.frame import Plain
 from dnsity.inference.gist_model import GistModel
 from dnsity.training.callbacks import METRICS
 from dnsity.training.passes import Passes
@@ -51,7 +52,7 @@ def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     model = tiny_gist_model()
     lm, encoder = model.loaded.lm, TextEncoder(model.loaded.tokenizer)
     passes = Passes(lm)
-    asker = Probe(probe, encoder, lm.spec.question_template, ("gist", "none"))
+    asker = Probe(probe, Plain(encoder, lm.spec.question_template), ("gist", "none"))
     passes.train()
     assert asker.ask(passes)["gist"] == 0  # random weights know no passkey
     assert passes.training
@@ -78,7 +79,9 @@ def test_the_first_gists_can_be_asked_alone(probe: ProbeConfig) -> None:
     loaded = tiny_gist_model().loaded
     lm, encoder = loaded.lm, TextEncoder(loaded.tokenizer)
     several = {"gists": [1, lm.spec.gists], "kinds": {"codes": 1.0}, "max_facts": 2}
-    asker = Probe(probe.model_copy(update=several), encoder, lm.spec.question_template, ("gist",))
+    asker = Probe(
+        probe.model_copy(update=several), Plain(encoder, lm.spec.question_template), ("gist",)
+    )
     assert max(batch["labels"].shape[0] for _, batch in asker._batches) == 2
     passes = Passes(lm)
     _teach(passes, asker)

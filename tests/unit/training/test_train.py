@@ -20,6 +20,7 @@ from dnsity.training.resume import newest_whole
 from dnsity.training.train_gist import TrainConfig, starting_point, train
 from dnsity.training.trainer import WEIGHTS
 from support import assert_same
+from templates import CHATML
 
 
 def _config(
@@ -223,18 +224,16 @@ def test_a_chat_model_is_asked_in_its_own_frame_and_trained_further_in_it(
 ) -> None:
     base = shutil.copytree(base_directory, tmp_path / "base")
     tokenizer = AutoTokenizer.from_pretrained(base)
-    tokenizer.chat_template = (
-        "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
-    )
+    tokenizer.chat_template = CHATML
     tokenizer.save_pretrained(base)
-    train(_config(base, corpus, run_settings, chat=True), tmp_path / "one")
+    train(_config(base, corpus, run_settings), tmp_path / "one")
     model = GistModel.from_pretrained(tmp_path / "one" / "model")
-    frame = "<|im_start|>{question}<|im_end|>"
-    assert model.loaded.lm.spec.question_template == frame
-    further = _config(tmp_path / "one" / "model", corpus, run_settings, chat=True)
-    assert starting_point(further)[0].spec.question_template == frame
+    assert model.loaded.lm.spec.frame == model.loaded.frame.name == "chat"
+    further = _config(tmp_path / "one" / "model", corpus, run_settings)
+    assert starting_point(further)[0].spec.frame == "chat"
+    plain = further.gist.model_copy(update={"frame": "plain"})
     with pytest.raises(BadInputError, match="the configuration asks for"):
-        starting_point(further.model_copy(update={"chat": False}))
+        starting_point(further.model_copy(update={"gist": plain}))
 
 
 def test_missing_corpus_is_a_clear_error(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dnsity.data.chunking import chunk
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import Context, Ingested
-from dnsity.evaluation.methods.reading import Reading, gist_slots
+from dnsity.evaluation.methods.reading import Reading, first_tokens, gist_slots
 from dnsity.evaluation.retrieval import Bm25, Dense, Search
 
 
@@ -31,7 +31,7 @@ class Rag(Reading):
         index, top, most = ingested.handle
         started = self.loaded.now()
         found = "\n".join(index.search(question, top))
-        ids = (self.loaded.encoder.start_ids + self.loaded.encoder.encode(found))[:most]
+        ids = first_tokens(self.loaded, self.loaded.frame.document(found), most)
         searched = self.loaded.now() - started
         read = self.read(ids)
         return Context(read.layers, read.seconds + searched)

@@ -13,12 +13,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-import torch
-
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings
 from dnsity.gist.layout import cut
 from dnsity.inference.loaded import LoadedModel
-from dnsity.shapes import KeyValues
 
 
 def without_middle(ids: list[int], most: int) -> list[int]:
@@ -26,6 +23,14 @@ def without_middle(ids: list[int], most: int) -> list[int]:
     if len(ids) <= most:
         return ids
     return ids[: most - most // 2] + ids[len(ids) - most // 2 :]
+
+
+def first_tokens(loaded: LoadedModel, ids: list[int], most: int) -> list[int]:
+    """Keep a document's first tokens, its separator from the question among them."""
+    if len(ids) <= most:
+        return ids
+    end = loaded.frame.separator[-most:]
+    return ids[: most - len(end)] + end
 
 
 def gist_slots(loaded: LoadedModel, settings: MethodSettings, tokens: int) -> int:
@@ -50,14 +55,14 @@ class Reading(Method):
     @property
     def window(self) -> int:
         """Tokens of text that fit before question and answer."""
-        return max(1, self.loaded.max_positions - self.reserve)
+        return max(1, self.loaded.max_positions - len(self.loaded.frame.head) - self.reserve)
 
     def read(self, ids: list[int]) -> Context:
         """Prefill tokens without compression."""
         if self._last is None or self._last[0] != ids:
             self._last = None  # the old keys and values go before the new ones come
             started = self.loaded.now()
-            layers = _prefill(self.loaded, ids)
+            layers = self.loaded.read(ids)
             self._last = ids, Context(layers, self.loaded.now() - started)
         return self._last[1]
 
@@ -68,7 +73,7 @@ class _Fixed(Reading):
     def ingest(self, document: str) -> Ingested:
         """Tokenise and cut; nothing else can be done before the question comes."""
         started = self.loaded.now()
-        ids = self.loaded.encoder.start_ids + self.loaded.encoder.encode(document)
+        ids = self.loaded.frame.document(document)
         kept = self.keep(ids)
         left_out = len(ids) - len(kept)
         note = f"read {len(kept)} of {len(ids)} tokens" if left_out else ""
@@ -130,10 +135,5 @@ class Lead(_Fixed):
     heading = "lead, equal KV"
 
     def keep(self, ids: list[int]) -> list[int]:
-        """Keep the beginning."""
-        return ids[: gist_slots(self.loaded, self.settings, len(ids))]
-
-
-@torch.inference_mode()
-def _prefill(loaded: LoadedModel, ids: list[int]) -> KeyValues:
-    return loaded.lm.read(torch.tensor([ids], device=loaded.device))
+        """Keep the beginning, and what separates it from the question."""
+        return first_tokens(self.loaded, ids, gist_slots(self.loaded, self.settings, len(ids)))

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dnsity.data.example import Language
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import Context, Ingested
-from dnsity.evaluation.methods.reading import Reading, gist_slots, without_middle
+from dnsity.evaluation.methods.reading import Reading, first_tokens, gist_slots, without_middle
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.study import language_of
 
@@ -38,15 +38,15 @@ class Summary(Reading):
         """
         loaded = self.loaded
         started = loaded.now()
-        ids = loaded.encoder.start_ids + loaded.encoder.encode(document)
+        ids = loaded.frame.document(document)
         slots = gist_slots(loaded, self.settings, len(ids))
         whole = self.read(without_middle(ids, max(1, self.window - slots)))
         asked = _ASKED[language_of(document)]
         written = answer(loaded, whole.layers, [asked], Sampling(max_new_tokens=slots))[0].text
         if not written.strip():
             raise BadInputError(f"{loaded.name} wrote no summary; leave {self.name} out")
-        summary = loaded.encoder.start_ids + loaded.encoder.encode(written)
-        return Ingested(summary[:slots], loaded.now() - started, f"summary: {written}")
+        summary = first_tokens(loaded, loaded.frame.document(written), slots)
+        return Ingested(summary, loaded.now() - started, f"summary: {written}")
 
     def context(self, ingested: Ingested, question: str) -> Context:
         """Read the summary."""

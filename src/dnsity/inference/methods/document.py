@@ -12,14 +12,14 @@ from dnsity.shapes import KeyValues
 
 
 def encode(loaded: LoadedModel, text: str) -> list[int]:
-    """Turn a document into ids.
+    """Turn a document into ids, without the frame's head.
 
     Raises:
         BadInputError: If it is empty or not valid Unicode.
     """
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
-    return loaded.encoder.start_ids + loaded.encoder.encode(text)
+    return loaded.frame.document(text)
 
 
 def require_smaller(loaded: LoadedModel, tokens: int, slots: int, gists: int) -> None:
@@ -41,23 +41,25 @@ def require_smaller(loaded: LoadedModel, tokens: int, slots: int, gists: int) ->
             + "put it into the question"
             + (f", or use fewer gists (--gists {fewer})" if fewer < gists else "")
         )
-    if slots > loaded.max_positions // 2:
+    most = loaded.max_positions // 2 - len(loaded.frame.head)
+    if slots > most:
         raise BadInputError(
             f"the document has {tokens} tokens and needs {slots} gist slots, this model can hold "
-            f"{loaded.max_positions // 2}; split the document into several files or use fewer gists"
+            f"{most}; split the document into several files or use fewer gists"
         )
 
 
 def require_readable(loaded: LoadedModel, tokens: int, beside: int, method: str) -> None:
-    """Refuse a document that does not fit the model's window whole, with what runs behind it.
+    """Refuse a document that does not fit the model's window whole, with what is run after it.
 
     Raises:
         BadInputError: If it does not.
     """
+    beside += len(loaded.frame.head)
     if tokens + beside > loaded.max_positions:
         raise BadInputError(
             f"the document has {tokens} tokens, method {method!r} reads it whole with {beside} "
-            f"more behind it and this model takes {loaded.max_positions}; split the document into "
+            f"more around it and this model takes {loaded.max_positions}; split the document into "
             "several files, or use --method gist, which reads in chunks"
         )
 
@@ -78,7 +80,7 @@ def cache_of(
         loaded: Model and tokenizer.
         text: The document.
         tokens: Of the document.
-        layers: Per layer keys and values `[1, K, G, D]` at positions 0..G-1.
+        layers: Per layer keys and values `[1, K, G, D]` at positions H..H+G-1, after the head's H.
         chunks: Pieces the document was read in.
         method: What made them.
         settings: What it was told and what it did; nothing of the document.
@@ -94,6 +96,7 @@ def cache_of(
         model=loaded.name,
         base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
+        frame=loaded.frame.name,
         method=method,
         settings=settings or {},
     )

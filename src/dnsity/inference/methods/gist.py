@@ -63,6 +63,7 @@ class Gist(Config):
                 _Chunk(number, index, tokens[start:stop])
                 for index, (start, stop) in enumerate(spans)
             ]
+        head = loaded.frame.head
         held: dict[int, KeyValues] = {}
         step = 1 if carry else self.batch_size
         total, done = sum(map(len, chunks.values())), 0
@@ -72,13 +73,17 @@ class Gist(Config):
             for first in range(0, len(of_one_count), step)
         ):
             before = batch[0].index * count if carry else 0
-            ids, mask = left_pad([chunk.ids for chunk in batch])
+            own_head = [] if before else head
+            ids, mask = left_pad([own_head + chunk.ids for chunk in batch])
+            offsets = torch.tensor([len(head) + chunk.index * count for chunk in batch])
+            earlier = loaded.after_head(_first(held[batch[0].document], before)) if before else None
             layers = loaded.lm.compress(
                 ids.to(loaded.device),
                 None if bool(mask.all()) else mask.to(loaded.device),
                 gists=count,
-                offset=torch.tensor([chunk.index * count for chunk in batch]).to(loaded.device),
-                prefix=_first(held[batch[0].document], before) if before else None,
+                offset=offsets.to(loaded.device),
+                head=len(own_head),
+                prefix=earlier,
             )
             for row, chunk in enumerate(batch):
                 if chunk.document not in held:

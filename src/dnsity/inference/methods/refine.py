@@ -121,10 +121,13 @@ class Refine(Config):
         trained = state.load(loaded.device)
         if trained is None:
             start, layers = self._start(loaded, text, ids, slots)
-            # The first of real keys is the attention sink: changing it harms everything.
-            trained = Slots(layers, frozen=0 if start == "gist" else 1, start=start)
-        with torch.inference_mode(), loaded.lm.untouched():
-            document = loaded.lm.read(torch.tensor([ids], device=loaded.device))
+            head = len(loaded.frame.head)
+            # Without a head the first of real keys is the attention sink: changing it harms
+            # everything.
+            sink = int(start == "select" and not head)
+            trained = Slots(loaded.after_head(layers), frozen=head + sink, start=start, head=head)
+        with loaded.lm.untouched():
+            document = loaded.read(ids)
         rows = rows_on(loaded, text, ids, count=self.rows, seed=self.seed)
         run = _Run(self, loaded, trained, rows, document, began - trained.seconds, progress)
         best = run.train(state)
@@ -136,8 +139,9 @@ class Refine(Config):
             "abstains_full": run.abstains,
             **best.report(trained.before),
         }
+        dtype, first = loaded.lm.base.dtype, len(loaded.frame.head)
         layers = tuple(
-            (k.to(loaded.lm.base.dtype), v.to(loaded.lm.base.dtype)) for k, v in best.layers
+            (k[:, :, first:].to(dtype), v[:, :, first:].to(dtype)) for k, v in best.layers
         )
         return cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
 
@@ -178,9 +182,9 @@ class _Run:
                 learned = number % _HELD_OUT.get(kind, 8)
                 (self.rows if learned else held_out).append(row)
         random.Random(settings.seed).shuffle(self.rows)
-        said = lessons(loaded.lm, held_out, document)
+        said = lessons(loaded, held_out, document)
         self.held_out = list(zip(held_out, said, strict=True))
-        guessed = lessons(loaded.lm, held_out, None)
+        guessed = lessons(loaded, held_out, None)
         self.floor = [float(lesson.log_p.mean()) for lesson in guessed]
 
     @property
@@ -250,7 +254,7 @@ class _Run:
             if number not in self.said:
                 block = range(len(self.rows))[number // size * size :][:size]
                 rows = [self.rows[n] for n in block]
-                said = lessons(self.loaded.lm, rows, self.document)
+                said = lessons(self.loaded, rows, self.document)
                 self.said |= dict(zip(block, said, strict=True))
         return [(self.rows[n], self.said[n]) for n in numbers]
 

@@ -2,8 +2,9 @@
 
     read      [document] ──▶ keys and values of all its tokens
     repeat    [repeat the text:][document] behind them ──▶ attention that each token receives
-    keep      per head the G tokens with the most (the first where it is seen: the attention sink)
-    move      their keys to slots 0..G-1, by the model's own rotary module
+    keep      per head the G tokens with the most (without a head of the frame, the first one where
+              it is seen: the attention sink)
+    move      their keys to slots H..H+G-1 after the head, by the model's own rotary module
     refit     values by least squares, so that what the repeating queries read stays the same
 
 Which keys matter is KVzip's rule (2505.23416): the most attention that a token gets while the model
@@ -24,7 +25,6 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from dnsity.config import Config
-from dnsity.data.collate import question_ids
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_readable, require_smaller
@@ -115,7 +115,7 @@ def kept(
     refit: bool = True,
     progress: Progress = ignore_progress,
 ) -> KeyValues:
-    """Keep so many of a document's keys and values per head, at positions 0..slots-1.
+    """Keep so many of a document's keys and values per head, at positions right after the head.
 
     Args:
         loaded: Model and tokenizer.
@@ -128,15 +128,15 @@ def kept(
         BadInputError: If the document does not fit the model's window.
         UnsupportedModelError: If the model's keys cannot be moved.
     """
-    base = loaded.lm.base
-    template = loaded.lm.spec.question_template
-    asked = question_ids(loaded.encoder, template, _REPEAT)
+    base, head = loaded.lm.base, loaded.frame.head
+    first = len(head)
+    asked = loaded.frame.question(_REPEAT)
     before = len(asked) + _LEAD
     require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
-    most = min(_PASS, loaded.max_positions - len(ids) - before)
+    most = min(_PASS, loaded.max_positions - first - len(ids) - before)
     rotates = rotating_layers(base)
-    document = loaded.lm.read(torch.tensor([ids], device=loaded.device))
-    repeated = [_Repeated(keys.shape[-2], window) for (keys, _), window in
+    document = loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
+    repeated = [_Repeated(keys.shape[-2], window, first) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip
     stride = math.ceil(len(ids) / _QUERIES)
     with loaded.lm.answering():
@@ -153,7 +153,7 @@ def kept(
     layers = []
     for number, ((keys, values), seen) in enumerate(zip(document, repeated, strict=True)):
         chosen = seen.best(slots)
-        by = torch.arange(slots, device=chosen.device) - chosen
+        by = torch.arange(chosen.shape[1], device=chosen.device) - chosen
         k, v = (_take(tensor[0], chosen) for tensor in (keys, values))
         if rotates[number]:
             k = moved(base, number, k, by)
@@ -163,7 +163,7 @@ def kept(
                 queries = moved(base, number, queries, torch.full(
                     queries.shape[:2], slots - len(ids), device=queries.device))  # fmt: skip
             v = _fitted(seen, queries, k, v)
-        layers.append((k[None], v[None]))
+        layers.append((k[None, :, first:], v[None, :, first:]))
     return tuple(layers)
 
 
@@ -172,8 +172,9 @@ class _Repeated:
     """What one layer does with a document while it is repeated.
 
     Attributes:
-        tokens: Of the document.
+        tokens: Of head and document.
         window: The layer's sliding window, if it has one.
+        first: Tokens of the head, which are kept as they are.
         scores: The most attention each token got so far, `[K, N]`.
         parts: For some queries: they, their distance behind the document, the logarithm of their
             own tokens' attention mass, and what they read of the document.
@@ -182,6 +183,7 @@ class _Repeated:
 
     tokens: int
     window: int | None
+    first: int = 0
     scores: Tensor | None = None
     parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
     scale: float = 1.0
@@ -211,12 +213,17 @@ class _Repeated:
             )
 
     def best(self, slots: int) -> Tensor:
-        """Choose tokens per head, in order, `[K, slots]`; of equals the later, which are nearer."""
+        """Choose tokens per head, in order, `[K, first + slots]`: the frame's head and the best.
+
+        Of equals the later is taken, which is nearer to the question.
+        """
         assert self.scores is not None
         ranked = self.scores + 1e-9 * torch.arange(self.tokens, device=self.scores.device)
-        if self.window is None or self.tokens < self.window:
+        if self.first:
+            ranked[:, : self.first] = torch.inf
+        elif self.window is None or self.tokens < self.window:
             ranked[:, 0] = torch.inf
-        return ranked.topk(slots, dim=-1).indices.sort(dim=-1).values
+        return ranked.topk(self.first + slots, dim=-1).indices.sort(dim=-1).values
 
 
 def _blocks(start: int, stop: int) -> Iterator[slice]:
@@ -242,10 +249,10 @@ def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> T
         least squares over queries t:  sum_s share(t, s) value(s) = read(t)
 
     Args:
-        seen: What was read of the document.
-        queries: As if they stood behind the slots.
-        keys: Of the slots, `[K, G, D]`.
-        values: Of the slots, `[K, G, D]`.
+        seen: What was read of head and document.
+        queries: As if they followed the slots.
+        keys: Of head and slots, `[K, H + G, D]`.
+        values: Likewise; those of the head stay as they are.
     """
     distance = torch.cat([part[1] for part in seen.parts])
     own = torch.cat([part[2] for part in seen.parts], dim=-1)
@@ -258,10 +265,13 @@ def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> T
     mass = torch.logaddexp(scores.logsumexp(dim=-1), own)
     shares = (scores - mass[..., None]).exp().flatten(1, 2)
     missing = read.flatten(1, 2) - shares @ values.float()
+    shares = shares[..., seen.first :]
     squares = shares.mT @ shares
     pull = _RIDGE * squares.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
-    eye = torch.eye(keys.shape[1], device=keys.device)
+    eye = torch.eye(shares.shape[-1], device=keys.device)
     # A head that never looks at the document has nothing to fit: keep its system solvable.
     squares = squares + pull.clamp(min=1e-12)[:, None, None] * eye
-    change: Tensor = torch.linalg.solve(squares, shares.mT @ missing)
-    return (values.float() + change).to(values.dtype)
+    change = torch.linalg.solve(squares, shares.mT @ missing)
+    fitted = values.float()
+    fitted[:, seen.first :] += change
+    return fitted.to(values.dtype)

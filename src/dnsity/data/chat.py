@@ -1,0 +1,152 @@
+"""A tokenizer's chat template, taken apart into the text around a document and around an answer.
+
+    <start>system ... <start>user  DOCUMENT  QUESTION  <end><start>assistant  ANSWER
+    |----------- head -----------|                     |------- tail -------|
+
+transformers renders the template with marks where the user's text goes; it is cut at the marks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from dnsity.errors import UnsupportedModelError, first_line
+
+SEPARATOR = "\n\n"
+"""Between the document and what follows it in the user's turn."""
+DATE = datetime(2024, 7, 26)
+"""What "today" is in templates that name it (Llama 3 falls back to this date): a gist made today
+must fit the model tomorrow. Name the date in the system prompt where it matters."""
+
+_DOCUMENT, _QUESTION, _ANSWER = "dnsity's document.", "dnsity's question %d?", "dnsity's answer %d."
+Turn = tuple[str, str]
+"""A question and its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTexts:
+    """The texts of a chat template around what is inserted into it.
+
+    Attributes:
+        head: In front of the document: start token, system prompt, header of the user's turn.
+        tail: After the question: end of the user's turn, header of the assistant's.
+        end: After the answer; its first control token ends the answer.
+    """
+
+    head: str
+    tail: str
+    end: str
+
+
+def messages(
+    document: str,
+    turns: Sequence[Turn],
+    question: str,
+    *,
+    system: str | None,
+    instruction: str | None,
+) -> list[dict[str, str]]:
+    """Return the conversation that a frame stands for, as `apply_chat_template` takes it.
+
+    Args:
+        document: Part of the first user turn; empty for none.
+        turns: Earlier questions and answers.
+        question: The last one, not answered yet.
+        system: System prompt (None: what the template writes by itself).
+        instruction: Text between document and first question (None: none).
+    """
+    asked = [*(each for each, _ in turns), question]
+    asked[0] = SEPARATOR.join(part for part in (document, instruction, asked[0]) if part)
+    found = [] if system is None else [{"role": "system", "content": system}]
+    for text, (_, answer) in zip(asked, turns, strict=False):
+        found += [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
+    return [*found, {"role": "user", "content": asked[-1]}]
+
+
+def apply(
+    tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]], **options: Any
+) -> Any:
+    """Apply the chat template; the date is fixed, and hybrid reasoning models answer directly.
+
+    Raises:
+        UnsupportedModelError: If there is no chat template, or it does not take the conversation.
+    """
+    if not tokenizer.chat_template:
+        raise UnsupportedModelError(
+            f"{type(tokenizer).__name__} has no chat template; use frame 'plain'"
+        )
+    options = {"add_generation_prompt": True, "tokenize": False, **options}
+    try:
+        return tokenizer.apply_chat_template(
+            conversation, strftime_now=DATE.strftime, enable_thinking=False, **options
+        )
+    except Exception as error:  # templates raise errors of their own, of any kind
+        roles = ", ".join(message["role"] for message in conversation)
+        raise UnsupportedModelError(
+            f"the chat template of this tokenizer does not take the turns {roles} "
+            f"({first_line(error)}); use frame 'plain', or leave the system prompt out"
+        ) from error
+
+
+def texts(tokenizer: PreTrainedTokenizerBase, system: str | None = None) -> ChatTexts:
+    """Take a chat template apart.
+
+    Args:
+        tokenizer: Has the template.
+        system: System prompt (None: what the template writes by itself).
+
+    Raises:
+        UnsupportedModelError: If there is none, or it changes, repeats or leaves out a message.
+    """
+    question, answer = _QUESTION % 0, _ANSWER % 0
+    asked = messages(_DOCUMENT, [], question, system=system, instruction=None)
+    head, tail = _cut(apply(tokenizer, asked), [_DOCUMENT + SEPARATOR + question])
+    answered = [*asked, {"role": "assistant", "content": answer}]
+    rendered = apply(tokenizer, answered, add_generation_prompt=False)
+    return ChatTexts(head, tail, rendered.partition(answer)[2])
+
+
+def after_document(
+    tokenizer: PreTrainedTokenizerBase, turns: int, *, system: str | None = None
+) -> list[str]:
+    """Return the template's texts after each message of a conversation of `turns` answered turns.
+
+    Returns:
+        `2 * turns + 1` texts: after the first question, after its answer, ...
+
+    Raises:
+        UnsupportedModelError: If the template does not take several turns, or writes earlier ones
+            in another way once more follow.
+    """
+    earlier = [(_QUESTION % number, _ANSWER % number) for number in range(turns)]
+    last = _QUESTION % turns
+    conversation = messages(_DOCUMENT, earlier, last, system=system, instruction=None)
+    marks = [mark for turn in earlier for mark in turn] + [last]
+    marks[0] = _DOCUMENT + SEPARATOR + marks[0]
+    head, *found = _cut(apply(tokenizer, conversation), marks)
+    if head != texts(tokenizer, system).head:
+        raise UnsupportedModelError(
+            "the chat template of this tokenizer changes what precedes the document as the "
+            "conversation grows; ask questions one at a time, or use frame 'plain'"
+        )
+    return found
+
+
+def _cut(rendered: str, marks: Sequence[str]) -> list[str]:
+    """Cut at marks that must occur once each, in order."""
+    found = []
+    for mark in marks:
+        before, _, rest = rendered.partition(mark)
+        if rendered.count(mark) != 1:
+            raise UnsupportedModelError(
+                "the chat template of this tokenizer does not hold every message exactly once and "
+                f"unchanged ({rendered.count(mark)} times); use frame 'plain'"
+            )
+        found.append(before)
+        rendered = rest
+    return [*found, rendered]

@@ -1,0 +1,48 @@
+"""A base model that a caller has already loaded."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from dnsity.errors import BadInputError, UnsupportedModelError
+from dnsity.model.base import ATTENTION, declared_ends
+
+
+def borrow(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a copy of a caller's model that shares its weights, and the tokenizer.
+
+    Its modules, config and generation config are copies, so that evaluation mode and the like stay
+    out of the caller's model; the weights are the same tensors and take no further memory.
+
+    Args:
+        model: A causal LM of transformers.
+        tokenizer: Its tokenizer.
+
+    Raises:
+        BadInputError: If either is missing or of another type.
+        UnsupportedModelError: If its attention implementation is not one of `ATTENTION`.
+    """
+    if not isinstance(model, PreTrainedModel):
+        raise BadInputError(
+            f"found a {type(model).__name__} as model; give a name, or a causal language model of "
+            "transformers (of a PEFT model: `model.merge_and_unload()`)"
+        )
+    if not isinstance(tokenizer, PreTrainedTokenizerBase):
+        found = "no tokenizer" if tokenizer is None else f"a {type(tokenizer).__name__}"
+        raise BadInputError(
+            f"found {found} with a model in memory; give the model and its tokenizer: "
+            "from_base(model, tokenizer)"
+        )
+    used = model.config._attn_implementation
+    if isinstance(used, dict) or used not in ATTENTION:
+        raise UnsupportedModelError(
+            f"the model uses attention implementation {used!r}; allowed are "
+            f"{', '.join(a for a in ATTENTION if a)}; call model.set_attn_implementation('sdpa')"
+        )
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    own = copy.deepcopy(model, shared)
+    own.generation_config = GenerationConfig(eos_token_id=declared_ends(model))
+    return own, tokenizer
