@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from readme_bases import bases
 from readme_targets import targets
 from readme_words import Words
 
@@ -26,6 +27,8 @@ SHAPES = (
     "qwen3_0.6b_float32",
     "llama_3.2_1b_bfloat16",
 )
+BASES = ("eval_smollm2", "eval_qwen_coder")
+"""Evaluations of real bases, and `eval_frames`: shown once they are there."""
 
 
 def evaluation(words: Words, summary: dict[str, Any]) -> str:
@@ -236,13 +239,19 @@ def render(readme: str, language: str) -> str:
         "shapes": shapes(words, [_result(f"bench_cost_{name}") for name in SHAPES]),
         "evaluation": evaluation(words, _result("eval_mini")),
         "documents": evaluation(words, _result("eval_documents")),
+        "bases": bases(
+            words,
+            [_result(name) for name in BASES if _there(name)],
+            _result("eval_frames") if _there("eval_frames") else None,
+        ),
         "training": training(words, _result("bench_cost_mini"), _result("gist_25")),
         "card": card(words, _result("estimate_24gb")),
     }
     for name, text in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(marks[0])}.*?{re.escape(marks[1])}", re.DOTALL)
-        readme = pattern.sub(lambda _, m=marks, t=text: f"{m[0]}\n{t}\n{m[1]}", readme)
+        lines = "\n".join(part for part in (marks[0], text, marks[1]) if part)
+        readme = pattern.sub(lambda _, made=lines: made, readme)
     return readme
 
 
@@ -260,6 +269,10 @@ def _translated(words: Words, lines: list[str]) -> list[str]:
     """Translate the header of a table."""
     header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines)
     return table([*map(words.cell, header)], rows)
+
+
+def _there(name: str) -> bool:
+    return (ROOT / "results" / f"{name}.json").exists()
 
 
 def _result(name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 SENTENCES = {
@@ -9,6 +10,13 @@ SENTENCES = {
         "evaluation": "{documents:,} documents in {tasks} tasks, {gists:.0f} gists per document of "
         "up to {window:,} tokens. {cpu}, {cores} cores, commit `{commit}`. Gap recovered with its "
         "95% interval.",
+        "base": "**{model}**, a base without gists: {documents} documents in {tasks} tasks. {cpu}, "
+        "{cores} cores, commit `{commit}`.",
+        "cannot": "Below {most:.0%} even with the whole document, so that scores say nothing "
+        "about the other methods: {tasks}.",
+        "failed": "{score} ({failed} failed)",
+        "frames": "The same bases in the chat template of their tokenizer and in plain text: "
+        "full context, no context in brackets. {cpu}, {cores} cores, commit `{commit}`.",
         "cost": "Documents of {tokens:,} tokens, the bundled model's shape, {dtype}, {cpu}, "
         "{cores} cores, commit `{commit}` (`dnsity bench`):",
         "shapes": "The same in another type of weights and on a real model's shape, random "
@@ -37,6 +45,13 @@ SENTENCES = {
         "evaluation": "과제 {tasks}개, 문서 {documents:,}편. 최대 {window:,}토큰의 문서마다 요지 "
         "{gists:.0f}개. {cpu}, 코어 {cores}개, 커밋 `{commit}`. 격차 회복률은 95% 구간과 함께 "
         "적었습니다.",
+        "base": "**{model}**, 요지가 없는 기반 모델: 과제 {tasks}개, 문서 {documents}편. {cpu}, "
+        "코어 {cores}개, 커밋 `{commit}`.",
+        "cannot": "다음 과제는 문서 전체를 주어도 점수가 {most:.0%}에 못 미치므로 다른 방법의 "
+        "점수도 알려 주는 것이 없습니다: {tasks}.",
+        "failed": "{score} (실패 {failed}편)",
+        "frames": "같은 기반 모델에 토크나이저의 채팅 템플릿으로 물을 때와 일반 텍스트로 물을 때: "
+        "전체 문맥, 괄호 안은 무문맥. {cpu}, 코어 {cores}개, 커밋 `{commit}`.",
         "cost": "{tokens:,}토큰 문서, 동봉 모델의 형태, {dtype}, {cpu}, 코어 {cores}개, 커밋 "
         "`{commit}` (`dnsity bench`):",
         "shapes": "다른 자료형, 그리고 실제 모델의 형태에 무작위 가중치로 잰 같은 비율, "
@@ -77,6 +92,12 @@ CELLS = {
     "truncated": "앞뒤만",
     "lead, equal KV": "첫머리, 같은 KV",
     "summary, equal KV": "요약, 같은 KV",
+    "refined": "문서별 미세 조정(refine)",
+    "refined from keys": "키에서 시작한 미세 조정",
+    "selected keys": "고른 키(select)",
+    "stored full KV": "저장한 전체 KV",
+    "documents": "문서",
+    "questions": "질문",
     "random guess": "무작위",
     "gap recovered by the gist": "요지의 격차 회복률",
     "method": "방법",
@@ -134,6 +155,16 @@ CELLS = {
 }
 """Cells in Korean, by what they say in English."""
 
+SETTINGS = {
+    r"([\d.]+)x": r"\1배",
+    r"([\d.]+) min": r"\1분",
+    r"(\d+) steps": r"\1단계",
+    r"(\d+) slots": r"슬롯 \1개",
+    r"top (\d+)": r"상위 \1",
+    r"chunks of (\d+) tokens": r"\1토큰 조각",
+}
+"""What a heading says of a method's settings, in Korean."""
+
 
 class Words:
     """One language."""
@@ -151,4 +182,18 @@ class Words:
         if self.language == "en":
             return text
         method, _, gists = text.partition(" ")
-        return f"{CELLS[method]} {gists}" if gists.isdigit() else CELLS.get(text, text)
+        if gists.isdigit():
+            return f"{CELLS[method]} {gists}"
+        known = max((name for name in CELLS if f"{text}, ".startswith(f"{name}, ")), default="")
+        settings = text.removeprefix(known).removeprefix(", ")
+        if not known or not settings:
+            return CELLS.get(text, text)
+        return ", ".join([CELLS[known], *map(_setting, settings.split(", "))])
+
+
+def _setting(text: str) -> str:
+    """Translate what a heading says of one setting."""
+    for pattern, korean in SETTINGS.items():
+        if re.fullmatch(pattern, text):
+            return re.sub(pattern, korean, text)
+    return text

@@ -13,7 +13,7 @@ class BenchConfig(Config):
     """One benchmark.
 
     Attributes:
-        shape: A name in `shapes.SHAPES`.
+        shape: A name in `shapes.SHAPES`, or the directory of a base model.
         tokens: Document lengths.
         gists: Gist counts.
         dtype: Compute type.

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from dnsity.evaluation.canvas import figure, panels, style
+from dnsity.evaluation.looks import LOOKS
 from dnsity.evaluation.methods import METHODS
-from dnsity.evaluation.plots import LOOKS
 from dnsity.evaluation.units import data_size, duration
 
 _BLANK = "#FFFFFF"

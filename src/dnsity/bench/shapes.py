@@ -1,11 +1,14 @@
 """Models of real shapes with random weights: what they cost does not depend on their values.
 
-Nothing is downloaded. The tokenizer is the bundled one, whose ids every vocabulary holds.
+A shape is a name, or the directory of a base, of which only config.json is read. Nothing is
+downloaded. The tokenizer is the bundled one, whose ids every vocabulary holds.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -16,7 +19,7 @@ from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import checkpoint
-from dnsity.model.base import Quantization
+from dnsity.model.base import Quantization, base_config
 from dnsity.model.gist_lm import GistLM
 
 POSITIONS = 1 << 15
@@ -66,28 +69,68 @@ def build(
     """Build a gist model of a shape.
 
     Args:
-        shape: A name in `SHAPES`.
+        shape: A name in `SHAPES`, or the directory of a base model.
         gists: Gist rows; fewer can be used.
         device: Where to put it.
         dtype: Compute type.
         quantization: Keep the linear layers in 4 bit.
 
     Raises:
-        BadInputError: If there is no such shape, or quantising needs a package that is missing.
+        BadInputError: If there is no such shape, its vocabulary is too small for the bundled
+            tokenizer, or quantising needs a package that is missing.
+        UnsupportedModelError: If a base of this kind cannot hold gists.
     """
-    if shape not in SHAPES:
-        raise BadInputError(f"no shape {shape!r}; known are {', '.join(SHAPES)}")
-    config = SHAPES[shape]()
-    config.max_position_embeddings = POSITIONS
+    config = _config(shape)
+    tokenizer = checkpoint.tokenizer_of("mini")
+    vocabulary = config.get_text_config().vocab_size
+    if vocabulary < len(tokenizer):
+        raise BadInputError(
+            f"shape {shape!r} has a vocabulary of {vocabulary}; the bundled tokenizer, by which "
+            f"documents are measured, needs {len(tokenizer)}"
+        )
+    config.get_text_config().max_position_embeddings = POSITIONS
     torch.manual_seed(0)
     with torch.device(device):  # drawing billions of numbers is slow on a CPU
         base: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     if quantization is not None:
         _quantize(base, dtype)
-    tokenizer = checkpoint.tokenizer_of("mini")
     spec = GistSpec(gists=gists, window_tokens=POSITIONS, scope="full")
     lm = GistLM(base, spec).to(device).eval().requires_grad_(False)
-    return LoadedModel(lm, tokenizer, shape, shape)
+    name = name_of(shape)
+    return LoadedModel(lm, tokenizer, name, name)
+
+
+def name_of(shape: str) -> str:
+    """Return what results call a shape: a directory by the last part of its path."""
+    return shape if shape in SHAPES else Path(os.path.abspath(shape)).name
+
+
+def measures(shape: str) -> dict[str, Any]:
+    """Return the measures of a directory's base, for results; nothing for shapes with a name.
+
+    Raises:
+        BadInputError: If there is no such shape.
+        UnsupportedModelError: If a base of this kind cannot hold gists.
+    """
+    if shape in SHAPES:
+        return {}
+    config = _config(shape).get_text_config()
+    names = "hidden_size num_hidden_layers num_attention_heads num_key_value_heads vocab_size"
+    found = {name: getattr(config, name, None) for name in names.split()}
+    return {"base": {"model_type": config.model_type, **found}}
+
+
+def _config(shape: str) -> PreTrainedConfig:
+    if shape in SHAPES:
+        return SHAPES[shape]()
+    if not Path(shape).is_dir():
+        raise BadInputError(
+            f"no shape {shape!r}; known are {', '.join(SHAPES)}, or the directory of a base model"
+        )
+    config = base_config(shape)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config  # of its weights, which are not read
+    return config
 
 
 def _quantize(base: PreTrainedModel, dtype: torch.dtype) -> None:

@@ -17,7 +17,10 @@ from dnsity.evaluation.units import data_size, duration
 
 Shape = Annotated[
     str,
-    typer.Option(help="mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b or llama-3.1-8b; random weights."),
+    typer.Option(
+        help="mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b, llama-3.1-8b or the DIRECTORY of a base "
+        "(its config.json); always random weights."
+    ),
 ]
 Output = Annotated[
     Path | None,
@@ -52,13 +55,15 @@ def command(
     from dnsity.bench.config import BenchConfig
     from dnsity.bench.cost import measure
     from dnsity.bench.cost import ratios as ratios_of
-    from dnsity.bench.shapes import build
+    from dnsity.bench.shapes import build, measures, name_of
     from dnsity.config import configured, manifest, write_json
     from dnsity.inference.hardware import device_name, require_device
 
     config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
+    source = config.shape
+    config = config.model_copy(update={"shape": name_of(source)})  # results name no paths
     require_device(device)
-    described = manifest(config, seed=0) | {"device": device_name(device)}
+    described = manifest(config, seed=0) | {"device": device_name(device)} | measures(source)
     kept = None if output is None else output.with_suffix(".part.json")
     parts = {} if kept is None else _measured_before(kept, described)
 
@@ -71,7 +76,7 @@ def command(
         torch.cuda.set_per_process_memory_fraction(min(1.0, vram * 1e9 / total), device)
     with progress_bar(f"building {config.shape}") as progress:
         loaded = build(
-            config.shape,
+            source,
             gists=max(config.gists),
             device=device,
             dtype=getattr(torch, config.dtype),

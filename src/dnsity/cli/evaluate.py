@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from importlib import resources
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -28,9 +29,22 @@ Tasks = Annotated[
     str | None, typer.Option("--task", help="Only tasks whose names are or begin so: a,b.")
 ]
 Methods = Annotated[
-    str | None, typer.Option("--method", help="Methods, for example gist,full,rag.")
+    str | None,
+    typer.Option("--method", help="Methods, for example full,rag,select:ratio=2,none."),
 ]
 Models = Annotated[str | None, typer.Option("--model", "-m", help="Gist models: mini,DIRECTORY.")]
+Bases = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--base",
+        help="Base models without gists: DIRECTORY,... (repeatable). Then only --model adds "
+        "gist models.",
+    ),
+]
+Frames = Annotated[
+    str | None,
+    typer.Option("--frame", help="How bases are asked: auto,chat,plain (default: auto)."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", help="Documents per task, at most.")]
 Jobs = Annotated[
     int, typer.Option("--jobs", min=1, help="Processes; times are then of a share of the cores.")
@@ -47,6 +61,8 @@ def command(
     task: Tasks = None,
     method: Methods = None,
     model: Models = None,
+    base: Bases = None,
+    frame: Frames = None,
     limit: Limit = None,
     seed: Seed = None,
     output_dir: RunDir = Path("runs/eval"),
@@ -63,11 +79,19 @@ def command(
     """
     from dnsity.evaluation.settings import EvalConfig
 
-    listed = {"only": task, "methods": method, "models": model}
-    asked = [f"{key}=[{value}]" for key, value in listed.items() if value is not None]
+    bases = ",".join(base) if base else None
+    models = "" if bases is not None and model is None else model
+    listed = {"only": task, "methods": method, "models": models, "bases": bases, "frames": frame}
+    asked = [f"{key}={_list(value)}" for key, value in listed.items() if value is not None]
     asked += [f"{k}={v}" for k, v in {"limit": limit, "seed": seed}.items() if v is not None]
     path = config or Path(str(resources.files("dnsity.cli") / "eval_default.yaml"))
     evaluate(load(path, EvalConfig, [*asked, *(overrides or [])]), output_dir, device, jobs, json)
+
+
+def _list(text: str) -> str:
+    """Write `a,b` as a list in YAML, whatever the names hold."""
+    names = [name.strip() for name in text.split(",")]
+    return dumps([name for name in names if name], ensure_ascii=False)
 
 
 def evaluate(settings: EvalConfig, output_dir: Path, device: str, jobs: int, json: bool) -> None:
@@ -132,7 +156,7 @@ def script(
 
 
 def _table(model: str, rows: list[dict[str, Any]]) -> Table:
-    from dnsity.evaluation.methods import METHODS
+    from dnsity.evaluation.methods import heading
 
     table = Table(title=model, caption="gap: recovered of what full context adds to no context")
     for name in ("task", "answered from"):
@@ -145,7 +169,7 @@ def _table(model: str, rows: list[dict[str, Any]]) -> Table:
         failed = f" ({row['failed']} failed)" if row["failed"] else ""
         table.add_row(
             "" if row["task"] == shown else row["task"],
-            METHODS[row["method"]].heading + failed,
+            heading(row["method"]) + failed,
             f"{row['score']['value']:.1%}",
             f"{row['score']['low']:.0%}-{row['score']['high']:.0%}",
             "" if gap is None else f"{gap['value']:.0%}",

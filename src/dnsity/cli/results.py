@@ -146,16 +146,28 @@ def _compared(runs: list[dict[str, Any]]) -> Table:
 
 def _scores(rows: list[dict[str, Any]]) -> Table:
     """Set methods side by side; none is no context, a wrong gist is another document's."""
-    tasks: dict[str, dict[str, dict[str, Any]]] = {}
+    from dnsity.evaluation.methods import heading, ordered, variant
+
+    tasks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in rows:
-        tasks.setdefault(row["task"], {})[row["method"]] = row
-    table = Table(caption="gap: what the gist recovers of what full context adds to no context")
-    table.add_column("task", no_wrap=True)
-    for heading in SHOWN.values():
-        table.add_column(heading, justify="right")
-    table.add_column("gap", justify="right")
-    for task, by in tasks.items():
-        scores = (f"{by[name]['score']['value']:.0%}" if name in by else "" for name in SHOWN)
-        gap = by["gist"]["gap_recovered"] if "gist" in by else None
-        table.add_row(task, *scores, "" if gap is None else f"{gap['value']:.0%}")
+        tasks.setdefault((row["model"], row["task"]), {})[row["method"]] = row
+    asked = ordered(row["method"] for row in rows)
+    gists = "gist" in asked
+    names = [*SHOWN] if gists else [n for n in asked if variant(n).method in {*SHOWN, "select"}]
+    gap = "gap: what the gist recovers of what full context adds to no context"
+    table = Table(caption=gap if gists else None)
+    several = len({model for model, _ in tasks}) > 1
+    for name in ("model", "task") if several else ("task",):
+        table.add_column(name, no_wrap=True)
+    for name in names:
+        table.add_column(SHOWN.get(name) or heading(name), justify="right")
+    if gists:
+        table.add_column("gap", justify="right")
+    for (model, task), by in tasks.items():
+        cells = [model, task] if several else [task]
+        cells += [f"{by[name]['score']['value']:.0%}" if name in by else "" for name in names]
+        if gists:
+            found = by["gist"]["gap_recovered"] if "gist" in by else None
+            cells.append("" if found is None else f"{found['value']:.0%}")
+        table.add_row(*cells)
     return table

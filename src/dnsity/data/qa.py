@@ -4,6 +4,7 @@
               order, a blank line between
     .jsonl    {context, question, answers} (Natural Questions with the gold passage): questions on
               the same context come together; or example records, see `data.example`
+    .csv      FairytaleQA: the sections of a story become one document, see `data.stories`
 
 An example's `source` is its article: the title, in Natural Questions the first line of the context.
 Sides are told apart by it, so no article is ever on both.
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 from dnsity.data.corpus import Side, side_of
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.jsonl import read_records
+from dnsity.data.stories import read_rows, whole_story
 from dnsity.errors import BadInputError
 
 KIND = "qa"
@@ -32,7 +34,7 @@ def read_qa(path: Path, language: Language) -> Iterator[Example]:
     """Read a question answering set.
 
     Args:
-        path: `.json` in SQuAD's form, or `.jsonl`, also compressed.
+        path: `.json` in SQuAD's form, `.jsonl`, also compressed, or `.csv` in FairytaleQA's form.
         language: Its language; of example records, those in this language are read.
 
     Yields:
@@ -45,9 +47,13 @@ def read_qa(path: Path, language: Language) -> Iterator[Example]:
     if path.suffix == ".json":
         yield from _squad(path, language)
         return
+    if path.suffix == ".csv":
+        yield from _stories(path, language)
+        return
     if ".jsonl" not in path.suffixes:
         raise BadInputError(
-            f"{path}: question answering is read from .json (SQuAD) and .jsonl files"
+            f"{path}: question answering is read from .json (SQuAD), .jsonl and .csv (FairytaleQA) "
+            "files"
         )
     records = ((f"{path} record {n}", r) for n, r in enumerate(read_records(path), start=1))
     first = next(records, None)
@@ -122,6 +128,17 @@ def _by_context(records: Iterable[tuple[str, Any]], language: Language) -> Itera
         questions = _questions(found)
         if questions:
             yield Example(context, questions, language, title)
+
+
+def _stories(path: Path, language: Language) -> Iterator[Example]:
+    """Yield whole stories, in the order in which they begin."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(path):
+        found.setdefault(row["story_name"].strip(), []).append(row)
+    for name, rows in found.items():
+        asked = [(row["question"], [row["answer1"], row.get("answer2", "")]) for row in rows]
+        story = whole_story(row["story_section"] for row in rows)
+        yield Example(story, _questions(asked), language, name)
 
 
 def _questions(asked: Iterable[_Asked]) -> tuple[Question, ...]:

@@ -55,7 +55,7 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
         if not exhausted:
             raise
         error = f"out of memory: {str(failure).splitlines()[0][:200]}"
-        _log.warning("%s, %s, item %s: %s", task.name, method.name, item.id, error)
+        _log.warning("%s, %s, item %s: %s", task.name, method.label, item.id, error)
     if exhausted:  # after the except block, which kept the tensors alive
         gc.collect()
         if loaded.device.type == "cuda":
@@ -65,7 +65,7 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
         task=task.name,
         version=task.version,
         metric=task.metric,
-        method=method.name,
+        method=method.label,
         item=item.id,
         labels=dict(item.labels),
         context_tokens=len(loaded.frame.document(item.document)),

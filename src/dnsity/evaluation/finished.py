@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from dnsity.config import validated
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
-from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.methods import METHODS, known
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.row import Row
 from dnsity.evaluation.runner import RECORDS, SUMMARY
@@ -137,11 +137,6 @@ def tasks(found: Iterable[Entry]) -> list[str]:
     return list(dict.fromkeys(row.task for entry in found for row in entry.rows))
 
 
-def heading(method: str) -> str:
-    """Return what tables call a method."""
-    return METHODS[method].heading
-
-
 def needle_grids(entry: Entry, task: str) -> dict[str, Grid]:
     """Average scores by length and depth, per method; empty if the task hides no needles."""
     cells: dict[str, dict[tuple[float, int], list[float]]] = {}
@@ -188,7 +183,7 @@ def _read(directory: Path, name: str) -> Run:
         raise BadInputError(f"{error}; start the run again to have it written anew") from error
     if not summary.rows:
         raise _damaged(path, "no rows")
-    unknown = [row.method for row in summary.rows if row.method not in METHODS]
+    unknown = [row.method for row in summary.rows if not known(row.method)]
     if unknown:
         raise BadInputError(
             f"{path} has method {unknown[0]!r}, known here are {', '.join(METHODS)}; report on it "

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from dnsity.evaluation.canvas import drawable, figure, panels, style
-from dnsity.evaluation.plots import LOOKS
+from dnsity.evaluation.looks import LOOKS
 from dnsity.gist.layout import Layout
 from dnsity.gist.mask import visible
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dnsity.config import manifest, write_json
 from dnsity.errors import BadInputError
-from dnsity.evaluation.settings import EvalConfig
+from dnsity.evaluation.settings import EvalConfig, short_names
 from dnsity.inference.hardware import device_name
 from dnsity.inference.loaded import LoadedModel
 
@@ -26,6 +26,7 @@ def begin(config: EvalConfig, directory: Path, device: str, jobs: int) -> dict[s
     """
     path = directory / MANIFEST
     described = manifest(config, config.seed) | {"models": {}}
+    described["config"] |= _named(config)
     if jobs > 1:  # times are of a share of the cores
         described["hardware"]["processes"] = jobs
     if device.startswith("cuda"):
@@ -38,6 +39,13 @@ def begin(config: EvalConfig, directory: Path, device: str, jobs: int) -> dict[s
     except OSError as error:
         raise BadInputError(f"cannot write {path}: {error.strerror}") from error
     return described
+
+
+def _named(config: EvalConfig) -> dict[str, list[str]]:
+    """Name models as records do: fingerprints say which they are, paths would not."""
+    names = short_names([*config.models, *config.bases])
+    count = len(config.models)
+    return {"models": names[:count], "bases": names[count:]}
 
 
 def identify(described: dict[str, Any], loaded: LoadedModel, directory: Path) -> None:

@@ -110,6 +110,7 @@ class Method(ABC):
 
     Attributes:
         name: In configurations, records and tables.
+        label: The name with the settings it was asked for by, in records and tables.
         heading: What tables call it.
         other_document: The caller ingests another document than the one it asks about.
         needs_gists: Makes sense only for a model whose gists were trained.
@@ -117,6 +118,7 @@ class Method(ABC):
     """
 
     name: ClassVar[str]
+    label: str
     heading: ClassVar[str]
     other_document: ClassVar[bool] = False
     needs_gists: ClassVar[bool] = False
@@ -135,6 +137,7 @@ class Method(ABC):
         self.loaded = loaded
         self.settings = settings or MethodSettings()
         self.reserve = reserve
+        self.label = self.name
 
     @abstractmethod
     def ingest(self, document: str) -> Ingested:

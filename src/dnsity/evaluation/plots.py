@@ -10,7 +10,7 @@ Colours never stand alone: there are figures, marker shapes, line styles or hatc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -24,39 +24,11 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentForma
 from matplotlib.transforms import ScaledTranslation
 
 from dnsity.evaluation.canvas import WIDTH, drawable, figure, panels, style
-from dnsity.evaluation.finished import Entry, heading, needle_grids, tasks
-from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.finished import Entry, needle_grids, tasks
+from dnsity.evaluation.looks import Look, looks
+from dnsity.evaluation.methods import heading, ordered
 from dnsity.evaluation.row import Cost, Interval
 from dnsity.evaluation.units import data_size, duration, percent
-
-
-class Look(NamedTuple):
-    """What tells a method from the others, with or without colour."""
-
-    colour: str
-    marker: str
-    line: str | tuple[int, tuple[int, ...]]
-    hatch: str
-
-
-_STYLES = (  # colours by Okabe and Ito, and grey
-    Look("#0072B2", "o", "-", ""),
-    Look("#56B4E9", "X", "--", "///"),
-    Look("#CC79A7", "v", ":", "\\\\\\"),
-    Look("#0072B2", "<", "--", "oo"),
-    Look("#56B4E9", ">", ":", "xx"),
-    Look("#009E73", "d", "-.", "//"),
-    Look("#FFFFFF", "h", "--", ""),
-    Look("#000000", "s", "-.", ""),
-    Look("#D55E00", "^", (0, (5, 1)), "..."),
-    Look("#E69F00", "D", (0, (3, 1, 1, 1)), "xxx"),
-    Look("#F0E442", "p", (0, (1, 1)), "ooo"),
-    Look("#009E73", "P", (0, (6, 3)), "---"),
-    Look("#999999", "*", (0, (3, 1, 1, 1, 1, 1)), "+++"),
-    Look("#999999", "H", (0, (5, 1, 1, 1)), "**"),
-    Look("#FFFFFF", ".", ":", ""),
-)
-LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
 
 
 class Against(NamedTuple):
@@ -170,7 +142,8 @@ def quality(found: Sequence[Entry], against: Against = RATIO) -> Figure:
         ax.set_xlabel(against.axis if number + columns >= len(names) else "")
         handles, labels = ax.get_legend_handles_labels()
         legend.update(zip(labels, handles, strict=True))
-    order = [name for name in [*map(heading, METHODS), _GUESS] if name in legend]
+    methods = (row.method for entry in found for row in entry.rows)
+    order = [name for name in [*map(heading, ordered(methods)), _GUESS] if name in legend]
     made.legend(
         [legend[name] for name in order],
         order,
@@ -197,8 +170,9 @@ def _quality(ax: Axes, task: str, found: Sequence[Entry], against: Against) -> N
             if row.random_guess is not None:
                 ax.axhline(row.random_guess, color="#bbbbbb", lw=2, zorder=0, label=_GUESS)
     shifts = _side_by_side({name: median(p.cost for p in own) for name, own in points.items()})
+    drawn = looks(row.method for entry in found for row in entry.rows)
     for method, own in points.items():
-        _series(ax, method, own, shifts[method])
+        _series(ax, method, own, drawn[method], shifts[method])
     if len(found) > 1:
         for cost, score, number in points.get("gist", []):
             ax.annotate(
@@ -220,9 +194,8 @@ def _scale(ax: Axes, low: float, high: float, written: str) -> None:
     ax.xaxis.set_major_formatter(written)
 
 
-def _series(ax: Axes, method: str, points: Sequence[_Point], shift: float) -> None:
+def _series(ax: Axes, method: str, points: Sequence[_Point], look: Look, shift: float) -> None:
     """Draw the scores of a method with their intervals, `shift` points to the side."""
-    look = LOOKS[method]
     points = sorted(points, key=lambda point: point.cost)
     scores = [point.score for point in points]
     root = ax.get_figure(root=True)
@@ -251,16 +224,16 @@ def _series(ax: Axes, method: str, points: Sequence[_Point], shift: float) -> No
 
 def _side_by_side(costs: Mapping[str, float]) -> dict[str, float]:
     """Return by how many points to shift markers whose costs are alike: 0, 5, -5, 10, ..."""
-    ordered = sorted(costs, key=lambda method: costs[method])
-    groups = [ordered[:1]]
-    for one, following in pairwise(ordered):
+    by_cost = sorted(costs, key=lambda method: costs[method])
+    groups = [by_cost[:1]]
+    for one, following in pairwise(by_cost):
         if costs[following] > _ALIKE * costs[one]:
             groups.append([])
         groups[-1].append(following)
     return {
         method: 5.0 * (place // 2 + place % 2) * (1 if place % 2 else -1)
         for group in groups
-        for place, method in enumerate(sorted(group, key=list(METHODS).index))
+        for place, method in enumerate(ordered(group))
     }
 
 
@@ -272,7 +245,7 @@ def costs(entry: Entry) -> Figure:
     for row in entry.rows:
         if row.cost is not None:
             answered.setdefault(row.method, []).append(row.cost)
-    methods = sorted(answered, key=list(METHODS).index)
+    methods = ordered(answered)
     over = names[0] if len(names) == 1 else f"{len(names)} tasks, medians"
     made = figure(1.0 + 0.27 * len(methods), f"Cost of {entry.label} on {over}")
     axes = panels(made, 3, 3)
@@ -302,16 +275,16 @@ def _bars(
     positive = [value for value in values if value > 0] or [1.0]
     high, logarithmic = max(positive), max(positive) > _DECADES * min(positive)
     low = min(positive) / 2 if logarithmic else 0.0
-    looks = [LOOKS[method] for method in methods]
+    own = looks(methods).values()
     bars = ax.barh(
         range(len(methods)),
         [max(0.0, value - low) for value in values],
         left=low,
         height=0.72,
-        color=[look.colour for look in looks],
+        color=[look.colour for look in own],
         edgecolor="black",
         linewidth=0.6,
-        hatch=[look.hatch for look in looks],
+        hatch=[look.hatch for look in own],
     )
     ax.bar_label(bars, [write(value) for value in values], padding=3)
     ax.set_title(title)

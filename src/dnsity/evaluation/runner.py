@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,10 +26,10 @@ from dnsity.errors import BadInputError
 from dnsity.evaluation import manifest, record
 from dnsity.evaluation.asking import ask
 from dnsity.evaluation.method import Method
-from dnsity.evaluation.methods import METHODS, build
+from dnsity.evaluation.methods import among, build, class_of
 from dnsity.evaluation.metrics import METRICS
 from dnsity.evaluation.record import Key, Record
-from dnsity.evaluation.settings import EvalConfig
+from dnsity.evaluation.settings import EvalConfig, Subject
 from dnsity.evaluation.summary import summarise
 from dnsity.evaluation.task import CHOICE, Task
 from dnsity.inference.gist_model import GistModel
@@ -67,8 +68,8 @@ def run(
     described = manifest.begin(config, directory, device, jobs)
     record.cut_torn_line(directory / RECORDS)
     guesses: dict[str, float | None] = {}
-    for name in (*config.models, *config.bases):
-        asker = _Asker(config, name, device)
+    for subject in config.subjects():
+        asker = _Asker(config, subject, device)
         manifest.identify(described, asker.loaded, directory)
         _run_model(asker, directory / RECORDS, progress, jobs)
         guesses |= {task.name: task.random_guess for task in asker.tasks}
@@ -91,34 +92,43 @@ class _Asker:
 
     Args:
         config: What to evaluate.
-        name: Of the model, as configured.
+        subject: Which model of it.
         device: Where it runs.
     """
 
-    def __init__(self, config: EvalConfig, name: str, device: str) -> None:
+    def __init__(self, config: EvalConfig, subject: Subject, device: str) -> None:
         """Load the model and draw what is wanted."""
-        load = GistModel.from_pretrained if name in config.models else GistModel.from_base
-        self.config, self.name, self.device = config, name, device
-        self.loaded = load(name, device=device, dtype=getattr(torch, config.dtype)).loaded
+        self.config, self.subject, self.device = config, subject, device
+        self.loaded = _load(config, subject, device)
         self.tasks = _tasks(config, self.loaded)
         self._reserves = [_reserve(self.loaded, task) for task in self.tasks]
         self._method = lru_cache(maxsize=1)(self._build)
 
     def places(self) -> list[_Place]:
-        """List what this model is asked, task by task and method by method."""
+        """List what this model is asked, task by task and method by method.
+
+        Raises:
+            BadInputError: If no method suits it, or none is for any of the tasks.
+        """
         suitable = [
             name
             for name in self.config.methods
-            if self.loaded.trained or not METHODS[name].needs_gists
+            if self.loaded.trained or not class_of(name).needs_gists
         ]
         if not suitable:
             build(self.config.methods[0], self.loaded)  # says why
-        return [
+        places = [
             _Place(number, name, item)
             for number, task in enumerate(self.tasks)
-            for name in suitable
+            for name in (among(suitable, task.methods) if task.methods else suitable)
             for item in range(len(task.items))
         ]
+        if not places:
+            raise BadInputError(
+                f"no task is for any of the methods {', '.join(suitable)}; choose others, or "
+                "change the tasks' own `methods`"
+            )
+        return places
 
     def key(self, place: _Place) -> Key:
         """Say what the record of a place is known by."""
@@ -159,7 +169,7 @@ def _run_model(asker: _Asker, records: Path, progress: Progress, jobs: int) -> N
 def _in_processes(asker: _Asker, todo: Sequence[_Place], jobs: int) -> Generator[Record]:
     """Spread documents over processes, each with a model and its share of the cores."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    given = (asker.config, asker.name, asker.device, threads)
+    given = (asker.config, asker.subject, asker.device, threads)
     return spread(_work, todo, workers=jobs, start=_start_worker, given=given)
 
 
@@ -167,20 +177,30 @@ _worker: _Asker
 """In a worker process."""
 
 
-def _start_worker(config: EvalConfig, name: str, device: str, threads: int) -> None:
+def _start_worker(config: EvalConfig, subject: Subject, device: str, threads: int) -> None:
     global _worker  # loaded once per process, not once per document
     torch.set_num_threads(threads)
-    _worker = _Asker(config, name, device)
+    _worker = _Asker(config, subject, device)
 
 
 def _work(place: _Place) -> Record:
     return _worker.ask(place)
 
 
+def _load(config: EvalConfig, subject: Subject, device: str) -> LoadedModel:
+    """Load a model under the name it has in records."""
+    dtype = getattr(torch, config.dtype)
+    if subject.frame is None:
+        model = GistModel.from_pretrained(subject.name, device=device, dtype=dtype)
+    else:
+        model = GistModel.from_base(subject.name, device=device, dtype=dtype, frame=subject.frame)
+    return replace(model.loaded, name=subject.label)
+
+
 def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
     """Draw what is wanted; lengths are counted in the model's own tokens."""
     tasks = [
-        task
+        replace(task, methods=tuple(family.methods))
         for family in config.families()
         for task in family.draw(
             loaded.encoder,

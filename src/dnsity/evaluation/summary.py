@@ -9,7 +9,7 @@ from statistics import fmean, median
 import numpy as np
 
 from dnsity.evaluation import statistics
-from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.methods import ordered
 from dnsity.evaluation.metrics import digit_accuracy
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.row import Comparison, Cost, Interval, Row, Share, Spread
@@ -33,7 +33,7 @@ def summarise(records: Sequence[Record], random_guess: Mapping[str, float | None
         methods.setdefault(record.method, []).append(record)
     rows = []
     for (_, task), methods in groups.items():
-        for method in sorted(methods, key=list(METHODS).index):
+        for method in ordered(methods):
             rows.append(_row(methods, method, random_guess.get(task)))
     return rows
 

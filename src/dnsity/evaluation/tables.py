@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 
-from dnsity.evaluation.finished import Entry, Run, heading
+from dnsity.evaluation.finished import Entry, Run
 from dnsity.evaluation.markdown import cell, table
-from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.methods import class_of, heading, ordered
 from dnsity.evaluation.row import Cost, Interval, Row, Spread
 from dnsity.evaluation.units import data_size, duration, number, percent
 
@@ -76,7 +76,7 @@ def methods(names: Iterable[str]) -> list[str]:
     """Say what each method is: the first line of its documentation."""
     lines = []
     for name in names:
-        about = inspect.getdoc(METHODS[name]) or NOTHING  # python -OO strips it
+        about = inspect.getdoc(class_of(name)) or NOTHING  # python -OO strips it
         lines.append(f"- **{heading(name)}** (`{name}`): {about.splitlines()[0]}")
     return lines
 
@@ -89,9 +89,7 @@ def glance(rows: Sequence[Row]) -> list[str]:
     by_task: dict[str, dict[str, Row]] = {}
     for row in rows:
         by_task.setdefault(row.task, {})[row.method] = row
-    names = [
-        n for n in METHODS if n != "stored_full_kv" and any(n in own for own in by_task.values())
-    ]
+    names = [name for name in ordered(row.method for row in rows) if name != "stored_full_kv"]
     lines = []
     for task, own in by_task.items():
         first = next(iter(own.values()))
@@ -107,7 +105,7 @@ def glance(rows: Sequence[Row]) -> list[str]:
 def comparison(entries: Sequence[Entry], task: str) -> list[str]:
     """Set entries side by side: score, interval and compression ratio of every method."""
     found = [{row.method: row for row in entry.of(task)} for entry in entries]
-    names = [name for name in METHODS if any(name in own for own in found)]
+    names = ordered(name for own in found for name in own)
     lines = [[heading(name), *(_compared(own.get(name)) for own in found)] for name in names]
     return table(["score at ratio", *(entry.label for entry in entries)], lines)
 

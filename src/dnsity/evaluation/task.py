@@ -11,11 +11,12 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
 from dnsity.config import Config
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Question
+from dnsity.evaluation.methods import listed
 
 CHOICE = "choice"
 """The metric of multiple-choice tasks: is the right choice the likeliest?"""
@@ -48,6 +49,7 @@ class Task:
         metric: A name in `metrics.METRICS`, or `CHOICE`.
         items: At least one.
         max_new_tokens: Length of an answer.
+        methods: Of the run's methods those it is for; empty: all.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Task:
     metric: str
     items: tuple[Item, ...]
     max_new_tokens: int = 48
+    methods: tuple[str, ...] = ()
 
     @property
     def random_guess(self) -> float | None:
@@ -70,9 +73,17 @@ class Family(Config):
 
     Attributes:
         limit: Documents per task, at most, where the run allows more.
+        methods: Of the run's methods those that its tasks are for; a name without settings names
+            every variant of the method. Empty: all.
     """
 
     limit: PositiveInt | None = None
+    methods: list[str] = Field(default=[])
+
+    @field_validator("methods")
+    @classmethod
+    def _exist(cls, methods: list[str]) -> list[str]:
+        return listed(methods)
 
     @property
     @abstractmethod

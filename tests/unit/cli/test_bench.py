@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import Qwen3Config
@@ -89,9 +90,67 @@ def test_half_precision_is_computed_in(run: Run) -> None:
     assert gist["kv_bytes"] == 4 * 2 * 2 * 8 * 2 * 2  # slots, layers, heads, width, pair, bytes
 
 
+def small_base(directory: Path, **changes: Any) -> Path:
+    """A base's directory without weights or tokenizer."""
+    directory.mkdir(parents=True)
+    config = {
+        "model_type": "qwen2",
+        "architectures": ["Qwen2ForCausalLM"],
+        "hidden_size": 48,
+        "num_hidden_layers": 3,
+        "intermediate_size": 64,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 9000,
+        "max_position_embeddings": 128,
+        **changes,
+    }
+    (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return directory
+
+
+def test_the_directory_of_a_base_is_a_shape(run: Run, tmp_path: Path) -> None:
+    base = small_base(tmp_path / "bases" / "little", quantization_config={"quant_method": "awq"})
+    target = tmp_path / "bench.json"
+    done = run("bench", "--shape", base, *SETTINGS, "-o", target)
+    assert done.code == 0, done.err
+    assert "little, random weights: time" in done.out
+    text = target.read_text("utf-8")
+    assert str(base) not in text, "results say nothing about where a base lies on this machine"
+    manifest = json.loads(text)["manifest"]
+    assert manifest["config"]["shape"] == "little"
+    assert manifest["base"] == {
+        "model_type": "qwen2",
+        "hidden_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 9000,
+    }
+    full = next(row for row in json.loads(text)["rows"] if row["method"] == "full")
+    assert full["kv_bytes"] % (3 * 2 * 12 * 2 * 4) == 0  # layers, heads, width, pair, bytes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vocab_size": 300}, "has a vocabulary of 300; the bundled tokenizer"),
+        ({"model_type": "t5", "architectures": ["T5Model"]}, "t5"),
+        ({"model_type": "no such"}, "no usable base model"),
+    ],
+)
+def test_a_directory_that_is_no_shape_is_refused(
+    run: Run, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    done = run("bench", "--shape", small_base(tmp_path / "base", **changes), *SETTINGS)
+    assert done.code == 2
+    assert said in done.err, done.err
+
+
 def test_mistakes_are_named(run: Run) -> None:
     done = run("bench", "--shape", "gpt-9")
     assert (done.code, "no shape 'gpt-9'" in done.err) == (2, True)
+    assert "or the directory of a base model" in done.err
     done = run("bench", "--set", "tokens=[]", "--set", "dtype=int3")
     assert done.code == 2
     assert "tokens" in done.err

@@ -40,7 +40,8 @@ def test_named_tasks_methods_and_models(run: Run, model_directory: str, tmp_path
     summary = done.json
     assert [row["method"] for row in summary["rows"]] == ["gist", "none"]
     assert summary["manifest"]["config"]["seed"] == summary["manifest"]["seed"] == 3
-    assert summary["manifest"]["models"][model_directory]
+    assert summary["manifest"]["models"]["/".join(Path(model_directory).parts[-2:])]
+    assert model_directory not in str(summary)
     assert {path.name for path in out.iterdir()} == {
         "manifest.json",
         "records.jsonl",
@@ -59,11 +60,37 @@ def test_the_table_shows_methods_and_what_they_cost(
         assert shown in done.out
 
 
+def test_bases_methods_with_settings_and_frames(
+    run: Run, model_directory: str, tmp_path: Path
+) -> None:
+    base = Path(model_directory) / "base"
+    other = base.parent / "base: #2"  # a name that YAML would read as something else
+    if not other.exists():
+        other.symlink_to(base, target_is_directory=True)
+    arguments = ("eval", *QUICK, "--method", "full,select:ratio=2,rag:top=1,chunk_tokens=64")
+    bases = ("--base", f"{base},", "--base", other)
+    done = run(*arguments, *bases, "--output-dir", tmp_path / "run", "--json")
+    rows = done.json["rows"]
+    methods = ["select:ratio=2", "full", "rag:top=1,chunk_tokens=64"]
+    assert [(row["model"], row["method"]) for row in rows] == [
+        (name, method) for name in ("base", "base: #2") for method in methods
+    ]
+    assert done.json["manifest"]["config"]["models"] == []
+    shown = run(*arguments, *bases, "--output-dir", tmp_path / "run")
+    assert "selected keys, 2x" in shown.out
+    asked = ("--base", base, "--frame", "auto,plain", "-m", model_directory, "--method", "none")
+    frames = run("eval", *QUICK, *asked, "--output-dir", tmp_path / "frames", "--json").json
+    assert [row["model"].rpartition(" ")[2] for row in frames["rows"]][1:] == ["[auto]", "[plain]"]
+    assert len(frames["manifest"]["config"]["models"]) == 1
+
+
 def test_what_is_not_there_is_named(run: Run, model_directory: str, tmp_path: Path) -> None:
     base = ("eval", "-m", model_directory, "--output-dir", tmp_path / "run")
     for arguments, said in (
         (("--task", "tarot"), "no task 'tarot'; this run has niah_en_filler"),
         (("--method", "telepathy"), "no method 'telepathy'; known are gist"),
+        (("--method", "select:rate=2"), "no setting 'rate'; it takes ratio"),
+        (("--frame", "jinja"), "'auto', 'chat' or 'plain'"),
         (("--limit", "0"), "greater than or equal to 1"),
     ):
         done = run(*base, *arguments)

@@ -190,7 +190,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any], messa
         ("bad.jsonl", b"", "is empty"),
         ("bad.jsonl", b'{"context": \n', "line 1 is not JSON"),
         ("bad.jsonl", b'{"text": "a"}\n', "record 1: not an example record"),
-        ("bad.csv", b"question,answer\n", ".json (SQuAD) and .jsonl"),
+        ("bad.txt", b"question,answer\n", ".json (SQuAD), .jsonl and .csv (FairytaleQA)"),
     ],
 )
 def test_an_unreadable_file_is_named(

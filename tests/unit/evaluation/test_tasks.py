@@ -184,6 +184,25 @@ def test_longbench_keeps_every_word_of_the_official_prompt(longbench: Path) -> N
     assert tasks["longbench_multifieldqa_zh"].items[0].labels["language"] == "zh"
 
 
+def test_longbench_leaves_out_documents_that_are_too_long(longbench: Path) -> None:
+    path = longbench / "qasper.jsonl"
+    row = json.loads(path.read_text("utf-8"))
+    rows = [{**row, "context": text, "_id": text} for text in ("at nine " * 300, "at ten", "noon")]
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    settings = {"family": "longbench", "folder": str(longbench), "datasets": ["qasper"]}
+
+    def names(limit: int, **more: int) -> list[str]:
+        family = LongBench.model_validate({**settings, **more})
+        (task,) = family.draw(TextEncoder(tiny_tokenizer()), limit=limit, seed=0)
+        return [item.id for item in task.items]
+
+    assert names(2) == [f"0:{'at nine ' * 300}", "1:at ten"]
+    assert names(2, max_tokens=100) == ["1:at ten", "2:noon"]
+    assert names(1, max_tokens=100) == ["1:at ten"]
+    with pytest.raises(BadInputError, match=r"qasper\.jsonl has no document of at most 1 tokens"):
+        names(2, max_tokens=1)
+
+
 def test_longbench_without_records_says_how_to_get_them(longbench: Path) -> None:
     for path in longbench.glob("*.jsonl"):
         path.unlink()

@@ -46,11 +46,13 @@ class LongBench(Family):
         family: `longbench`.
         folder: Where the records, prompts and limits are (`dnsity data longbench`).
         datasets: Which ones (default: all that the folder has).
+        max_tokens: Longer documents are left out (default: none).
     """
 
     family: Literal["longbench"]
     folder: str
     datasets: list[str] = Field(default=[])
+    max_tokens: int | None = Field(default=None, ge=1)
 
     @property
     def name(self) -> str:
@@ -68,8 +70,17 @@ class LongBench(Family):
             )
         tasks = []
         for name in wanted:
-            records = islice(load_records(folder, name), limit)
-            items = tuple(_item(record, known[name], n) for n, record in enumerate(records))
+            fitting = (
+                (number, record)
+                for number, record in enumerate(load_records(folder, name))
+                if self.max_tokens is None or len(encoder.encode(record.context)) <= self.max_tokens
+            )
+            items = tuple(_item(record, known[name], n) for n, record in islice(fitting, limit))
+            if not items:
+                raise BadInputError(
+                    f"{folder / name}.jsonl has no document of at most {self.max_tokens} tokens; "
+                    "raise max_tokens or leave the dataset out"
+                )
             tasks.append(
                 Task(f"longbench_{name}", VERSION, f"longbench:{name}", items, longest[name])
             )
