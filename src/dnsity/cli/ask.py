@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsity.cli.console import say, show_json, warn
-from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.cli.options import Device, GistsModel, Json, load_model_of
 from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.inference.text import STANDARD_INPUT, read_text
 
@@ -27,7 +27,7 @@ def command(
     more: Annotated[
         list[str] | None, typer.Option("--question", "-q", help="Another question (repeatable).")
     ] = None,
-    model: Model = "mini",
+    model: GistsModel = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.")] = 48,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
     device: Device = "cpu",
@@ -49,7 +49,7 @@ def command(
 
     sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     cache = GistCache.load(gist)
-    loaded = load_model(model, device)
+    loaded = load_model_of(cache, model, device)
     if allow_mismatch:
         cache = _adopted(loaded, cache)
     answers = loaded.ask(cache, questions, sampling)

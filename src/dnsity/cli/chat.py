@@ -12,17 +12,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsity.cli.console import err, progress_bar, say
-from dnsity.cli.options import Device, Model, load_model
+from dnsity.cli.options import (
+    Device,
+    FrameOption,
+    GistsModel,
+    Instruction,
+    System,
+    load_model,
+    load_model_of,
+)
 from dnsity.errors import BadInputError, DnsityError
 from dnsity.evaluation.units import data_size, duration
 from dnsity.inference.text import read_text
 
 if TYPE_CHECKING:
+    from dnsity.data.chat import Turn
     from dnsity.inference.gist_cache import GistCache
     from dnsity.inference.gist_model import GistModel
 
 HELP = """\
-Every line is a question of its own; the model remembers none of the earlier ones.
+Every line is a question. With a model that has a chat template it continues the conversation;
+with others each question is asked alone.
+  /new               forget the conversation so far
   /full [DOCUMENT]   the last question again, answered from the whole document
   /stats             what is kept of the document, and how fast answers begin
   /help              this
@@ -33,12 +44,16 @@ def command(
     file: Annotated[
         Path, typer.Argument(help="A *.gist.safetensors file, or a text to compress first.")
     ],
-    model: Model = "mini",
+    model: GistsModel = None,
+    frame: FrameOption = "auto",
+    system: System = None,
+    instruction: Instruction = None,
     device: Device = "cpu",
 ) -> None:
-    """Ask a gist one question after the other.
+    """Ask a gist one question after the other, as one conversation where the model can.
 
-    /full shows what the whole document gives.
+    /full shows what the whole document gives. --frame, --system and --instruction are for a text
+    that is compressed first; a gist keeps what it was made with.
 
     Questions can be piped in, one a line. On a terminal the arrow keys bring earlier ones back.
 
@@ -48,11 +63,18 @@ def command(
 
     if file.suffix == ".safetensors":
         gist, text = GistCache.load(file), None
-        loaded = load_model(model, device)
+        if (frame, system, instruction) != ("auto", None, None):
+            raise BadInputError(
+                f"{file} keeps the frame it was made in; leave --frame, --system and "
+                "--instruction out, or give the text"
+            )
+        loaded = load_model_of(gist, model, device)
         loaded.loaded.require_own(gist)
     else:
         text = read_text(file)
-        loaded = load_model(model, device)
+        loaded = load_model(
+            model or "mini", device, frame=frame, system=system, instruction=instruction
+        )
         with progress_bar("compressing") as progress:
             gist = loaded.compress(text, progress=progress)
     chat = Chat(loaded, gist, text)
@@ -100,6 +122,7 @@ class Chat:
         self.gist = gist
         self.text = text
         self.question = ""
+        self.turns: list[Turn] = []
         self.ttft_s: list[float] = []
 
     def take(self, line: str) -> bool:
@@ -114,6 +137,8 @@ class Chat:
                 return False
             case "/help":
                 say(HELP)
+            case "/new":
+                self.turns = []
             case "/stats":
                 self.stats()
             case "/full":
@@ -125,9 +150,16 @@ class Chat:
         return True
 
     def ask(self, question: str) -> None:
-        """Answer from the gist."""
+        """Answer from the gist, after the turns so far where the frame is a chat."""
         self.question = question
-        answer = self.model.ask(self.gist, question)
+        try:
+            answer = self.model.ask(self.gist, question, turns=self.turns)
+        except BadInputError as error:
+            if self.turns:
+                raise BadInputError(f"{error}; or start over with /new") from error
+            raise
+        if self.model.loaded.frame.name == "chat":
+            self.turns.append((question.strip(), answer.text))
         self.ttft_s.append(answer.ttft_s)
         say(answer.text)
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dnsity.cli.console import progress_bar, say, show_json
-from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.cli.options import (
+    Device,
+    FrameOption,
+    Instruction,
+    Json,
+    Model,
+    System,
+    load_model,
+)
 from dnsity.errors import BadInputError
 from dnsity.evaluation.units import data_size
 from dnsity.inference.text import read_text
@@ -41,6 +50,9 @@ def command(
         float | None, typer.Option(help="refine: how long at most (default: 2).")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="refine: how many steps at most.")] = None,
+    frame: FrameOption = "auto",
+    system: System = None,
+    instruction: Instruction = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",
     json: Json = False,
@@ -53,20 +65,19 @@ def command(
     """
     from dnsity.inference.methods import finished, method_of, resumable
 
+    load = partial(load_model, model, device, frame=frame, system=system, instruction=instruction)
     how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
     if os.path.isdir(document):
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")
         from dnsity.cli.compress_many import compress_folder
 
-        compress_folder(
-            Path(document), output, model=model, method=how, device=device, workers=jobs, json=json
-        )
+        compress_folder(Path(document), output, load=load, method=how, workers=jobs, json=json)
         return
     text = read_text(document)
     target = output if output is not None else _beside(document)
     _require_writable(target, document)
-    loaded = load_model(model, device)
+    loaded = load()
     how = resumable(how, target)
     started = time.perf_counter()
     with progress_bar("compressing", lines=True) as progress:

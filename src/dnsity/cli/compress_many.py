@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from dnsity.cli.console import err, harmless, progress_bar, say, show_json
-from dnsity.cli.options import load_model
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:
     import torch
 
     from dnsity.inference.files import Job, Outcome
+    from dnsity.inference.gist_model import GistModel
     from dnsity.inference.loaded import LoadedModel
     from dnsity.inference.methods import Method
 
 BATCH = 8
+Load: TypeAlias = "Callable[..., GistModel]"
+"""Loads the model that compresses, in a type if one is given; worker processes call it, too."""
 
 
 def compress_folder(
-    directory: Path, store: Path, *, model: str, method: Method, device: str, workers: int,
-    json: bool,
-) -> None:  # fmt: skip
+    directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool
+) -> None:
     """Compress what is not there yet, report, and end with an error if a file was skipped."""
     from dnsity.inference.compress import require_trained
     from dnsity.inference.files import is_done, jobs
 
     listed = jobs(directory, store)
-    loaded = load_model(model, device).loaded
+    loaded = load().loaded
     require_trained(loaded, method)
     with progress_bar("looking what is done") as progress:
         todo = []
@@ -48,7 +49,7 @@ def compress_folder(
     )
     started = time.perf_counter()
     tokens, skipped = 0, []
-    make = partial(_in_processes, model, device, workers) if workers > 1 else _here
+    make = partial(_in_processes, load, workers) if workers > 1 else _here
     with progress_bar("compressing") as progress, closing(make(loaded, todo, method)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
             progress(number, len(todo))
@@ -85,7 +86,7 @@ def _here(loaded: LoadedModel, todo: Sequence[Job], method: Method) -> Generator
 
 
 def _in_processes(
-    model: str, device: str, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method
+    load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
     from dnsity.data.workers import spread
@@ -93,7 +94,7 @@ def _in_processes(
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
     # All compute in one type: processes that measured it themselves could disagree.
-    given = (model, device, loaded.lm.base.dtype, threads, method)
+    given = (load, loaded.lm.base.dtype, threads, method)
     with closing(
         spread(_work, batches, workers=workers, start=_start_worker, given=given)
     ) as results:
@@ -105,14 +106,12 @@ _worker: tuple[LoadedModel, Method]
 """In a worker process: the model, and how it compresses."""
 
 
-def _start_worker(
-    model: str, device: str, dtype: torch.dtype, threads: int, method: Method
-) -> None:
+def _start_worker(load: Load, dtype: torch.dtype, threads: int, method: Method) -> None:
     import torch
 
     global _worker  # loaded once per process, not once per batch
     torch.set_num_threads(threads)
-    _worker = load_model(model, device, dtype).loaded, method
+    _worker = load(dtype).loaded, method
 
 
 def _work(batch: Sequence[Job]) -> list[Outcome]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dnsity.cli.console import say, show_json
-from dnsity.cli.options import Device, Json, Model, load_model
+from dnsity.cli.options import Device, GistsModel, Json, load_model, load_model_of
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.evaluation.units import data_size
 
@@ -41,6 +41,7 @@ def inspect(file: File, json: Json = False) -> None:
         return
     rows = {
         "model": f"{info.model} ({info.base.get('model_type')})",
+        "frame": info.frame,
         "method": " ".join([info.method, *(f"{k}={v}" for k, v in info.settings.items())]),
         "document": f"{info.n_context:,} tokens, {info.characters:,} characters, "
         f"{info.n_chunks} chunk{'s' if info.n_chunks > 1 else ''}",
@@ -55,7 +56,7 @@ def inspect(file: File, json: Json = False) -> None:
 
 def verify(
     file: Annotated[Path | None, typer.Argument(help="A *.gist.safetensors file.")] = None,
-    model: Model = "mini",
+    model: GistsModel = None,
     leak: Annotated[
         str | None,
         typer.Option(
@@ -80,11 +81,12 @@ def verify(
 
     assert file is not None
     gist = GistCache.load(file)
-    load_model(model, device).loaded.require_own(gist)
+    loaded = load_model_of(gist, model, device).loaded
+    loaded.require_own(gist)
     if json:
-        show_json({"path": str(file), "intact": True, "model": model})
+        show_json({"path": str(file), "intact": True, "model": loaded.name})
     else:
-        say(f"{file}: intact, made by {model}")
+        say(f"{file}: intact, made by {loaded.name}")
 
 
 def _verify_model(name: str, device: str, json: bool) -> None:

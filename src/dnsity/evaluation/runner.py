@@ -193,7 +193,15 @@ def _load(config: EvalConfig, subject: Subject, device: str) -> LoadedModel:
     if subject.frame is None:
         model = GistModel.from_pretrained(subject.name, device=device, dtype=dtype)
     else:
-        model = GistModel.from_base(subject.name, device=device, dtype=dtype, frame=subject.frame)
+        plain = subject.frame == "plain"
+        model = GistModel.from_base(
+            subject.name,
+            device=device,
+            dtype=dtype,
+            frame=subject.frame,
+            system=None if plain else config.system,
+            instruction=None if plain else config.instruction,
+        )
     return replace(model.loaded, name=subject.label)
 
 

@@ -42,6 +42,8 @@ class EvalConfig(Config):
         models: Gist models: `mini`, directories or hub ids.
         bases: Base models without gists, for the methods that need none.
         frames: Every base is evaluated in each; with several, the model's name says which.
+        system: System prompt of bases in the chat frame.
+        instruction: Text between document and question, of bases in the chat frame.
         tasks: What is asked, see `evaluation.tasks`.
         only: Of these tasks just those with such names, or names that begin so (empty: all).
         methods: What is compared: names, or names with settings such as `select:ratio=2` and
@@ -55,6 +57,8 @@ class EvalConfig(Config):
     models: list[str] = Field(default=["mini"])
     bases: list[str] = Field(default=[])
     frames: list[FrameName] = Field(default=["auto"], min_length=1)
+    system: str | None = None
+    instruction: str | None = None
     tasks: list[Annotated[AnyFamily, Field(discriminator="family")]] = Field(min_length=1)
     only: list[str] = Field(default=[])
     methods: list[str] = Field(default=DEFAULT_METHODS, min_length=1)

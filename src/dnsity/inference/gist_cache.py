@@ -37,7 +37,9 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
-        frame: Whether the document was read in the chat template or as plain text (`data/frame`).
+        frame: Whether the document was put in the chat template or into plain text (`data/frame`).
+        system: System prompt of the chat frame, if one was given.
+        instruction: Text between document and question of the chat frame, if one was given.
         method: What made it (`inference/methods`).
         settings: What the method was told, and what it did.
     """
@@ -51,6 +53,8 @@ class GistInfo(Config):
     base: dict[str, Any]
     fingerprints: dict[str, str]
     frame: FrameName = "plain"
+    system: str | None = None
+    instruction: str | None = None
     method: str = "gist"
     settings: dict[str, Any] = Field(default_factory=dict)
 

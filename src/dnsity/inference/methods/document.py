@@ -97,6 +97,8 @@ def cache_of(
         base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
         frame=loaded.frame.name,
+        system=loaded.lm.spec.system,
+        instruction=loaded.lm.spec.instruction,
         method=method,
         settings=settings or {},
     )
