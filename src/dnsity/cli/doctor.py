@@ -38,7 +38,10 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show versions, devices and what would fit; or whether a model can hold gists.
+    """Show this machine, or examine a model.
+
+    Of the machine: versions, devices, compute type and what would fit. Of a model: whether it can
+    hold gists, its size, compute type and window, and whether it has a chat template.
 
     Example: dnsity doctor --model smollm2
     """

@@ -18,7 +18,7 @@ def command(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the models that work without a hub; fetch one.
+    """List, or fetch, models that need no hub.
 
     Fetched models go to ./models, or to the folder $DNSITY_MODELS.
 

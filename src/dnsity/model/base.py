@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
-import transformers
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
@@ -17,6 +16,7 @@ from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
     GenerationConfig,
+    GgufConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -137,9 +137,11 @@ def _load_gguf(
             "quantization out, or use the model's HuggingFace directory"
         )
     rounded = gguf_file.is_quantized(files)
-    options: dict[str, Any] = {"gguf_file": files.gguf, "config": config}
-    if hasattr(transformers, "GgufConfig"):  # older versions always dequantise
-        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    options = {
+        "gguf_file": files.gguf,
+        "config": config,
+        "quantization_config": GgufConfig(dequantize=True),
+    }
     # Loaded in bfloat16, buffers that are computed once would be rounded too.
     first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
     try:

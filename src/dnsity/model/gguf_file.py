@@ -146,6 +146,12 @@ def reading(source: Source) -> Iterator[Any]:
         try:
             once = _Once(str(source.path))
         except Exception as error:  # numpy's and the package's own, of many kinds
+            if "GGMLQuantizationType" in str(error):
+                raise BadInputError(
+                    f"{source.path} has tensors of a type that the package gguf does not know "
+                    f"({first_line(error)}); pip install -U gguf, or use a file of another "
+                    "quantisation, for example Q8_0 or Q4_K_M"
+                ) from error
             raise BadInputError(
                 f"{source.path} is not a GGUF file or is incomplete ({first_line(error)}); "
                 "download it again"

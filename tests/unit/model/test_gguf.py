@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.gist_model import GistModel
@@ -33,11 +32,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def directory(file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same model dequantised by transformers and saved, as people do it."""
     folder = tmp_path_factory.mktemp("dequantised")
-    plain = {}
-    if hasattr(transformers, "GgufConfig"):
-        plain["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    plain = GgufConfig(dequantize=True)
     model = AutoModelForCausalLM.from_pretrained(
-        file.parent, gguf_file=file.name, dtype=torch.bfloat16, **plain
+        file.parent, gguf_file=file.name, dtype=torch.bfloat16, quantization_config=plain
     )
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
@@ -162,6 +159,17 @@ def test_a_type_that_cannot_be_unpacked_is_named(
 
     monkeypatch.setattr("gguf.dequantize", refuse)
     with pytest.raises(BadInputError, match=r"cannot unpack.*type F32, Q8_0"):
+        load_base(str(file))
+
+
+def test_a_type_unknown_to_the_package_is_no_damage(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("99 is not a valid GGMLQuantizationType")
+
+    monkeypatch.setattr("gguf.GGUFReader._build_tensors", refuse)
+    with pytest.raises(BadInputError, match=r"99 is not a valid.*pip install -U gguf"):
         load_base(str(file))
 
 
