@@ -3,8 +3,8 @@
     passkey   one or several passkeys         fact, uuid, ...   see `data.needles.NeedleKind`
 
 Prompt: the question alone. Split: prose the user holds out, values drawn fresh that occur nowhere
-else in the document. Metric: exact match, or `contains`. Lengths and depths of the first needle form
-a grid.
+else in the document. Metric: exact match, or `contains`. Lengths and depths of the first needle
+form a grid.
 
 Version 3: several needles, filler, every kind (version 2: documents of an exact length, depths 0,
 1/4, 1/2, 3/4 and 1; version 1: passkeys only, about the length). Documents of one configuration
