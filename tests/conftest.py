@@ -46,6 +46,14 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _float32_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose the same compute type on every machine, whatever its CPU is good at."""
+    from dnsity.inference import hardware
+
+    monkeypatch.setattr(hardware, "cpu_speeds", lambda: hardware.Speeds(1.0, 2.0))
+
+
+@pytest.fixture(autouse=True)
 def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse every connection but local Unix sockets, except in tests marked `network`."""
     if request.node.get_closest_marker("network"):

@@ -29,6 +29,7 @@ from dnsity.cli import (
     evaluate,
     exchange,
     inspect,
+    models,
     report,
     results,
     runs,
@@ -53,6 +54,7 @@ app.command("verify")(inspect.verify)
 app.command("export")(exchange.export)
 app.command("import")(exchange.import_)
 app.command("doctor")(doctor.command)
+app.command("models")(models.command)
 app.command("demo")(demo.command)
 app.command("pretrain")(train.pretrain)
 app.command("train")(train.train)

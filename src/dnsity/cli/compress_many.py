@@ -15,6 +15,8 @@ from dnsity.cli.options import load_model
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:
+    import torch
+
     from dnsity.inference.files import Job, Outcome
     from dnsity.inference.loaded import LoadedModel
     from dnsity.inference.methods import Method
@@ -83,14 +85,15 @@ def _here(loaded: LoadedModel, todo: Sequence[Job], method: Method) -> Generator
 
 
 def _in_processes(
-    model: str, device: str, workers: int, _: LoadedModel, todo: Sequence[Job], method: Method
+    model: str, device: str, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
     from dnsity.data.workers import spread
 
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
-    given = (model, device, threads, method)
+    # All compute in one type: processes that measured it themselves could disagree.
+    given = (model, device, loaded.lm.base.dtype, threads, method)
     with closing(
         spread(_work, batches, workers=workers, start=_start_worker, given=given)
     ) as results:
@@ -102,12 +105,14 @@ _worker: tuple[LoadedModel, Method]
 """In a worker process: the model, and how it compresses."""
 
 
-def _start_worker(model: str, device: str, threads: int, method: Method) -> None:
+def _start_worker(
+    model: str, device: str, dtype: torch.dtype, threads: int, method: Method
+) -> None:
     import torch
 
     global _worker  # loaded once per process, not once per batch
     torch.set_num_threads(threads)
-    _worker = load_model(model, device).loaded, method
+    _worker = load_model(model, device, dtype).loaded, method
 
 
 def _work(batch: Sequence[Job]) -> list[Outcome]:

@@ -5,13 +5,24 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Json
 from dnsity.evaluation.units import data_size
 
-PACKAGES = ("dnsity", "torch", "transformers", "peft", "tokenizers", "safetensors", "bitsandbytes")
+PACKAGES = (
+    "dnsity",
+    "torch",
+    "transformers",
+    "peft",
+    "tokenizers",
+    "safetensors",
+    "bitsandbytes",
+    "gguf",
+)
 SHAPES = {  # layers, kv heads, head dim, parameters in billions
     "Qwen3-0.6B": (28, 8, 128, 0.6),
     "Qwen3-4B": (36, 8, 128, 4.0),
@@ -20,11 +31,24 @@ SHAPES = {  # layers, kv heads, head dim, parameters in billions
 CONTEXT_TOKENS, GISTS, BYTES = 8192, 25, 2
 
 
-def command(json: Json = False) -> None:
-    """Show versions, devices and what would fit.
+def command(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Examine this model instead of the machine."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show versions, devices and what would fit; or whether a model can hold gists.
 
-    Example: dnsity doctor
+    Example: dnsity doctor --model smollm2
     """
+    if model is not None:
+        described = examine_model(model)
+        if json:
+            show_json(described)
+        else:
+            _show_model(described)
+        return
     report = examine()
     if json:
         show_json(report)
@@ -35,6 +59,13 @@ def command(json: Json = False) -> None:
     for device in report["devices"]:
         say(f"{device['name']}: {data_size(device['memory_bytes'])}")
     say(f"bundled model: {report['bundled_model']}")
+    compute = report["compute"]
+    if "float32_seconds" in compute:
+        say(
+            f"one matrix product on the CPU: float32 {compute['float32_seconds'] * 1000:.1f} ms, "
+            f"bfloat16 {compute['bfloat16_seconds'] * 1000:.1f} ms"
+        )
+    say(f"models compute in {compute['dtype']} on {compute['device']} (mini in float32)")
     say(f"\nKeys and values in bf16, {CONTEXT_TOKENS:,} tokens against {GISTS} gists:")
     for fit in report["fits"]:
         sizes = [data_size(fit[f"{what}_bytes"]) for what in ("document_kv", "gist_kv", "weight")]
@@ -69,8 +100,109 @@ def examine() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "devices": devices,
         "bundled_model": _bundled(),
+        "compute": _compute(),
         "fits": fits,
     }
+
+
+def examine_model(name: str) -> dict[str, Any]:
+    """Describe a base or gist model from its config and tokenizer, without its weights.
+
+    Raises:
+        BadInputError: If there is no such model.
+    """
+    from dnsity.cli.options import quiet_loading
+    from dnsity.errors import UnsupportedModelError
+    from dnsity.inference.hardware import compute_type
+    from dnsity.model.architectures import judge
+    from dnsity.model.base import any_config, load_tokenizer
+    from dnsity.model.checkpoint import base_under, find, is_plain_base, read_config
+
+    quiet_loading()
+    plain = is_plain_base(name)
+    base = name if plain else base_under(find(name), read_config(find(name)))
+    found: dict[str, Any] = {
+        "model": name,
+        "kind": "base model" if plain else "gist model",
+        "base": base,
+    }
+    try:
+        config = any_config(base)
+    except UnsupportedModelError as error:
+        return {**found, "verdict": "refused", "reason": str(error)}
+    verdict = judge(config)
+    dtype = compute_type(_device(), name)
+    parameters = _parameters(config)
+    return {
+        **found,
+        "verdict": verdict.level,
+        "reason": verdict.reason,
+        "parameters": parameters,
+        "weight_bytes": None if parameters is None else parameters * dtype.itemsize,
+        "file_bytes": _file_bytes(base),
+        "dtype": str(dtype).removeprefix("torch."),
+        "chat_template": bool(load_tokenizer(base).chat_template),
+        "window": getattr(config.get_text_config(), "max_position_embeddings", None),
+    }
+
+
+def _show_model(described: dict[str, Any]) -> None:
+    say(f"{described['model']}: {described['kind']}, {described['verdict']}")
+    say(f"  {described['reason']}")
+    if "dtype" not in described:
+        return
+    if described["parameters"] is not None:
+        say(
+            f"  {described['parameters'] / 1e6:,.0f} million parameters, weights "
+            f"{data_size(described['weight_bytes'])} in {described['dtype']}"
+        )
+    if described["file_bytes"]:
+        say(f"  {data_size(described['file_bytes'])} on disk")
+    say(f"  {'has a' if described['chat_template'] else 'no'} chat template")
+    if described["window"]:
+        say(f"  window {described['window']:,} tokens")
+
+
+def _parameters(config: Any) -> int | None:
+    """Count a model's parameters without allocating them; None where it cannot be built."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except Exception:  # transformers has no such causal LM: the verdict says what matters
+        return None
+    return sum(int(parameter.numel()) for parameter in model.parameters())
+
+
+def _file_bytes(base: str) -> int | None:
+    """Return the size of a base's weights on disk; None for a hub id."""
+    from dnsity.model.names import source
+
+    path = source(base).path
+    files = [path] if path.is_file() else sorted(path.glob("*.safetensors"))
+    return sum(file.stat().st_size for file in files) or None
+
+
+def _device() -> str:
+    """Return the device that models run on where they may choose."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _compute() -> dict[str, Any]:
+    """Return the compute type of models on this machine, and what was measured for it."""
+    from dnsity.inference import hardware
+
+    device = _device()
+    measured = {}
+    if device == "cpu":
+        speeds = hardware.cpu_speeds()
+        measured = {"float32_seconds": speeds.float32, "bfloat16_seconds": speeds.bfloat16}
+    dtype = str(hardware.compute_type(device)).removeprefix("torch.")
+    return {"device": device, "dtype": dtype, **measured}
 
 
 def _devices() -> list[dict[str, Any]]:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import torch
+
     from dnsity.data.encode import TextEncoder
     from dnsity.inference.gist_model import GistModel
 
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="'mini' (bundled), a directory, or a hub id.")
+    str,
+    typer.Option(
+        "--model", "-m", help="'mini' (bundled), 'smollm2', a directory, a .gguf file or a hub id."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, mps.")]
@@ -25,7 +30,7 @@ Overrides = Annotated[
 
 TokenizerOf = Annotated[
     str,
-    typer.Option("--tokenizer", help="Whose tokens are counted: 'mini', a directory or a hub id."),
+    typer.Option("--tokenizer", help="Model whose tokens are counted; as --model."),
 ]
 
 
@@ -41,8 +46,13 @@ def load_encoder(name: str) -> TextEncoder:
     return TextEncoder(tokenizer_of(name))
 
 
-def load_model(name: str, device: str) -> GistModel:
+def load_model(name: str, device: str, dtype: torch.dtype | None = None) -> GistModel:
     """Load a gist model, or a base without gists, quietly.
+
+    Args:
+        name: Name of the model.
+        device: Where to run.
+        dtype: Compute type (default: the faster one, see `compute_type`).
 
     Raises:
         BadInputError: If the model or the device does not exist.
@@ -53,9 +63,8 @@ def load_model(name: str, device: str) -> GistModel:
 
     quiet_loading()
     require_device(device)
-    if is_plain_base(name):
-        return GistModel.from_base(name, device=device, dtype=compute_type(device))
-    return GistModel.from_pretrained(name, device=device, dtype=compute_type(device))
+    load = GistModel.from_base if is_plain_base(name) else GistModel.from_pretrained
+    return load(name, device=device, dtype=dtype or compute_type(device, name))
 
 
 def quiet_loading() -> None:

@@ -15,8 +15,9 @@ from typing import Literal, TypeVar
 
 from dnsity.data.dressing import Dress
 
-Part = Literal["all", "seen", "unseen"]
-"""Which sentences, questions and names: every one, those of training, or those kept from it."""
+Part = Literal["all", "seen", "unseen", "classic"]
+"""Which sentences, questions and names: every one, those of training, those held out from it, or,
+of passkeys, the one wording of the original test (Mohtashami and Jaggi, 2305.16300)."""
 _UNSEEN_STEMS = 8
 """One stem in so many is kept from training."""
 _TWO_WORDS = 0.6
@@ -105,6 +106,8 @@ class Wording:
         """
         if part == "all":
             return replace(self, dress=None)
+        if part == "classic":
+            return replace(self, dress=None, passkeys=_classic(self.passkeys))
         return replace(
             self,
             dress=self.dress if part == "seen" else None,
@@ -153,6 +156,12 @@ def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
         questions=phrased.questions[kept],
         further=(),
     )
+
+
+def _classic(passkeys: PasskeyWording) -> PasskeyWording:
+    """Keep "The passkey is V. Remember it. V is the passkey." and "What is the passkey?"."""
+    said_twice = next(text for text in passkeys.sentences if text.count("{v}") == 2)
+    return PasskeyWording(passkeys.nouns[:1], (said_twice,), passkeys.questions[:1])
 
 
 def _stems(stem: Callable[[random.Random], str], part: Part) -> Callable[[random.Random], str]:

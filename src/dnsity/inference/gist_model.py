@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import cast, overload
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dnsity.data.chat import Turn
@@ -72,7 +73,7 @@ class GistModel:
         return cls(LoadedModel(lm, tokenizer, str(name), base))
 
     @classmethod
-    def from_base(
+    def from_base(  # noqa: PLR0913 - loading has many options, all of them optional
         cls,
         model: str | Path | PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase | None = None,
@@ -83,6 +84,8 @@ class GistModel:
         quantization: Quantization | None = None,
         revision: str | None = None,
         frame: FrameName = "auto",
+        system: str | None = None,
+        instruction: str | None = None,
     ) -> GistModel:
         """Take a plain causal LM: for baselines, and for methods that need no trained gists.
 
@@ -102,12 +105,16 @@ class GistModel:
             device_map: Where its layers are placed, as transformers takes it; instead of `device`.
             quantization: Quantise the base while it is loaded (None: as it is stored).
             revision: Branch, tag or commit of a hub repository.
-            frame: Accepted and without effect yet.
+            frame: `chat` puts document and question into the tokenizer's chat template, `plain`
+                asks in a question template; `auto` is chat where there is a template.
+            system: System prompt of the chat frame (None: what the template writes by itself).
+            instruction: Text between document and question in the chat frame (None: none).
 
         Raises:
             BadInputError: If there is no such model, or arguments do not go together.
             UnsupportedModelError: If it cannot hold gists.
         """
+        spec = GistSpec(scope="full", frame=frame, system=system, instruction=instruction)
         if not isinstance(model, str | Path):
             options = {
                 "device": device,
@@ -124,8 +131,7 @@ class GistModel:
                 )
             base, own = borrow(model, tokenizer)
             name = base.config.name_or_path or type(base).__name__
-            lm = GistLM(base, GistSpec(scope="full"), untrained=True).eval()
-            return cls(LoadedModel(lm, own, name, name, trained=False))
+            return cls._of_base(base, own, name, spec)
         if tokenizer is not None:
             raise BadInputError(
                 f"a tokenizer was given with the name {str(model)!r}, which brings its own; leave "
@@ -139,10 +145,20 @@ class GistModel:
             device_map=device_map,
             revision=revision,
         )
-        lm = GistLM(base, GistSpec(scope="full"), untrained=True).eval()
         if device_map is None:
-            lm.to(place)
-        return cls(LoadedModel(lm, own, name, name, trained=False))
+            cast(nn.Module, base).to(place)
+        return cls._of_base(base, own, name, spec)
+
+    @classmethod
+    def _of_base(
+        cls, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, spec: GistSpec
+    ) -> GistModel:
+        """Wrap a base without trained gists; its frame is tried at once."""
+        spec = spec.settled(bool(tokenizer.chat_template))
+        lm = GistLM(base, spec, untrained=True).eval()
+        loaded = LoadedModel(lm, tokenizer, name, name, trained=False)
+        _ = loaded.frame
+        return cls(loaded)
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write model, tokenizer and card; `from_pretrained` reads them back."""

@@ -144,11 +144,12 @@ def _load_gguf(
     first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
     try:
         base = _load(str(files.path), files.folder, first, device_map, **options)
-    except BadInputError:
-        raise
     except Exception as error:  # types it cannot unpack, shapes that do not fit: of many kinds
+        if isinstance(error, BadInputError) and error.__cause__ is None:
+            raise  # incomplete
+        cause = first_line(error.__cause__ or error)
         raise BadInputError(
-            f"transformers cannot unpack {files.path} ({first_line(error)}); it has tensors of "
+            f"transformers cannot unpack {files.path} ({cause}); it has tensors of "
             f"type {', '.join(gguf_file.tensor_types(files))}; use a file of another quantisation, "
             "for example Q8_0 or Q4_K_M"
         ) from error

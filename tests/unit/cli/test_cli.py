@@ -19,10 +19,20 @@ from dnsity.cli.console import harmless
 from dnsity.data.encode import TextEncoder
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
+from dnsity.inference.hardware import Speeds
 from dnsity.model import checkpoint
 from dnsity.model.leak import Leak
 from running import Run
-from tiny import CONTROL_TEXTS, DOCUMENT, GISTS, LONG_DOCUMENT, QUESTIONS, WINDOW
+from support import tiny_hybrid
+from tiny import (
+    CONTROL_TEXTS,
+    DOCUMENT,
+    GISTS,
+    LONG_DOCUMENT,
+    QUESTIONS,
+    WINDOW,
+    tiny_tokenizer,
+)
 
 
 def _tokens(model_directory: str, text: str) -> int:
@@ -243,11 +253,51 @@ def test_doctor_shows_versions_devices_and_what_fits(run: Run) -> None:
     assert report["devices"][0]["name"] == "cpu"
     assert report["devices"][0]["memory_bytes"] > 0
     assert isinstance(report["bundled_model"], str)
+    assert report["compute"]["dtype"] in ("float32", "bfloat16")
     for fit in report["fits"]:
         assert fit["document_kv_bytes"] > fit["gist_kv_bytes"] > 0
     shown = run("doctor")
     assert (shown.code, shown.err) == (0, "")
     assert report["packages"]["torch"] in shown.out
+    assert f"models compute in {report['compute']['dtype']}" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("speeds", "dtype"), [(Speeds(0.004, 0.002), "bfloat16"), (Speeds(0.004, 0.02), "float32")]
+)
+def test_doctor_says_what_was_measured_and_chosen(
+    run: Run, monkeypatch: pytest.MonkeyPatch, speeds: Speeds, dtype: str
+) -> None:
+    monkeypatch.setattr("dnsity.inference.hardware.cpu_speeds", lambda: speeds)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    shown = run("doctor").out
+    assert f"float32 4.0 ms, bfloat16 {speeds.bfloat16 * 1000:.1f} ms" in shown
+    assert f"models compute in {dtype} on cpu (mini in float32)" in shown
+
+
+def test_doctor_examines_a_gist_model(run: Run, model_directory: str) -> None:
+    found = run("doctor", "--model", model_directory, "--json").json
+    loaded = GistModel.from_pretrained(model_directory).loaded
+    count = sum(parameter.numel() for parameter in loaded.lm.base.parameters())
+    assert (found["kind"], found["verdict"]) == ("gist model", "supported")
+    assert (found["parameters"], found["weight_bytes"]) == (count, 4 * count)
+    assert found["file_bytes"] > 0
+    assert (found["chat_template"], found["window"]) == (False, loaded.max_positions)
+    shown = run("doctor", "--model", model_directory)
+    assert (shown.code, shown.err) == (0, "")
+    assert found["reason"] in shown.out
+    assert "no chat template" in shown.out
+
+
+def test_doctor_gives_the_reason_of_a_refusal(run: Run, tmp_path: Path) -> None:
+    tiny_hybrid().save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    found = run("doctor", "--model", tmp_path, "--json").json
+    assert (found["kind"], found["verdict"]) == ("base model", "refused")
+    assert "carry the document past the gists" in found["reason"]
+    assert found["parameters"] > 0
+    missing = run("doctor", "--model", tmp_path / "none")
+    assert (missing.code, missing.out) == (2, "")
 
 
 # train

@@ -3,8 +3,8 @@
     passkey   one or several passkeys         fact, uuid, ...   see `data.needles.NeedleKind`
 
 Prompt: the question alone. Split: prose the user holds out, values drawn fresh that occur nowhere
-else in the document. Metric: exact match, or `contains`. Lengths and depths of the first needle
-form a grid.
+else in the document. Metric: exact match, or whether the value occurs in the
+answer. Lengths and depths of the first needle form a grid.
 
 Version 3: several needles, filler, every kind (version 2: documents of an exact length, depths 0,
 1/4, 1/2, 3/4 and 1; version 1: passkeys only, about the length). Documents of one configuration
@@ -41,8 +41,9 @@ class Niah(Family):
         tokens: Document lengths.
         depths: Where the first needle stands, 0 (start) to 1 (end).
         digits: Lengths of passkeys.
-        metric: `exact`, or `contains` for models that answer in whole sentences.
-        wording: Which sentences, questions and names; `unseen` are those kept from training.
+        wording: Which sentences, questions and names; `unseen` are held out from training,
+            `classic` is the one passkey sentence and question of the original test.
+        metric: `exact`, or `contains` for models that answer in sentences.
     """
 
     family: Literal["niah"]
@@ -55,8 +56,8 @@ class Niah(Family):
     tokens: list[int] = Field(default=[512, 1024, 2048], min_length=1)
     depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
     digits: list[int] = Field(default=[5], min_length=1)
-    metric: Literal["exact", "contains"] = "exact"
     wording: Part = "all"
+    metric: Literal["exact", "contains"] = "exact"
 
     @property
     def name(self) -> str:
@@ -72,8 +73,11 @@ class Niah(Family):
 
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""
-        own = {"family", "metric", *Family.model_fields}
-        config = NiahConfig(seed=seed, samples=limit, **self.model_dump(exclude=own))
+        config = NiahConfig(
+            seed=seed,
+            samples=limit,
+            **self.model_dump(exclude={"family", "metric", *Family.model_fields}),
+        )
         items = tuple(
             Item(
                 id=str(number),

