@@ -184,6 +184,19 @@ def test_longbench_keeps_every_word_of_the_official_prompt(longbench: Path) -> N
     assert tasks["longbench_multifieldqa_zh"].items[0].labels["language"] == "zh"
 
 
+def test_needles_may_be_scored_within_a_sentence() -> None:
+    settings = {"family": "niah", "language": "en", "tokens": [200]}
+    exact, contains = (
+        draw(Niah.model_validate({**settings, **more}))[0] for more in ({}, {"metric": "contains"})
+    )
+    assert (exact.metric, contains.metric) == ("exact", "contains")
+    assert exact.items == contains.items
+    question = exact.items[0].questions[0]
+    said = f"The password is {question.answer}."
+    scores = [METRICS[task.metric](said, question) for task in (exact, contains)]
+    assert scores == [0.0, 1.0]
+
+
 def test_longbench_leaves_out_documents_that_are_too_long(longbench: Path) -> None:
     path = longbench / "qasper.jsonl"
     row = json.loads(path.read_text("utf-8"))
