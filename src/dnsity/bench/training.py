@@ -97,6 +97,7 @@ def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
     labels[:, 0] = IGNORE
     batch: dict[str, Any] = {
         "mode": "gist",
+        "head_ids": torch.zeros(0, dtype=torch.long),
         "document_ids": document,
         "document_mask": torch.ones_like(document, dtype=torch.bool),
         "input_ids": asked,

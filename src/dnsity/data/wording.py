@@ -15,9 +15,10 @@ from typing import Literal, TypeVar
 
 from dnsity.data.dressing import Dress
 
-Part = Literal["all", "seen", "unseen", "classic"]
+Part = Literal["all", "seen", "unseen", "named"]
 """Which sentences, questions and names: every one, those of training, those held out from it, or,
-of passkeys, the one wording of the original test (Mohtashami and Jaggi, 2305.16300)."""
+of passkeys, the sentence and question of the original test (Mohtashami and Jaggi, 2305.16300) on
+passkeys with a name: asked for "the passkey", an instruct model explains what a passkey is."""
 _UNSEEN_STEMS = 8
 """One stem in so many is kept from training."""
 _TWO_WORDS = 0.6
@@ -66,12 +67,13 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class PasskeyWording:
-    """The ways to state an un-named passkey and to ask for it; `{n}` is the noun used."""
+    """The ways to state a passkey and to ask for it; `{n}` is the noun used, `named` has names."""
 
     nouns: Sequence[str]
     sentences: Sequence[str]
     questions: Sequence[str]
     further: Sequence[str] = ()
+    named: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,8 @@ class Wording:
         """
         if part == "all":
             return replace(self, dress=None)
-        if part == "classic":
-            return replace(self, dress=None, passkeys=_classic(self.passkeys))
+        if part == "named":
+            return replace(self, dress=None, passkeys=_named(self.passkeys))
         return replace(
             self,
             dress=self.dress if part == "seen" else None,
@@ -158,10 +160,10 @@ def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
     )
 
 
-def _classic(passkeys: PasskeyWording) -> PasskeyWording:
-    """Keep "The passkey is V. Remember it. V is the passkey." and "What is the passkey?"."""
+def _named(passkeys: PasskeyWording) -> PasskeyWording:
+    """Keep "The passkey for X is V. Remember it. V is the passkey for X." and its question."""
     said_twice = next(text for text in passkeys.sentences if text.count("{v}") == 2)
-    return PasskeyWording(passkeys.nouns[:1], (said_twice,), passkeys.questions[:1])
+    return PasskeyWording(passkeys.named, (said_twice,), passkeys.questions[:1])
 
 
 def _stems(stem: Callable[[random.Random], str], part: Part) -> Callable[[random.Random], str]:

@@ -666,5 +666,11 @@ WORDING = Wording(
             "Whoever asks for the {n} is told {v}.",
             "The {n} on the label reads {v}.",
         ),
+        named=(
+            "passkey for the visitors' network",
+            "passkey for the north gate",
+            "access code for the staff canteen",
+            "access code for the archive room",
+        ),
     ),
 )

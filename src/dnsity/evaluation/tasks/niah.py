@@ -42,7 +42,7 @@ class Niah(Family):
         depths: Where the first needle stands, 0 (start) to 1 (end).
         digits: Lengths of passkeys.
         wording: Which sentences, questions and names; `unseen` are held out from training,
-            `classic` is the one passkey sentence and question of the original test.
+            `named` are passkeys with a name, for models that were not trained here.
         metric: `exact`, or `contains` for models that answer in sentences.
     """
 
