@@ -1,6 +1,12 @@
-"""Chat templates of the kinds that models bring, in short."""
+"""Chat templates and tokenizers of the kinds that models bring, in short."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -17,9 +23,12 @@ LLAMA3 = (
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
 )
 """Writes the start token and trims."""
+TODAY = "{{ strftime_now('%d %b %Y') }}"
 LLAMA32 = (
     "{{ bos_token }}<|start_header_id|>system<|end_header_id|>\n\nToday Date: "
-    "{{ strftime_now('%d %b %Y') }}\n\n<|eot_id|>" + LLAMA3.removeprefix("{{ bos_token }}")
+    + TODAY
+    + "\n\n<|eot_id|>"
+    + LLAMA3.removeprefix("{{ bos_token }}")
 )
 """Names the date."""
 GEMMA = (
@@ -61,3 +70,71 @@ TWICE = CHATML.replace("{{ m.content }}", "{{ m.content }} {{ m.content }}")
 FIRST_LINE = CHATML.replace("{{ m.content }}", "{{ m.content.split('\\n')[0] }}")
 UNUSABLE = {"upper": UPPER, "twice": TWICE, "first_line": FIRST_LINE}
 """Templates that rewrite, repeat or shorten the user's text."""
+
+CONTROL = (
+    "<s> </s> <|im_start|> <|im_end|> <|start_header_id|> <|end_header_id|> <|eot_id|> "
+    "<start_of_turn> <end_of_turn> [INST] [/INST] <think> </think>"
+).split()
+_CL100K = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+"""How Llama 3 and Qwen cut text: punctuation takes the line breaks after it."""
+_LINES = [
+    "The harbour office opens at nine.\n\nThe passkey is 60479. What is the passkey?\n",
+    "system You are kind. Today Date: user assistant model USER: ASSISTANT:\n\n",
+    "나루터 안내소는 열 시에 문을 엽니다.\n몇 시에 엽니까?\n\n",
+] * 4
+
+
+def _byte_level(pattern: str | None) -> Tokenizer:
+    backend = Tokenizer(models.BPE())
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
+    backend.pre_tokenizer = level
+    if pattern is not None:
+        split = pre_tokenizers.Split(Regex(pattern), "isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([split, level])
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def _metaspace(scheme: str) -> Tokenizer:
+    backend = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    return backend
+
+
+KINDS: dict[str, Callable[[], Tokenizer]] = {
+    "gpt2": lambda: _byte_level(None),
+    "cl100k": lambda: _byte_level(_CL100K),
+    "metaspace_first": lambda: _metaspace("first"),
+    "metaspace_always": lambda: _metaspace("always"),
+}
+"""How tokenizers cut text: GPT-2, Llama 3 and Qwen, Mistral, Llama 2."""
+
+
+def chat_tokenizer(kind: str, template: str | None) -> PreTrainedTokenizerFast:
+    """Train a small tokenizer that knows every control token of the templates here."""
+    backend = KINDS[kind]()
+    bytes_ = [f"<0x{value:02X}>" for value in range(256)] if kind.startswith("meta") else []
+    trainer = trainers.BpeTrainer(
+        vocab_size=900,
+        special_tokens=["<unk>", *CONTROL, *bytes_],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if not bytes_ else [],
+        show_progress=False,
+    )
+    # A line break is a byte of its own to SentencePiece.
+    lines = [line.replace("\n", " ") for line in _LINES] if bytes_ else _LINES
+    backend.train_from_iterator(lines, trainer)
+    if bytes_:  # not tokens that text is searched for, only what unknown characters become
+        state = json.loads(backend.to_str())
+        state["added_tokens"] = [
+            token for token in state["added_tokens"] if token["content"] not in bytes_
+        ]
+        backend = Tokenizer.from_str(json.dumps(state))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    )
+    tokenizer.chat_template = template
+    return tokenizer

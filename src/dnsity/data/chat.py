@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -19,7 +18,12 @@ from dnsity.errors import UnsupportedModelError, first_line
 
 SEPARATOR = "\n\n"
 """Between the document and what follows it in the user's turn."""
-DATE = datetime(2024, 7, 26)
+_DATE = {"%d": "26", "%b": "Jul", "%B": "July", "%m": "07", "%Y": "2024", "%y": "24"}
+_TODAY = (
+    "{% macro strftime_now(format) %}{{ format"
+    + "".join(f" | replace('{sign}', '{text}')" for sign, text in _DATE.items())
+    + " }}{% endmacro %}{{ '' }}"
+)
 """What "today" is in templates that name it (Llama 3 falls back to this date): a gist made today
 must fit the model tomorrow. Name the date in the system prompt where it matters."""
 
@@ -82,8 +86,11 @@ def apply(
         )
     options = {"add_generation_prompt": True, "tokenize": False, **options}
     try:
+        template = tokenizer.get_chat_template()
+        if "strftime_now" in template:
+            template = _TODAY + template
         return tokenizer.apply_chat_template(
-            conversation, strftime_now=DATE.strftime, enable_thinking=False, **options
+            conversation, chat_template=template, enable_thinking=False, **options
         )
     except Exception as error:  # templates raise errors of their own, of any kind
         roles = ", ".join(message["role"] for message in conversation)

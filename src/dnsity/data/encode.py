@@ -61,7 +61,9 @@ class TextEncoder:
             raise BadInputError(lone_surrogate_message(text)) from error
         return self._require_no_control(ids)
 
-    def encode_between(self, before: str, text: str, after: str = "") -> list[int]:
+    def encode_between(
+        self, before: str, text: str, after: str = "", *, starts: bool = False
+    ) -> list[int]:
         """Encode text as it is tokenized between two other texts, whose own tokens are left out.
 
         A token that covers a border belongs to `text`. No control token is ever the result.
@@ -70,12 +72,14 @@ class TextEncoder:
             before: Text in front, after the last control token.
             text: What to encode.
             after: Text that follows.
+            starts: It is the beginning of a prompt.
 
         Raises:
             BadInputError: As `encode`.
         """
         try:
-            encoding = self._inner.encode(before + text + after, add_special_tokens=False)
+            pipeline = self._plain if starts else self._inner
+            encoding = pipeline.encode(before + text + after, add_special_tokens=False)
         except (TypeError, UnicodeEncodeError) as error:
             raise BadInputError(lone_surrogate_message(text)) from error
         start, stop = len(before), len(before) + len(text)

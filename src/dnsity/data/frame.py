@@ -158,12 +158,14 @@ class Chat(Frame):
         super().__init__(encoder, [], list(dict.fromkeys([*ends, encoder.eos_id])))
         last = max((stop for _, stop in encoder.control_spans(self._texts.head)), default=0)
         fixed, lead = self._texts.head[:last], self._texts.head[last:]
-        # Where the last white space of the head joins the document's first word in one token, as
-        # in "[INST] Hello", it belongs to the document.
-        for self._before, self._joined in ((lead, ""), (lead.rstrip(), lead[len(lead.rstrip()) :])):
-            self.head = encoder.encode_frame(fixed) + encoder.encode_between("", self._before, _ANY)
-            if self._as_the_library():
-                return
+        # A space at the end of the head joins the document's first word in one token, as in
+        # "[INST] Hello": it belongs to the document.
+        self._before = lead.rstrip(" ")
+        self._joined = lead[len(self._before) :]
+        lead_ids = encoder.encode_between("", self._before, _ANY, starts=not fixed)
+        self.head = encoder.encode_frame(fixed) + lead_ids
+        if self._as_the_library():
+            return
         raise UnsupportedModelError(
             "the chat template of this tokenizer cannot be put together from head, document and "
             "question: the library tokenizes the whole in another way; use frame 'plain'"
@@ -176,22 +178,16 @@ class Chat(Frame):
 
     def question(self, text: str, *, alone: bool = False) -> list[int]:
         """Encode instruction and question in the user's turn, and the assistant's header."""
-        text = SEPARATOR.join(part for part in (self.instruction, text) if part)
+        text = self._instructed(text)
         if alone:
-            return self._between(self._before, self._joined + text, self._texts.tail)
-        return self._between(SEPARATOR, text, self._texts.tail)
+            return self._encode([self._joined + text], [self._texts.tail], before=self._before)
+        return self._encode([text], [self._texts.tail], before=SEPARATOR)
 
     def conversation(self, turns: Sequence[Turn], question: str) -> list[int]:
         """Encode every turn as the template writes the whole conversation."""
         after = chat.after_document(self.encoder.tokenizer, len(turns), system=self.system)
-        said = [text for turn in turns for text in turn] + [question]
-        said[0] = SEPARATOR.join(part for part in (self.instruction, said[0]) if part)
-        found: list[int] = []
-        before = SEPARATOR
-        for text, template in zip(said, after, strict=True):
-            found += self._between(before, text, template)
-            before = self._plain_end(template)
-        return found
+        first, *more = [text for turn in turns for text in turn] + [question]
+        return self._encode([self._instructed(first), *more], after, before=SEPARATOR)
 
     def continuation(self, text: str) -> list[int]:
         """Encode text as it is tokenized after the assistant's header."""
@@ -208,16 +204,29 @@ class Chat(Frame):
         texts = [self._texts.head, SEPARATOR, self.instruction, self._texts.tail]
         return {"frame": hashlib.sha256(json.dumps(texts).encode()).hexdigest()}
 
-    def _between(self, before: str, text: str, template: str) -> list[int]:
-        """Encode the user's text, then template text, whose control tokens count."""
-        spans = self.encoder.control_spans(template)
-        border = spans[0][0] if spans else len(template)
-        last = spans[-1][1] if spans else len(template)
-        return (
-            self.encoder.encode_between(before, text + template[:border])
-            + self.encoder.encode_frame(template[border:last])
-            + self.encoder.encode_between("", template[last:], _ANY)
-        )
+    def _instructed(self, question: str) -> str:
+        return SEPARATOR.join(part for part in (self.instruction, question) if part)
+
+    def _encode(self, said: Sequence[str], after: Sequence[str], *, before: str) -> list[int]:
+        """Encode messages, each followed by a text of the template, whose control tokens count.
+
+        What is between two control tokens is encoded in one piece, as the library does it.
+
+        Args:
+            said: What user and model wrote.
+            after: The template's text after each.
+            before: Text in front of the first message, after the last control token.
+        """
+        ids: list[int] = []
+        stretch = ""
+        for message, template in zip(said, after, strict=True):
+            stretch, rest = stretch + message, 0
+            for start, stop in self.encoder.control_spans(template):
+                ids += self.encoder.encode_between(before, stretch + template[rest:start])
+                ids += self.encoder.encode_frame(template[start:stop])
+                before, stretch, rest = "", "", stop
+            stretch += template[rest:]
+        return ids + self.encoder.encode_between(before, stretch)
 
     def _plain_end(self, template: str) -> str:
         """Return the end of a template's text after its last control token."""
