@@ -37,6 +37,8 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
+        n_head: Tokens of the frame's head, whose slots precede the document's and are not in the
+            file.
         frame: Whether the document was put in the chat template or into plain text (`data/frame`).
         system: System prompt of the chat frame, if one was given.
         instruction: Text between document and question of the chat frame, if one was given.
@@ -52,6 +54,7 @@ class GistInfo(Config):
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]
+    n_head: int = Field(default=0, ge=0, le=MOST)
     frame: FrameName = "plain"
     system: str | None = None
     instruction: str | None = None

@@ -202,7 +202,7 @@ class _Repeated:
             shares = scores.softmax(dim=-1)[..., : self.tokens]
             most = shares.amax(dim=(1, 2))
             self.scores = most if self.scores is None else torch.maximum(self.scores, most)
-            picked = torch.arange(-block.start % stride, block.stop - block.start, stride)
+            picked = torch.arange(block.stop - block.start)[-block.start % stride :: stride]
             self.parts.append(
                 (
                     seen.queries[:, block][:, picked],
@@ -271,7 +271,8 @@ def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> T
     eye = torch.eye(shares.shape[-1], device=keys.device)
     # A head that never looks at the document has nothing to fit: keep its system solvable.
     squares = squares + pull.clamp(min=1e-12)[:, None, None] * eye
-    change = torch.linalg.solve(squares, shares.mT @ missing)
+    # Not linalg.solve: on a batch of two and with two threads oneMKL gives wrong pivots, or hangs.
+    change = torch.cholesky_solve(shares.mT @ missing, torch.linalg.cholesky(squares))
     fitted = values.float()
     fitted[:, seen.first :] += change
     return fitted.to(values.dtype)
