@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from dnsity.config import replacing, write_json
 from dnsity.errors import BadInputError, DamagedFileError, first_line
 from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.model.finite import require_finite
 from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyValues
 
@@ -42,9 +43,10 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
         The directory.
 
     Raises:
-        BadInputError: If layers differ in shape, which PEFT cannot express, or the directory cannot
-            be written.
+        BadInputError: If layers differ in shape, which PEFT cannot express, the directory cannot
+            be written, or the gist holds numbers that are not finite.
     """
+    require_finite(gist.layers, f"{directory} is not written, the gist cannot be used")
     from peft import CartridgeConfig
     from peft.tuners.cartridge.utils import prompt_embeddings_from_past_key_values
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError
 from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.model.finite import require_finite
 
 FORMAT_VERSION = 1
 SUFFIX = ".gist.safetensors"
@@ -46,8 +47,10 @@ def save(gist: GistCache, path: Path) -> Path:
         The path.
 
     Raises:
-        BadInputError: If the target cannot be written; an existing file is left as it was.
+        BadInputError: If the target cannot be written, or the gist holds numbers that are not
+            finite; an existing file is left as it was.
     """
+    require_finite(gist.layers, f"{path} is not written, the gist cannot be used")
     tensors: dict[str, Tensor] = {}
     for index, (keys, values) in enumerate(gist.layers):
         tensors[f"k.{index:02d}"] = keys[0].detach().cpu().contiguous()

@@ -8,6 +8,7 @@ from dnsity.errors import BadInputError
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.fingerprint import describe_base
+from dnsity.model.finite import require_finite
 from dnsity.shapes import KeyValues
 
 
@@ -16,9 +17,11 @@ def encode(loaded: LoadedModel, text: str) -> list[int]:
 
     Raises:
         BadInputError: If it is empty or not valid Unicode.
+        UnsupportedModelError: If the model cannot hold gists, found out before the first document.
     """
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
+    _ = loaded.movable
     return loaded.frame.document(text)
 
 
@@ -84,7 +87,11 @@ def cache_of(
         chunks: Pieces the document was read in.
         method: What made them.
         settings: What it was told and what it did; nothing of the document.
+
+    Raises:
+        UnsupportedModelError: If a number is not finite.
     """
+    require_finite(layers, f"{loaded.name}, method {method!r}")
     slots = layers[0][0].shape[-2]
     slot_bytes = sum(t.numel() * t.element_size() for layer in layers for t in layer) // slots
     info = GistInfo(
