@@ -42,6 +42,8 @@ class GistInfo(Config):
         instruction: Text between document and question of the chat frame, if one was given.
         method: What made it (`inference/methods`).
         settings: What the method was told, and what it did.
+        text_hash: Keyed hash of the document (`inference/origin`); None in files of before.
+        source_hash: Keyed hash of the name of the document's file; None if it has none.
     """
 
     n_context: int = Field(ge=1, le=MOST)
@@ -57,6 +59,8 @@ class GistInfo(Config):
     instruction: str | None = None
     method: str = "gist"
     settings: dict[str, Any] = Field(default_factory=dict)
+    text_hash: str | None = None
+    source_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

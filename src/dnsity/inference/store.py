@@ -57,7 +57,7 @@ def save(gist: GistCache, path: Path) -> Path:
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
-        # What nobody said is left out: gists by gist tokens have the bytes they always had.
+        # What nobody said is left out: a description of before has the bytes it always had.
         **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)
