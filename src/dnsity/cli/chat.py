@@ -61,7 +61,7 @@ def command(
     """
     from dnsity.inference.gist_cache import GistCache
 
-    if file.suffix == ".safetensors":
+    if file.suffix.lower() == ".safetensors":
         gist, text = GistCache.load(file), None
         if (frame, system, instruction) != ("auto", None, None):
             raise BadInputError(

@@ -9,6 +9,7 @@ A gist stands at positions 0..G-1, which is where PEFT puts a cartridge: nothing
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from dnsity.shapes import KeyValues
 
 INFO_FILE = "gist_info.json"
 _WEIGHTS, _TENSOR = "adapter_model.safetensors", "prompt_embeddings"
+_CONFIG, _OTHER_WEIGHTS = "adapter_config.json", ("adapter_model.bin",)
 
 
 def export(gist: GistCache, directory: Path, base_name: str) -> Path:
@@ -39,7 +41,7 @@ def export(gist: GistCache, directory: Path, base_name: str) -> Path:
 
     Raises:
         BadInputError: If layers differ in shape, which PEFT cannot express, or the directory cannot
-            be written.
+            be written or holds another adapter.
     """
     from peft import CartridgeConfig
     from peft.tuners.cartridge.utils import prompt_embeddings_from_past_key_values
@@ -63,6 +65,7 @@ def export(gist: GistCache, directory: Path, base_name: str) -> Path:
         num_transformer_submodules=1,
     )
     flat = prompt_embeddings_from_past_key_values(gist.layers, num_virtual_tokens=slots)
+    _require_own(directory, flat)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with replacing(directory / _WEIGHTS) as temporary:
@@ -74,6 +77,23 @@ def export(gist: GistCache, directory: Path, base_name: str) -> Path:
             f"cannot write {directory}: {error.strerror or error}; choose another with --peft"
         ) from error
     return directory
+
+
+def _require_own(directory: Path, flat: torch.Tensor) -> None:
+    """Refuse a directory that holds another adapter; the same gist may be exported again."""
+    files = [directory / name for name in (_WEIGHTS, _CONFIG, INFO_FILE, *_OTHER_WEIGHTS)]
+    if not any(map(os.path.lexists, files)):
+        return
+    try:
+        there = load_file(directory / _WEIGHTS)[_TENSOR]
+        same = there.dtype == flat.dtype and torch.equal(there, flat.cpu())
+    except (OSError, ValueError, KeyError, SafetensorError):
+        same = False
+    if not same:
+        raise BadInputError(
+            f"{directory} holds another adapter, which is not replaced; choose another directory "
+            "with --peft, or remove this one first"
+        )
 
 
 def read(directory: Path) -> GistCache:

@@ -68,7 +68,7 @@ def listing(directory: Path, store: Path) -> tuple[list[Path], list[LeftOut]]:
 def _reason(path: Path) -> tuple[str, bool]:
     """Say why a file is not taken, and whether that is expected; an empty reason if it is taken."""
     name = path.name
-    if name.endswith(SUFFIX):
+    if name.lower().endswith(SUFFIX):
         return "a gist file", True
     if name.startswith("._") or name.lower() in _OF_THE_SYSTEM:
         return "a file of the operating system", True

@@ -77,8 +77,8 @@ COMPRESS: dict[str, tuple[Callable[[Place], Sequence[object]], Sequence[str]]] =
     "empty name": (lambda p: [""], ["is a directory"]),
     "file as folder": (lambda p: [p.document / "x"], ["cannot read", "Not a directory"]),
     "name too long": (lambda p: ["x" * 300], ["cannot read", "too long"]),
-    "binary": (lambda p: [_file(p, b"PK\3\4\0\0data")], ["binary file", "give UTF-8 text"]),
-    "a gist": (lambda p: [p.gist, "-o", p.folder / "x"], ["binary file"]),
+    "binary": (lambda p: [_file(p, b"\1\0\0data")], ["binary file", "give UTF-8 text"]),
+    "a gist": (lambda p: [p.gist, "-o", p.folder / "x"], ["gist file already", "dnsity ask"]),
     "not UTF-8": (
         lambda p: [_file(p, "나루터".encode("cp949"))],
         ["is not UTF-8 (byte 0)", "iconv"],
@@ -146,7 +146,7 @@ def test_compress_refuses(run: Run, place: Place, case: str) -> None:
 
 def test_compress_refuses_standard_input_that_is_no_text(run: Run, place: Place) -> None:
     target = place.folder / "x"
-    for stdin, says in ((b"", "empty"), (b"\xff\xfe", "not UTF-8"), (b"a\0b", "binary")):
+    for stdin, says in ((b"", "empty"), (b"\xffa", "not UTF-8"), (b"a\0b", "binary")):
         done = run("compress", "-", "-o", target, "-m", place.model, stdin=stdin)
         _assert_refused(done, 2, [says])
         assert not target.exists()
