@@ -90,7 +90,7 @@ def command(
     with progress_bar("compressing", lines=True) as progress:
         gist = loaded.compress(text, method=how, progress=progress)
     seconds = time.perf_counter() - started
-    if document != STANDARD_INPUT:
+    if output is None:  # the next document whose default name this is can tell
         gist = from_file(gist, document)
     gist.save(target)
     finished(how)

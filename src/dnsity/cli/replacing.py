@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dnsity.cli.console import warn
 from dnsity.errors import BadInputError, DamagedFileError
+from dnsity.inference.formats import GIST_SUFFIX
 
 if TYPE_CHECKING:
     from dnsity.inference.gist_cache import GistInfo
@@ -33,12 +34,11 @@ def require_replaceable(
     if not os.path.isfile(target):
         return
     from dnsity.inference.gist_cache import GistCache
-    from dnsity.inference.store import SUFFIX
 
     try:
         info = GistCache.load(target).info
     except DamagedFileError as error:
-        if not target.name.lower().endswith(SUFFIX):
+        if not target.name.lower().endswith(GIST_SUFFIX):
             raise BadInputError(
                 f"{target} is a file, but no gist file; choose another name with -o, or remove it"
             ) from error
@@ -47,7 +47,7 @@ def require_replaceable(
     if same_document(info):
         return
     if chosen:
-        warn(f"{target} holds the gist of another document, which is replaced")
+        warn(f"{target} holds the gist of another text, which is replaced")
         return
     why = "the gist of another document"
     if info.source_hash is None:

@@ -23,7 +23,7 @@ from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, finished, resumable
 from dnsity.inference.methods.gist import Gist
-from dnsity.inference.origin import from_file, made_of
+from dnsity.inference.origin import made_of
 from dnsity.inference.store import SUFFIX
 from dnsity.inference.text import read_text
 
@@ -153,7 +153,7 @@ def compress_files(
         for job in batch:
             if job not in errors:
                 try:
-                    from_file(made[job], job.source).save(job.target)
+                    made[job].save(job.target)
                     finished(resumable(method, job.target))
                 except (OSError, BadInputError) as error:
                     errors[job] = str(error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mimetypes
 from pathlib import PurePath
 
+GIST_SUFFIX = ".gist.safetensors"
 LONGEST_START = 8
 """Bytes that `by_start` needs."""
 

@@ -43,7 +43,8 @@ class GistInfo(Config):
         method: What made it (`inference/methods`).
         settings: What the method was told, and what it did.
         text_hash: Keyed hash of the document (`inference/origin`); None in files of before.
-        source_hash: Keyed hash of the name of the document's file; None if it has none.
+        source_hash: Keyed hash of the name of the document's file, where the gist file got its
+            name from it; else None.
     """
 
     n_context: int = Field(ge=1, le=MOST)

@@ -26,10 +26,11 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError
+from dnsity.inference.formats import GIST_SUFFIX
 from dnsity.inference.gist_cache import GistCache, GistInfo
 
 FORMAT_VERSION = 1
-SUFFIX = ".gist.safetensors"
+SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
 DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16})

@@ -230,7 +230,9 @@ def test_a_default_name_never_takes_another_documents_place(
     assert done.code == 0
     assert "warning" in done.err
     assert "replaced" in done.err
-    assert made_of(GistCache.load(target).info, OTHER)
+    gist = GistCache.load(target)
+    assert made_of(gist.info, OTHER)
+    assert gist.info.source_hash is None  # a name that the user gave says nothing of the document
 
 
 def test_the_same_document_may_replace_its_gist(
