@@ -63,10 +63,16 @@ class GistInfo(Config):
     text_hash: str | None = None
     source_hash: str | None = None
 
+    def __hash__(self) -> int:
+        """Hash what tells gists apart; the rest holds dictionaries."""
+        return hash((self.n_context, self.n_gist, self.characters, self.model, self.text_hash))
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GistCache:
     """One compressed document. Its tensors are never written to.
+
+    Two are equal if all they hold is: a gist and the same one loaded from its file.
 
     Attributes:
         layers: Per layer keys and values `[1, K, G, D]`.
@@ -75,6 +81,32 @@ class GistCache:
 
     layers: KeyValues
     info: GistInfo
+
+    def __repr__(self) -> str:
+        """Say in one line what it is of."""
+        info = self.info
+        return (
+            f"GistCache({info.n_context:,} tokens -> {info.n_gist:,} slots "
+            f"({self.compression_ratio:.0f}x), model {info.model!r}, method {info.method!r})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Compare descriptions, types and every number, wherever the tensors are."""
+        if not isinstance(other, GistCache):
+            return NotImplemented
+        ours, theirs = ([t for layer in one.layers for t in layer] for one in (self, other))
+        return (
+            self.info == other.info
+            and len(ours) == len(theirs)
+            and all(
+                a.dtype == b.dtype and torch.equal(a, b.to(a.device))
+                for a, b in zip(ours, theirs, strict=True)
+            )
+        )
+
+    def __hash__(self) -> int:
+        """Hash the description: equal gists have equal hashes."""
+        return hash(self.info)
 
     @property
     def compression_ratio(self) -> float:
