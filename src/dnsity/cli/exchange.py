@@ -10,6 +10,7 @@ import typer
 from dnsity.cli.console import say, show_json
 from dnsity.cli.inspect import File
 from dnsity.cli.options import Device, GistsModel, Json, load_model_of
+from dnsity.cli.replacing import require_replaceable
 
 Peft = Annotated[Path, typer.Option("--peft", help="Directory of a PEFT CARTRIDGE adapter.")]
 
@@ -62,6 +63,7 @@ def import_(
     from dnsity.inference.cartridge import read
 
     gist = read(peft)
+    require_replaceable(output, lambda info: info == gist.info, chosen=True)
     gist.save(output)
     if json:
         show_json({"path": str(output), "gist_tokens": gist.info.n_gist})

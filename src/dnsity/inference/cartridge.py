@@ -10,6 +10,7 @@ where PEFT puts a cartridge: nothing is rotated. A prompt for the adapter begins
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from dnsity.shapes import KeyValues
 
 INFO_FILE = "gist_info.json"
 _WEIGHTS, _TENSOR = "adapter_model.safetensors", "prompt_embeddings"
+_CONFIG, _OTHER_WEIGHTS = "adapter_config.json", ("adapter_model.bin",)
 
 
 def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | None = None) -> Path:
@@ -44,7 +46,7 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
 
     Raises:
         BadInputError: If layers differ in shape, which PEFT cannot express, the directory cannot
-            be written, or the gist holds numbers that are not finite.
+            be written or holds another adapter, or the gist holds numbers that are not finite.
     """
     require_finite(gist.layers, f"{directory} is not written, the gist cannot be used")
     from peft import CartridgeConfig
@@ -76,6 +78,7 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
         num_transformer_submodules=1,
     )
     flat = prompt_embeddings_from_past_key_values(layers, num_virtual_tokens=slots)
+    _require_own(directory, flat)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with replacing(directory / _WEIGHTS) as temporary:
@@ -87,6 +90,23 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
             f"cannot write {directory}: {error.strerror or error}; choose another with --peft"
         ) from error
     return directory
+
+
+def _require_own(directory: Path, flat: torch.Tensor) -> None:
+    """Refuse a directory that holds another adapter; the same gist may be exported again."""
+    files = [directory / name for name in (_WEIGHTS, _CONFIG, INFO_FILE, *_OTHER_WEIGHTS)]
+    if not any(map(os.path.lexists, files)):
+        return
+    try:
+        there = load_file(directory / _WEIGHTS)[_TENSOR]
+        same = there.dtype == flat.dtype and torch.equal(there, flat.cpu())
+    except (OSError, ValueError, KeyError, SafetensorError):
+        same = False
+    if not same:
+        raise BadInputError(
+            f"{directory} holds another adapter, which is not replaced; choose another directory "
+            "with --peft, or remove this one first"
+        )
 
 
 def read(directory: Path) -> GistCache:

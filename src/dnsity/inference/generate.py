@@ -49,6 +49,10 @@ class Answer:
     seconds: float
     new_tokens: int
 
+    def __str__(self) -> str:
+        """Return the answer itself."""
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:

@@ -44,6 +44,9 @@ class GistInfo(Config):
         instruction: Text between document and question of the chat frame, if one was given.
         method: What made it (`inference/methods`).
         settings: What the method was told, and what it did.
+        text_hash: Keyed hash of the document (`inference/origin`); None in files of before.
+        source_hash: Keyed hash of the name of the document's file, where the gist file got its
+            name from it; else None.
     """
 
     n_context: int = Field(ge=1, le=MOST)
@@ -60,11 +63,19 @@ class GistInfo(Config):
     instruction: str | None = None
     method: str = "gist"
     settings: dict[str, Any] = Field(default_factory=dict)
+    text_hash: str | None = None
+    source_hash: str | None = None
+
+    def __hash__(self) -> int:
+        """Hash what tells gists apart; the rest holds dictionaries."""
+        return hash((self.n_context, self.n_gist, self.characters, self.model, self.text_hash))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GistCache:
     """One compressed document. Its tensors are never written to.
+
+    Two are equal if all they hold is: a gist and the same one loaded from its file.
 
     Attributes:
         layers: Per layer keys and values `[1, K, G, D]`.
@@ -73,6 +84,32 @@ class GistCache:
 
     layers: KeyValues
     info: GistInfo
+
+    def __repr__(self) -> str:
+        """Say in one line what it is of."""
+        info = self.info
+        return (
+            f"GistCache({info.n_context:,} tokens -> {info.n_gist:,} slots "
+            f"({self.compression_ratio:.0f}x), model {info.model!r}, method {info.method!r})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Compare descriptions, types and every number, wherever the tensors are."""
+        if not isinstance(other, GistCache):
+            return NotImplemented
+        ours, theirs = ([t for layer in one.layers for t in layer] for one in (self, other))
+        return (
+            self.info == other.info
+            and len(ours) == len(theirs)
+            and all(
+                a.dtype == b.dtype and torch.equal(a, b.to(a.device))
+                for a, b in zip(ours, theirs, strict=True)
+            )
+        )
+
+    def __hash__(self) -> int:
+        """Hash the description: equal gists have equal hashes."""
+        return hash(self.info)
 
     @property
     def compression_ratio(self) -> float:

@@ -15,6 +15,7 @@ from dnsity.errors import BadInputError
 from dnsity.gist.spec import FrameName, GistSpec
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
+from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
@@ -224,13 +225,13 @@ class GistModel:
             progress: Called with what is done and what there is to do.
 
         Raises:
-            BadInputError: If a document is empty, too short, too long or not valid Unicode, or the
-                method needs trained gists and the model has none.
+            BadInputError: If a document is empty, too short, too long, not valid Unicode, no str or
+                the name of a file, or the method needs trained gists and the model has none.
             UnsupportedModelError: If the method cannot take the model.
         """
+        texts = documents(text)
         how = method_of(method, gists=gists) if isinstance(method, str) else method
         _compress.require_trained(self.loaded, how)
-        texts = [text] if isinstance(text, str) else text
         caches = _compress.compress(self.loaded, texts, how, progress)
         return caches[0] if isinstance(text, str) else caches
 
@@ -264,7 +265,7 @@ class GistModel:
             BadInputError: If a question is empty or too long.
             GistMismatchError: If another model made the gist.
         """
-        questions = [question] if isinstance(question, str) else question
+        questions = strings(question, "ask", "question")
         layers = self._prefix(gist).layers
         answers = _generate.answer(
             self.loaded, layers, questions, sampling, turns=turns,
@@ -288,6 +289,7 @@ class GistModel:
             BadInputError: If there are not as many questions as gists, or one is empty or too long.
             GistMismatchError: If another model made a gist.
         """
+        questions = strings(questions, "ask_each", "question")
         if len(gists) != len(questions) or not gists:
             raise BadInputError(
                 f"{len(gists)} gists and {len(questions)} questions; give one question for each"
@@ -313,11 +315,12 @@ class GistModel:
         turns: Sequence[Turn] = (),
     ) -> Generator[str]:  # fmt: skip
         """Yield the answer piece by piece; the same text as `ask`. Closing it stops the answer."""
+        (question,) = strings(question, "stream", "question")
         layers = self._prefix(gist).layers
         return _generate.stream(self.loaded, layers, question, sampling, turns=turns)
 
     def _prefix(self, gist: GistCache) -> GistCache:
-        self.loaded.require_own(gist)
+        self.loaded.require_own(require_gist(gist, "ask"))
         dtype = self.loaded.lm.base.dtype
         prefix = gist.to(self.loaded.device, dtype)
         if dtype != gist.layers[0][0].dtype:

@@ -26,11 +26,12 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError
+from dnsity.inference.formats import GIST_SUFFIX
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.model.finite import require_finite
 
 FORMAT_VERSION = 1
-SUFFIX = ".gist.safetensors"
+SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
 DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16})
@@ -60,7 +61,7 @@ def save(gist: GistCache, path: Path) -> Path:
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
-        # What nobody said is left out: gists by gist tokens have the bytes they always had.
+        # What nobody said is left out: a description of before has the bytes it always had.
         **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)

@@ -7,6 +7,7 @@ from typing import Any
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.origin import text_hash
 from dnsity.model.fingerprint import describe_base
 from dnsity.model.finite import require_finite
 from dnsity.shapes import KeyValues
@@ -109,5 +110,6 @@ def cache_of(
         instruction=loaded.lm.spec.instruction,
         method=method,
         settings=settings or {},
+        text_hash=text_hash(text, loaded.fingerprints),
     )
     return GistCache(layers, info)
