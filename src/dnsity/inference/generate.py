@@ -130,6 +130,7 @@ def answer(
     turns: Sequence[Turn] = (),
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
+    begun: Sequence[str] | None = None,
 ) -> list[Answer]:
     """Answer a batch of questions about one document, or each about its own.
 
@@ -145,22 +146,31 @@ def answer(
         prefix_mask: True at the real slots of prefixes of different lengths, `[B, G]`, which are
             padded on the left; None: all are real.
         template: Question template to use in the place of the frame's.
+        begun: First words of each answer, which the model continues (None: it starts the answer).
 
     Returns:
-        One answer per question, in order.
+        One answer per question, in order; without the words it was begun with.
 
     Raises:
         BadInputError: If a question is empty or does not fit the model's window.
     """
     started = loaded.now()
     first = _FirstToken(loaded)
-    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns)
+    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns, begun)
     if sliding_window(loaded.lm.base.config) and not bool(arguments["attention_mask"].all()):
         # `generate` counts a sliding window in cache slots: padding would use it up.
         return [
-            answer(loaded, own, [question], sampling, turns=turns, template=template)[0]
-            for question, own in zip(
-                questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True
+            answer(
+                loaded,
+                own,
+                [question],
+                sampling,
+                turns=turns,
+                template=template,
+                begun=None if begun is None else [begun[number]],
+            )[0]
+            for number, (question, own) in enumerate(
+                zip(questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True)
             )
         ]
     if sampling.seed is not None:
@@ -239,6 +249,7 @@ def _arguments(
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
     turns: Sequence[Turn] = (),
+    begun: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
     # In a template of the caller's a question may be a mere line break.
@@ -251,6 +262,8 @@ def _arguments(
         rows = [frame.conversation(turns, question) for question in asked]
     else:
         rows = [frame.question(question, alone=alone) for question in asked]
+    for row, words in zip(rows, begun or (), strict=False):
+        row += frame.continuation(frame.space + words)
     if alone:
         rows = [loaded.frame.head + row for row in rows]
     input_ids, mask = left_pad(rows, loaded.encoder.eos_id)

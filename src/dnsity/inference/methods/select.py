@@ -114,6 +114,7 @@ def kept(
     *,
     refit: bool = True,
     progress: Progress = ignore_progress,
+    read: KeyValues | None = None,
 ) -> KeyValues:
     """Keep so many of a document's keys and values per head, at positions right after the head.
 
@@ -123,6 +124,7 @@ def kept(
         slots: At most its tokens.
         refit: Whether values are fitted.
         progress: Called with tokens repeated and tokens in all.
+        read: Keys and values of head and document, if they are known already.
 
     Raises:
         BadInputError: If the document does not fit the model's window.
@@ -135,7 +137,7 @@ def kept(
     require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
     most = min(_PASS, loaded.max_positions - first - len(ids) - before)
     rotates = rotating_layers(base)
-    document = loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
+    document = read or loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
     repeated = [_Repeated(keys.shape[-2], window, first) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip
     stride = math.ceil(len(ids) / _QUERIES)
