@@ -20,6 +20,7 @@ from dnsity.cli.options import (
     System,
     load_model,
 )
+from dnsity.cli.quality import check_report, refined, warn_of_quality
 from dnsity.errors import BadInputError
 from dnsity.evaluation.units import data_size
 from dnsity.inference.text import read_text
@@ -50,6 +51,15 @@ def command(
         float | None, typer.Option(help="refine: how long at most (default: 2).")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="refine: how many steps at most.")] = None,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Ask the gists and the whole document the same questions; seconds (default: with "
+            "select and refine).",
+            show_default=False,
+        ),
+    ] = None,
     frame: FrameOption = "auto",
     system: System = None,
     instruction: Instruction = None,
@@ -67,12 +77,15 @@ def command(
 
     load = partial(load_model, model, device, frame=frame, system=system, instruction=instruction)
     how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
+    check = how.name != "gist" if check is None else check
     if os.path.isdir(document):
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")
         from dnsity.cli.compress_many import compress_folder
 
-        compress_folder(Path(document), output, load=load, method=how, workers=jobs, json=json)
+        compress_folder(
+            Path(document), output, load=load, method=how, workers=jobs, json=json, check=check
+        )
         return
     text = read_text(document)
     target = output if output is not None else _beside(document)
@@ -83,9 +96,14 @@ def command(
     with progress_bar("compressing", lines=True) as progress:
         gist = loaded.compress(text, method=how, progress=progress)
     seconds = time.perf_counter() - started
+    if check and gist.info.check is None:
+        with progress_bar("checking answers"):
+            gist = gist.checked(loaded.check(gist, text))
+    gist = gist if check else gist.checked(None)
     gist.save(target)
     finished(how)
     info = gist.info
+    warn_of_quality(info)
     if json:
         show_json(
             {
@@ -99,6 +117,7 @@ def command(
                 "seconds": seconds,
                 "method": info.method,
                 "settings": info.settings,
+                "check": None if info.check is None else check_report(info.check),
                 "path": str(target),
             }
         )
@@ -111,6 +130,10 @@ def command(
         spec = loaded.loaded.lm.spec
         longest = spec.chunk_tokens or spec.window_tokens
         say(f"longer than a pass of {longest:,} tokens: compressed in {info.n_chunks} chunks")
+    if info.method == "refine":
+        say(refined(info.settings))
+    if info.check is not None:
+        say(f"check: {info.check}")
     say(f"saved {target}")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from dnsity.cli.console import err, harmless, progress_bar, say, show_json
+from dnsity.cli.quality import warn_of_quality
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ Load: TypeAlias = "Callable[..., GistModel]"
 
 
 def compress_folder(
-    directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool
-) -> None:
+    directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool,
+    check: bool = False,
+) -> None:  # fmt: skip
     """Compress what is not there yet, report, and end with an error if a file was skipped."""
     from dnsity.inference.compress import require_trained
     from dnsity.inference.files import is_done, jobs
@@ -50,10 +52,17 @@ def compress_folder(
     started = time.perf_counter()
     tokens, skipped = 0, []
     make = partial(_in_processes, load, workers) if workers > 1 else _here
-    with progress_bar("compressing") as progress, closing(make(loaded, todo, method)) as outcomes:
+    below = 0
+    with (
+        progress_bar("compressing") as progress,
+        closing(make(loaded, todo, method, check)) as outcomes,
+    ):
         for number, outcome in enumerate(outcomes, start=1):
             progress(number, len(todo))
             tokens += outcome.tokens
+            if outcome.info is not None:
+                warn_of_quality(outcome.info, outcome.job.source.name)
+                below += outcome.info.check is not None and not outcome.info.check.passed
             if outcome.error:
                 skipped.append(outcome)
                 err.print(harmless(f"skipped: {outcome.error}"), markup=False, soft_wrap=True)
@@ -64,6 +73,7 @@ def compress_folder(
                 "compressed": len(todo) - len(skipped),
                 "kept": len(listed) - len(todo),
                 "skipped": [{"path": str(o.job.source), "error": o.error} for o in skipped],
+                "below_floor": below,
                 "context_tokens": tokens,
                 "seconds": seconds,
                 "path": str(store),
@@ -79,14 +89,16 @@ def compress_folder(
         raise BadInputError(f"{len(skipped)} of {len(listed)} files could not be compressed")
 
 
-def _here(loaded: LoadedModel, todo: Sequence[Job], method: Method) -> Generator[Outcome]:
+def _here(
+    loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
+) -> Generator[Outcome]:
     from dnsity.inference.files import compress_files
 
-    yield from compress_files(loaded, todo, method=method, batch_size=BATCH)
+    yield from compress_files(loaded, todo, method=method, batch_size=BATCH, check=check)
 
 
 def _in_processes(
-    load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method
+    load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
     from dnsity.data.workers import spread
@@ -94,7 +106,7 @@ def _in_processes(
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
     # All compute in one type: processes that measured it themselves could disagree.
-    given = (load, loaded.lm.base.dtype, threads, method)
+    given = (load, loaded.lm.base.dtype, threads, method, check)
     with closing(
         spread(_work, batches, workers=workers, start=_start_worker, given=given)
     ) as results:
@@ -102,18 +114,20 @@ def _in_processes(
             yield from outcomes
 
 
-_worker: tuple[LoadedModel, Method]
-"""In a worker process: the model, and how it compresses."""
+_worker: tuple[LoadedModel, Method, bool]
+"""In a worker process: the model, how it compresses, and whether answers are checked."""
 
 
-def _start_worker(load: Load, dtype: torch.dtype, threads: int, method: Method) -> None:
+def _start_worker(
+    load: Load, dtype: torch.dtype, threads: int, method: Method, check: bool
+) -> None:
     import torch
 
     global _worker  # loaded once per process, not once per batch
     torch.set_num_threads(threads)
-    _worker = load(dtype).loaded, method
+    _worker = load(dtype).loaded, method, check
 
 
 def _work(batch: Sequence[Job]) -> list[Outcome]:
-    loaded, method = _worker
-    return list(_here(loaded, batch, method))
+    loaded, method, check = _worker
+    return list(_here(loaded, batch, method, check))

@@ -80,7 +80,8 @@ def language_of(text: str) -> Language:
 def probes_on(text: str, count: int = QUESTIONS) -> list[Probe]:
     """Make questions on a document, the same for the same text.
 
-    Half of its values at most are asked for: `refine` learns from questions on the others.
+    Half of its values at most are asked for, as `refine` learns from questions on the others, and
+    no sentence is asked about twice.
 
     Args:
         text: The document.
@@ -89,12 +90,12 @@ def probes_on(text: str, count: int = QUESTIONS) -> list[Probe]:
     language = language_of(text)
     rng = random.Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
     found = list(_candidates(text, language))
-    chosen: list[Probe] = []
+    chosen: dict[int, Probe] = {}
     for kind in ("value", "name", "word"):
-        of_kind = [probe for probe in found if probe.kind == kind]
-        most = -(-len(of_kind) // 2)
-        chosen += rng.sample(of_kind, min(most, count - len(chosen)))
-    return sorted(chosen, key=lambda probe: probe.at)
+        left = [(at, p) for at, p in found if p.kind == kind and at not in chosen]
+        most = -(-len(left) // 2)
+        chosen |= dict(rng.sample(left, min(most, count - len(chosen))))
+    return sorted(chosen.values(), key=lambda probe: probe.at)
 
 
 def held_out(loaded: LoadedModel, text: str, count: int = QUESTIONS) -> list[Probe]:
@@ -116,13 +117,14 @@ def held_out(loaded: LoadedModel, text: str, count: int = QUESTIONS) -> list[Pro
     return [probe for probe, known in zip(probes, guessed, strict=True) if not known][:count]
 
 
-def _candidates(text: str, language: Language) -> Iterator[Probe]:
-    """Yield one question for each sentence, on the value in it that is lost first."""
+def _candidates(text: str, language: Language) -> Iterator[tuple[int, Probe]]:
+    """Yield where a sentence begins and a question on it, of each kind one at most."""
     for start, end in pairwise(sentence_ends(text)):
         words = list(_WORD.finditer(text, start, end))
+        kinds: set[str] = set()
         for kind, first, stop in _golds(text, words, language):
             before = [word for word in words if word.end() <= first][-_CUE[1] :]
-            if len(before) < _CUE[0]:
+            if len(before) < _CUE[0] or kind in kinds:
                 continue
             cue = text[before[0].start() : before[-1].end()]
             gold = text[first:stop]
@@ -131,8 +133,8 @@ def _candidates(text: str, language: Language) -> Iterator[Probe]:
             glued = "." in gold and not any(map(str.isdigit, gold))
             follows = text[before[-1].end() : first].isspace() and gold not in cue
             if once and clean and follows and not glued:
-                yield Probe(_ASK[language], cue, gold, first, kind)
-                break
+                kinds.add(kind)
+                yield start, Probe(_ASK[language], cue, gold, first, kind)
 
 
 def _golds(
@@ -190,6 +192,8 @@ def check(loaded: LoadedModel, gist: GistCache, text: str) -> Check:
     """
     layers = gist.to(loaded.device, loaded.lm.base.dtype).layers
     found = Check()
+    if gist.info.n_gist + len(loaded.frame.head) + ROOM > loaded.max_positions:
+        return found
     for part, probes in parts(loaded, text):
         whole = right(loaded, loaded.read(loaded.frame.document(part)), probes)
         found = found.plus(whole, right(loaded, layers, probes))

@@ -64,7 +64,7 @@ class Check(Config):
     def __str__(self) -> str:
         """Say it in a sentence."""
         if not self.asked:
-            return "no question could be made from this document, so nothing is known"
+            return "no question could be asked on this document, so nothing is known"
         if not self.says_something:
             return (
                 f"the base answers only {self.full} of {self.asked} such questions from the whole "
@@ -134,8 +134,8 @@ class GistCache:
         """Size of the keys and values."""
         return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
 
-    def checked(self, check: Check) -> GistCache:
-        """Return the same gist with the result of a quality check."""
+    def checked(self, check: Check | None) -> GistCache:
+        """Return the same gist with the result of a quality check, or without one."""
         return GistCache(self.layers, self.info.model_copy(update={"check": check}))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> GistCache:
