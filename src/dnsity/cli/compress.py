@@ -45,7 +45,7 @@ def command(
         ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="select: document tokens per slot (default: 10).")
+        float | None, typer.Option(help="select: document tokens per slot (default: 2).")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="refine: how long at most (default: 2).")

@@ -111,7 +111,9 @@ def measure(loaded: LoadedModel, ids: list[int]) -> Speed:
     return Speed(max(0.0, taken[1] - each * _PROBES[0]), each)
 
 
-def require_time(speed: Speed, tokens: int, seconds: float, *, repeated: bool) -> None:
+def require_time(
+    speed: Speed, tokens: int, seconds: float, *, repeated: bool, chunks: int = 1
+) -> None:
     """Refuse a time in which not even a few steps fit, before any work is done.
 
     Args:
@@ -119,6 +121,7 @@ def require_time(speed: Speed, tokens: int, seconds: float, *, repeated: bool) -
         tokens: Of the document and the head before it.
         seconds: How long the run may take.
         repeated: Whether it starts from `select`.
+        chunks: Pieces of the document that take as long each.
 
     Raises:
         BadInputError: Naming the minutes that are needed.
@@ -127,11 +130,13 @@ def require_time(speed: Speed, tokens: int, seconds: float, *, repeated: bool) -
     preparation += 2 * speed.answers + 3 * speed.look(_LEAST_ROWS)
     least = preparation + _LEAST_STEPS * speed.step(_LEAST_BATCH) + speed.answers
     if least > seconds:
-        minutes = math.ceil(10 * _MARGIN * least / 60) / 10
+        per_minute = chunks / 60
+        minutes = math.ceil(10 * _MARGIN * least * per_minute) / 10
         raise BadInputError(
-            f"refine has {seconds / 60:.2g} minutes; at this model's measured speed preparing "
-            f"{tokens:,} tokens takes about {preparation / 60:.2g} and a few steps "
-            f"{least / 60:.2g} in all; give --minutes {minutes:g} or more, or use --method select"
+            f"refine has {seconds * per_minute:.2g} minutes; at this model's measured speed "
+            f"preparing {tokens * chunks:,} tokens takes about {preparation * per_minute:.2g} "
+            f"and with a few steps {least * per_minute:.2g}; give --minutes {minutes:g} or more, or "
+            "use --method select"
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 
@@ -165,3 +166,21 @@ class Run:
             self.progress(slots.step, self.settings.steps, now)
         else:
             self.progress(round(min(self.elapsed, seconds or 0)), round(seconds or 0), now)
+
+
+def merged(settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Say of several chunks what is said of one: counts in all, and averages of everything else."""
+    found: dict[str, Any] = {}
+    for name, first in settings[0].items():
+        known = [one[name] for one in settings if one[name] is not None]
+        if name == "start":
+            found[name] = first
+        elif name == "plan":
+            found[name] = known
+        elif name == "kept_start":
+            found[name] = all(known)
+        elif name in ("steps", "seconds", "questions") or name.startswith("right_"):
+            found[name] = round(sum(known), 1)
+        else:
+            found[name] = round(sum(known) / len(known), 4) if known else None
+    return found

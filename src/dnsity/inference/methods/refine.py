@@ -15,20 +15,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from dnsity.config import Config
 from dnsity.gist.layout import cut
-from dnsity.inference.check import ROOM, held_out
+from dnsity.inference.check import ROOM, Probe, held_out, parts
 from dnsity.inference.gist_cache import Check, GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods.document import cache_of, encode, require_readable, require_smaller
+from dnsity.inference.methods.chunks import chunks_for, joined, shares
+from dnsity.inference.methods.document import cache_of, encode, require_smaller
 from dnsity.inference.methods.gist import Gist
 from dnsity.inference.methods.select import kept
 from dnsity.inference.plan import Plan, measure, plan, require_time
-from dnsity.inference.refining import Run
+from dnsity.inference.refining import Run, merged
 from dnsity.inference.slots import Slots, State, identity
 from dnsity.inference.study import rows_on
 from dnsity.shapes import KeyValues
@@ -105,16 +106,63 @@ class Refine(Config):
         return told.items() <= info.settings.items()
 
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
-        began = time.perf_counter()
         ids = encode(loaded, text)
         spans, each = cut(len(ids), loaded.lm.spec, self.gists)
         slots = len(spans) * each
         require_smaller(loaded, len(ids), slots, self.gists or loaded.lm.spec.gists)
-        require_readable(loaded, len(ids), ROOM, self.name)
-        run, state = self._prepared(loaded, text, ids, slots, began, progress)
-        best, trained = run.train(state), run.slots
+        chunks = chunks_for(loaded, len(ids), ROOM)
+        if len(chunks) == 1:
+            layers, settings, check = self._refined(loaded, text, ids, slots, progress)
+            settings = {**self.model_dump(mode="json", exclude={"state"}), **settings}
+            made = cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
+            return made.checked(check)
+        also = [probe for _, probes in parts(loaded, text) for probe in probes]
+        made_of = []
+        for number, (start, stop) in enumerate(chunks):
+            piece = ids[start:stop]
+            own = self._share(number, len(chunks))
+            made_of.append(own._refined(
+                loaded, loaded.encoder.decode(piece), piece, shares(slots, chunks)[number],
+                _told(progress, number, len(chunks)), also=also, chunks=len(chunks),
+            ))  # fmt: skip
         settings = {
             **self.model_dump(mode="json", exclude={"state"}),
+            **merged([settings for _, settings, _ in made_of]),
+        }
+        layers = joined(loaded, [layers for layers, _, _ in made_of])
+        return cache_of(
+            loaded, text, len(ids), layers, chunks=len(chunks), method=self.name, settings=settings
+        )
+
+    def _share(self, number: int, chunks: int) -> Refine:
+        """Return the settings of one chunk: its share of the time and of the steps."""
+        limits: dict[str, Any] = {}
+        if self.seconds is not None:
+            limits["minutes"] = self.seconds / 60 / chunks
+        if self.steps is not None:
+            limits["steps"] = -(-self.steps // chunks)
+        if self.state is not None:
+            limits["state"] = self.state.with_name(f"{self.state.name}.{number}")
+        return self.model_copy(update=limits)
+
+    def _refined(
+        self, loaded: LoadedModel, text: str, ids: list[int], slots: int, progress: Progress, *,
+        also: Sequence[Probe] = (), chunks: int = 1,
+    ) -> tuple[KeyValues, dict[str, Any], Check]:  # fmt: skip
+        """Train the slots of what fits the window whole.
+
+        Args:
+            loaded: Model and tokenizer.
+            text: A document, or a chunk of one.
+            ids: Its tokens.
+            slots: How many it gets.
+            progress: See `compress`.
+            also: Further questions that are held out.
+            chunks: Pieces of the document that take as long each.
+        """
+        run, state = self._prepared(loaded, text, ids, slots, progress, also, chunks)
+        best, trained = run.train(state), run.slots
+        settings = {
             "start": trained.start,
             "steps": trained.step,
             "seconds": round(run.elapsed, 1),
@@ -129,14 +177,14 @@ class Refine(Config):
         layers = tuple(
             (k[:, :, first:].to(dtype), v[:, :, first:].to(dtype)) for k, v in best.layers
         )
-        made = cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
-        return made.checked(Check().plus(trained.full, best.answers))
+        return layers, settings, Check().plus(trained.full, best.answers)
 
     def _prepared(
-        self, loaded: LoadedModel, text: str, ids: list[int], slots: int, began: float,
-        progress: Progress,
+        self, loaded: LoadedModel, text: str, ids: list[int], slots: int, progress: Progress,
+        also: Sequence[Probe], chunks: int,
     ) -> tuple[Run, State]:  # fmt: skip
         """Do what comes before the first step, as much of it as there is time for."""
+        began = time.perf_counter()
         told = self.model_dump(mode="json", exclude={"state", "minutes", "steps"})
         state = State(self.state, identity(ids, loaded.fingerprints, told))
         trained = state.load(loaded.device)
@@ -146,7 +194,7 @@ class Refine(Config):
             self._tell("measuring the model's speed", began, progress)
             speed = measure(loaded, ids)
             repeated = self._first(loaded) == "select"
-            require_time(speed, len(ids) + head, self.seconds, repeated=repeated)
+            require_time(speed, len(ids) + head, self.seconds, repeated=repeated, chunks=chunks)
         self._tell("reading the document", began, progress)
         reading = time.perf_counter()
         with loaded.lm.untouched():
@@ -170,7 +218,7 @@ class Refine(Config):
         probes = held_out(loaded, text)
         rows = rows_on(
             loaded, text, ids, count=planned.rows, seed=self.seed, written=planned.written,
-            sampled=planned.sampled, held_out=probes,
+            sampled=planned.sampled, held_out=[*probes, *also],
         )  # fmt: skip
         run = Run(
             self, planned, loaded, trained, rows, probes, document, began - trained.seconds,
@@ -202,3 +250,13 @@ class Refine(Config):
         # With an adapter that answers, what was read without it is not what `select` keeps.
         read = loaded.after_head(document) if loaded.lm.peft_model is None else None
         return "select", kept(loaded, ids, slots, read=read)
+
+
+def _told(progress: Progress, number: int, chunks: int) -> Progress:
+    """Return the progress of one chunk as that of the whole document."""
+
+    def tell(done: int, total: int | None, now: str = "") -> None:
+        whole = None if total is None else total * chunks
+        progress(done + number * (total or 0), whole, f"chunk {number + 1} of {chunks}: {now}")
+
+    return tell
