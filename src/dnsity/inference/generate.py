@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from threading import Event, Thread
@@ -19,7 +19,7 @@ from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
-from dnsity.model.key_values import shared
+from dnsity.model.key_values import shared, unpadded
 from dnsity.shapes import KeyValues
 
 
@@ -170,7 +170,7 @@ def answer(
                 begun=None if begun is None else [begun[number]],
             )[0]
             for number, (question, own) in enumerate(
-                zip(questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True)
+                zip(questions, unpadded(prefix, prefix_mask, len(questions)), strict=True)
             )
         ]
     if sampling.seed is not None:
@@ -283,18 +283,6 @@ def _arguments(
         ),
         **sampling.arguments(),
     }
-
-
-def _unpadded(
-    prefix: KeyValues | None, mask: torch.Tensor | None, rows: int
-) -> Iterator[KeyValues | None]:
-    """Yield the prefix of each question as it is without padding."""
-    for row in range(rows):
-        if prefix is None or prefix[0][0].shape[0] == 1:
-            yield prefix
-            continue
-        real = prefix[0][0].shape[-2] if mask is None else int(mask[row].sum())
-        yield tuple((k[row : row + 1, :, -real:], v[row : row + 1, :, -real:]) for k, v in prefix)
 
 
 def require_room(loaded: LoadedModel, slots: int, tokens: int, new: int) -> None:

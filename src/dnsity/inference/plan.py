@@ -135,8 +135,8 @@ def require_time(
         raise BadInputError(
             f"refine has {seconds * per_minute:.2g} minutes; at this model's measured speed "
             f"preparing {tokens * chunks:,} tokens takes about {preparation * per_minute:.2g} "
-            f"and with a few steps {least * per_minute:.2g}; give --minutes {minutes:g} or more, or "
-            "use --method select"
+            f"and with a few steps {least * per_minute:.2g}; give --minutes {minutes:g} or more, "
+            "or use --method select"
         )
 
 

@@ -39,7 +39,7 @@ from dnsity.model.attention import Attention, moved, observe, rotating_layers, w
 from dnsity.shapes import KeyValues
 
 RATIO = 2.0
-"""Document tokens per slot where nothing is given: measured, see docs/no_checkpoint.md."""
+"""Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
 _REPEAT = "Repeat the text word for word."
 _PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
 """Tokens repeated in one pass, at most and at least, and how many of those before it lead in."""
@@ -58,8 +58,8 @@ class Select(Config):
 
     Attributes:
         gists: Slots in all.
-        ratio: Document tokens per slot; 2 if neither this nor `gists` is given, more where slots
-            would take over half of the window. At 1 every token is kept: full context.
+        ratio: Document tokens per slot (default: 2, or as many as fill half of the window); at 1
+            every token is kept: full context.
         refit: Whether values are fitted.
     """
 
@@ -92,8 +92,8 @@ class Select(Config):
             progress: Called with a document's tokens repeated and in all.
 
         Raises:
-            BadInputError: If a document is empty, not valid Unicode, has no more tokens than slots
-                (unless the ratio is 1), or its slots do not fit half of the model's window.
+            BadInputError: If a document is empty, not valid Unicode or no larger than its slots
+                (unless the ratio is 1), or slots do not fit half of the model's window.
             UnsupportedModelError: If the model's keys cannot be moved.
         """
         return [self._compress(loaded, text, progress) for text in texts]
@@ -147,13 +147,12 @@ def kept(
         slots: At most its tokens.
         refit: Whether values are fitted.
         progress: Called with tokens repeated and tokens in all.
-        read: Keys and values of head and document, if they are known already.
+        read: Keys and values of head and document, if known.
 
     Raises:
-        DnsityError: If the document does not fit the window, or the keys cannot be moved.
+        DnsityError: If it does not fit the window, or the keys cannot be moved.
     """
-    base, head = loaded.lm.base, loaded.frame.head
-    first = len(head)
+    base, head, first = loaded.lm.base, loaded.frame.head, len(loaded.frame.head)
     asked = loaded.frame.question(_REPEAT)
     before = _beside(loaded)
     require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
