@@ -20,6 +20,7 @@ from dnsity.cli.options import (
     System,
     load_model,
 )
+from dnsity.cli.quality import check_report, refined, warn_of_quality
 from dnsity.cli.replacing import require_replaceable
 from dnsity.errors import BadInputError
 from dnsity.evaluation.units import data_size
@@ -48,12 +49,21 @@ def command(
         ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="select: document tokens per slot (default: 10).")
+        float | None, typer.Option(help="select: document tokens per slot (default: 2).")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="refine: how long at most (default: 2).")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="refine: how many steps at most.")] = None,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Ask the gists and the whole document the same questions; seconds (default: with "
+            "select and refine).",
+            show_default=False,
+        ),
+    ] = None,
     frame: FrameOption = "auto",
     system: System = None,
     instruction: Instruction = None,
@@ -74,12 +84,15 @@ def command(
 
     load = partial(load_model, model, device, frame=frame, system=system, instruction=instruction)
     how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
+    check = how.name != "gist" if check is None else check
     if is_folder:
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")
         from dnsity.cli.compress_many import compress_folder
 
-        compress_folder(Path(document), output, load=load, method=how, workers=jobs, json=json)
+        compress_folder(
+            Path(document), output, load=load, method=how, workers=jobs, json=json, check=check
+        )
         return
     target = output if output is not None else _beside(document)
     _require_writable(target, document)
@@ -90,11 +103,16 @@ def command(
     with progress_bar("compressing", lines=True) as progress:
         gist = loaded.compress(text, method=how, progress=progress)
     seconds = time.perf_counter() - started
+    if check and gist.info.check is None:
+        with progress_bar("checking answers"):
+            gist = gist.checked(loaded.check(gist, text))
+    gist = gist if check else gist.checked(None)
     if output is None:  # the next document whose default name this is can tell
         gist = from_file(gist, document)
     gist.save(target)
     finished(how)
     info = gist.info
+    warn_of_quality(info)
     if json:
         show_json(
             {
@@ -108,6 +126,7 @@ def command(
                 "seconds": seconds,
                 "method": info.method,
                 "settings": info.settings,
+                "check": None if info.check is None else check_report(info.check),
                 "path": str(target),
             }
         )
@@ -120,6 +139,10 @@ def command(
         spec = loaded.loaded.lm.spec
         longest = spec.chunk_tokens or spec.window_tokens
         say(f"longer than a pass of {longest:,} tokens: compressed in {info.n_chunks} chunks")
+    if info.method == "refine":
+        say(refined(info.settings))
+    if info.check is not None:
+        say(f"check: {info.check}")
     say(f"saved {target}")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from dnsity.cli.console import err, harmless, progress_bar, say, show_json
+from dnsity.cli.quality import warn_of_quality
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ Load: TypeAlias = "Callable[..., GistModel]"
 
 
 def compress_folder(
-    directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool
-) -> None:
+    directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool,
+    check: bool = False,
+) -> None:  # fmt: skip
     """Compress what is not there yet, report, and end with an error if a file was skipped."""
     from dnsity.data.corpus import TEXT_SUFFIXES
     from dnsity.inference.compress import require_trained
@@ -62,10 +64,17 @@ def compress_folder(
     )
     started = time.perf_counter()
     make = partial(_in_processes, load, workers) if workers > 1 else _here
-    with progress_bar("compressing") as progress, closing(make(loaded, todo, method)) as outcomes:
+    with (
+        progress_bar("compressing") as progress,
+        closing(make(loaded, todo, method, check)) as outcomes,
+    ):
         for number, outcome in enumerate(outcomes, start=1):
             progress(number, len(todo))
             report.add(outcome, "" if reasons[outcome.job] == NEW else reasons[outcome.job])
+            if outcome.info is not None:
+                warn_of_quality(outcome.info, outcome.job.source.name)
+                below = outcome.info.check is not None and not outcome.info.check.passed
+                report.below_floor += below
     report.seconds = time.perf_counter() - started
     report.show(json)
     if report.skipped:
@@ -83,7 +92,7 @@ class _Report:
 
     def __init__(self, store: Path, left: Sequence[LeftOut]) -> None:
         self.store = store
-        self.compressed = self.kept = self.tokens = 0
+        self.compressed = self.kept = self.tokens = self.below_floor = 0
         self.seconds = 0.0
         self.skipped: list[tuple[Path, str]] = []
         self.ignored: list[tuple[Path, str]] = []
@@ -126,6 +135,7 @@ class _Report:
                     "skipped": [{"path": str(p), "error": why} for p, why in self.skipped],
                     "ignored": [{"path": str(p), "reason": why} for p, why in self.ignored],
                     "replaced": [{"path": str(p), "reason": why} for p, why in self.replaced],
+                    "below_floor": self.below_floor,
                     "context_tokens": self.tokens,
                     "seconds": self.seconds,
                     "path": str(self.store),
@@ -140,14 +150,16 @@ class _Report:
         )
 
 
-def _here(loaded: LoadedModel, todo: Sequence[Job], method: Method) -> Generator[Outcome]:
+def _here(
+    loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
+) -> Generator[Outcome]:
     from dnsity.inference.files import compress_files
 
-    yield from compress_files(loaded, todo, method=method, batch_size=BATCH)
+    yield from compress_files(loaded, todo, method=method, batch_size=BATCH, check=check)
 
 
 def _in_processes(
-    load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method
+    load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
     from dnsity.data.workers import spread
@@ -155,7 +167,7 @@ def _in_processes(
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
     # All compute in one type: processes that measured it themselves could disagree.
-    given = (load, loaded.lm.base.dtype, threads, method)
+    given = (load, loaded.lm.base.dtype, threads, method, check)
     with closing(
         spread(_work, batches, workers=workers, start=_start_worker, given=given)
     ) as results:
@@ -163,18 +175,20 @@ def _in_processes(
             yield from outcomes
 
 
-_worker: tuple[LoadedModel, Method]
-"""In a worker process: the model, and how it compresses."""
+_worker: tuple[LoadedModel, Method, bool]
+"""In a worker process: the model, how it compresses, and whether answers are checked."""
 
 
-def _start_worker(load: Load, dtype: torch.dtype, threads: int, method: Method) -> None:
+def _start_worker(
+    load: Load, dtype: torch.dtype, threads: int, method: Method, check: bool
+) -> None:
     import torch
 
     global _worker  # loaded once per process, not once per batch
     torch.set_num_threads(threads)
-    _worker = load(dtype).loaded, method
+    _worker = load(dtype).loaded, method, check
 
 
 def _work(batch: Sequence[Job]) -> list[Outcome]:
-    loaded, method = _worker
-    return list(_here(loaded, batch, method))
+    loaded, method, check = _worker
+    return list(_here(loaded, batch, method, check))

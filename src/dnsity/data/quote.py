@@ -27,7 +27,7 @@ _TRIES = 8
 _CHARACTERS = 32
 """More than a token of prose has; bounds what is encoded to cut a few tokens off a long text."""
 _WORD = re.compile(r"\S+")
-_VALUE = re.compile(r"(?<![^\s(\[\"'])(?=\S*\d)[^\W_](?:\S*[^\W_])?")
+VALUE = re.compile(r"(?<![^\s(\[\"'])(?=\S*\d)[^\W_](?:\S*[^\W_])?")
 _VALUE_CUE = (3, 12)
 """Fewest and most words before a value that ask for it."""
 _QUESTIONS: dict[Language, tuple[str, ...]] = {
@@ -133,7 +133,7 @@ def values(rng: random.Random, language: Language, text: str, count: int) -> tup
     """
     places: list[tuple[int, int, int]] = []
     for start, end in pairwise(sentence_ends(text)):
-        found = _VALUE.finditer(text, start, end)
+        found = VALUE.finditer(text, start, end)
         places += [(start, value.start(), value.end()) for value in found]
     made: list[Question] = []
     for at in range(2 * count if places else 0):

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from dnsity.data.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError, DamagedFileError, DnsityError, GistMismatchError
+from dnsity.inference.check import check as check_answers
 from dnsity.inference.compress import compress
-from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, finished, resumable
@@ -54,11 +55,13 @@ class Outcome:
         job: Which.
         tokens: Of the document; 0 if it was not compressed.
         error: Why it was not; empty if it was.
+        info: What the gist file says of itself.
     """
 
     job: Job
     tokens: int = 0
     error: str = ""
+    info: GistInfo | None = None
 
 
 def survey(directory: Path, store: Path) -> tuple[list[Job], list[LeftOut]]:
@@ -117,8 +120,9 @@ def reason_to_compress(loaded: LoadedModel, job: Job, method: Method | None = No
 
 
 def compress_files(
-    loaded: LoadedModel, todo: Sequence[Job], *, method: Method | None = None, batch_size: int = 8
-) -> Iterator[Outcome]:
+    loaded: LoadedModel, todo: Sequence[Job], *, method: Method | None = None, batch_size: int = 8,
+    check: bool = False,
+) -> Iterator[Outcome]:  # fmt: skip
     """Compress text files batch by batch; each gist file is written as soon as its batch is done.
 
     Args:
@@ -126,6 +130,7 @@ def compress_files(
         todo: Files of about the same length side by side, as `jobs` lists them.
         method: How (None: with the model's own gist tokens).
         batch_size: Files per batch, where the method gains by it.
+        check: Whether answers of each gist are compared with full context, see `inference.check`.
 
     Yields:
         One outcome per job, in order; a file that cannot be used does not stop the others.
@@ -153,6 +158,7 @@ def compress_files(
         for job in batch:
             if job not in errors:
                 try:
+                    made[job] = _checked(loaded, made[job], texts[job], check)
                     made[job].save(job.target)
                     finished(resumable(method, job.target))
                 except (OSError, BadInputError) as error:
@@ -160,7 +166,13 @@ def compress_files(
             if job in errors:
                 yield Outcome(job, error=errors[job])
             else:
-                yield Outcome(job, tokens=made[job].info.n_context)
+                yield Outcome(job, tokens=made[job].info.n_context, info=made[job].info)
+
+
+def _checked(loaded: LoadedModel, gist: GistCache, text: str, wanted: bool) -> GistCache:
+    if not wanted:
+        return gist.checked(None)
+    return gist if gist.info.check else gist.checked(check_answers(loaded, gist, text))
 
 
 def _compressed(

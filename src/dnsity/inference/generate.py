@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from threading import Event, Thread
@@ -27,7 +27,7 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
-from dnsity.model.key_values import shared
+from dnsity.model.key_values import shared, unpadded
 from dnsity.shapes import KeyValues
 
 
@@ -170,7 +170,7 @@ class _FirstToken(StoppingCriteria):
 
 
 @torch.inference_mode()
-def answer(
+def answer(  # noqa: PLR0913 - the one way to an answer has what every caller needs
     loaded: LoadedModel,
     prefix: KeyValues | None,
     questions: Sequence[str],
@@ -180,6 +180,7 @@ def answer(
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
     one_at_a_time: bool = False,
+    begun: Sequence[str] | None = None,
 ) -> list[Answer]:
     """Answer a batch of questions about one document, or each about its own.
 
@@ -197,24 +198,33 @@ def answer(
         template: Question template to use in the place of the frame's.
         one_at_a_time: Run each question alone, so that every answer is what it is alone to the
             last bit. In a batch it can differ by rounding: see SECURITY.md, "Isolation".
+        begun: First words of each answer, which the model continues (None: it starts the answer).
 
     Returns:
-        One answer per question, in order.
+        One answer per question, in order; without the words it was begun with.
 
     Raises:
         BadInputError: If a question is empty or does not fit the model's window.
     """
     started = loaded.now()
     first = _FirstToken(loaded)
-    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns)
+    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns, begun)
     padded = not bool(arguments["attention_mask"].all())
     # `generate` counts a sliding window in cache slots: padding would use it up.
     padding_harms = padded and sliding_window(loaded.lm.base.config) is not None
     if padding_harms or (one_at_a_time and len(questions) > 1):
         return [
-            answer(loaded, own, [question], sampling, turns=turns, template=template)[0]
-            for question, own in zip(
-                questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True
+            answer(
+                loaded,
+                own,
+                [question],
+                sampling,
+                turns=turns,
+                template=template,
+                begun=None if begun is None else [begun[number]],
+            )[0]
+            for number, (question, own) in enumerate(
+                zip(questions, unpadded(prefix, prefix_mask, len(questions)), strict=True)
             )
         ]
     with loaded.lm.answering():
@@ -289,6 +299,7 @@ def _arguments(
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
     turns: Sequence[Turn] = (),
+    begun: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
     # In a template of the caller's a question may be a mere line break.
@@ -301,6 +312,8 @@ def _arguments(
         rows = [frame.conversation(turns, question) for question in asked]
     else:
         rows = [frame.question(question, alone=alone) for question in asked]
+    for row, words in zip(rows, begun or (), strict=False):
+        row += frame.continuation(frame.space + words)
     if alone:
         rows = [loaded.frame.head + row for row in rows]
     input_ids, mask = left_pad(rows, loaded.encoder.eos_id)
@@ -320,18 +333,6 @@ def _arguments(
         ),
         **sampling.arguments(),
     }
-
-
-def _unpadded(
-    prefix: KeyValues | None, mask: torch.Tensor | None, rows: int
-) -> Iterator[KeyValues | None]:
-    """Yield the prefix of each question as it is without padding."""
-    for row in range(rows):
-        if prefix is None or prefix[0][0].shape[0] == 1:
-            yield prefix
-            continue
-        real = prefix[0][0].shape[-2] if mask is None else int(mask[row].sum())
-        yield tuple((k[row : row + 1, :, -real:], v[row : row + 1, :, -real:]) for k, v in prefix)
 
 
 def require_room(loaded: LoadedModel, slots: int, tokens: int, new: int) -> None:

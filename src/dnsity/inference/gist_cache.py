@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from dnsity.shapes import KeyValues
 
 MOST = 2**53
 """Of anything that is counted: whole numbers that a float and every JSON reader can hold."""
+ENOUGH = 0.8
+"""Share of the questions right with full context that a gist has to answer right."""
 
 Progress = Callable[..., None]
 """Called with what is done, what there is to do (None: unknown), and perhaps how it stands."""
@@ -23,6 +25,55 @@ Progress = Callable[..., None]
 
 def ignore_progress(done: int, total: int | None, now: str = "") -> None:
     """Tell nobody."""
+
+
+class Check(Config):
+    """How a gist's answers compare with full context, see `inference.check`.
+
+    Attributes:
+        asked: Questions asked of both.
+        full: Of these, answered right from the whole document.
+        gists: Answered right from the gist.
+        both: Answered right from both.
+    """
+
+    asked: int = Field(default=0, ge=0, le=MOST)
+    full: int = Field(default=0, ge=0, le=MOST)
+    gists: int = Field(default=0, ge=0, le=MOST)
+    both: int = Field(default=0, ge=0, le=MOST)
+
+    @property
+    def says_something(self) -> bool:
+        """Whether the base answers half of the questions from the whole document."""
+        return self.asked > 0 and 2 * self.full >= self.asked
+
+    @property
+    def passed(self) -> bool:
+        """Whether the gist keeps enough of what full context answers; also if nothing is known."""
+        return not self.says_something or self.both >= ENOUGH * self.full
+
+    def plus(self, whole: Sequence[bool], gists: Sequence[bool]) -> Check:
+        """Count further questions: which are right from the whole document, and from the gist."""
+        return Check(
+            asked=self.asked + len(whole),
+            full=self.full + sum(whole),
+            gists=self.gists + sum(gists),
+            both=self.both + sum(a and b for a, b in zip(whole, gists, strict=True)),
+        )
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        if not self.asked:
+            return "no question could be asked on this document, so nothing is known"
+        if not self.says_something:
+            return (
+                f"the base answers only {self.full} of {self.asked} such questions from the whole "
+                "document, so the check says nothing"
+            )
+        return (
+            f"{self.both} of {self.full} questions answered as with the whole document "
+            f"({self.full} of {self.asked} right there)"
+        )
 
 
 class GistInfo(Config):
@@ -47,6 +98,7 @@ class GistInfo(Config):
         text_hash: Keyed hash of the document (`inference/origin`); None in files of before.
         source_hash: Keyed hash of the name of the document's file, where the gist file got its
             name from it; else None.
+        check: The quality check, where there was one.
     """
 
     n_context: int = Field(ge=1, le=MOST)
@@ -63,6 +115,7 @@ class GistInfo(Config):
     instruction: str | None = None
     method: str = "gist"
     settings: dict[str, Any] = Field(default_factory=dict)
+    check: Check | None = None
     text_hash: str | None = None
     source_hash: str | None = None
 
@@ -120,6 +173,10 @@ class GistCache:
     def kv_bytes(self) -> int:
         """Size of the keys and values."""
         return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
+
+    def checked(self, check: Check | None) -> GistCache:
+        """Return the same gist with the result of a quality check, or without one."""
+        return GistCache(self.layers, self.info.model_copy(update={"check": check}))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> GistCache:
         """Move to a device and type; tensors that are there already are shared, not copied."""

@@ -13,11 +13,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from dnsity.data.chat import Turn
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import FrameName, GistSpec
+from dnsity.inference import check as _check
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
 from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
-from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
+from dnsity.inference.gist_cache import Check, GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, method_of
 from dnsity.model import checkpoint
@@ -299,6 +300,21 @@ class GistModel:
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask,
             one_at_a_time=self._alone(deterministic),
         )  # fmt: skip
+
+    def check(self, gist: GistCache, text: str) -> Check:
+        """Ask the gist and the whole document the same few questions, made from the text; seconds.
+
+        >>> gist = gist.checked(model.check(gist, text))    # saved with it, shown by `inspect`
+
+        Args:
+            gist: The compressed document.
+            text: The document.
+
+        Raises:
+            BadInputError: If the document is empty or not valid Unicode.
+            GistMismatchError: If another model made the gist.
+        """
+        return _check.check(self.loaded, self._prefix(gist), text)
 
     def adopt(self, gist: GistCache) -> GistCache:
         """Take a gist that another model made for one's own, at one's own risk.

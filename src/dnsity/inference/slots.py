@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError, first_line
+from dnsity.inference.plan import Plan
 from dnsity.inference.store import write_whole
 from dnsity.inference.trial import Score
 from dnsity.shapes import KeyValues
@@ -35,10 +37,14 @@ class Best:
     Attributes:
         layers: Keys and values `[1, K, G, D]`.
         score: On held-out rows.
+        answers: Which held-out questions are answered right.
+        is_start: Whether they are where training began.
     """
 
     layers: KeyValues
     score: Score
+    answers: tuple[bool, ...] = ()
+    is_start: bool = False
 
     def report(self, before: Score | None) -> dict[str, Any]:
         """Say what training changed, on rows it did not learn from."""
@@ -74,6 +80,9 @@ class Slots:
         self.waited = 0
         self.before: Score | None = None
         self.best: Best | None = None
+        self.lowest = math.inf
+        self.plan: Plan | None = None
+        self.full: tuple[bool, ...] = ()
 
     def layers(self, dtype: torch.dtype) -> KeyValues:
         """Give them as a prefix, `[1, K, G, D]` per layer."""
@@ -93,14 +102,28 @@ class Slots:
         self.adam.step()
         self.step += 1
 
-    def judge(self, score: Score) -> None:
-        """Keep the slots if they are the best so far."""
-        if self.best is None or score.loss < self.best.score.loss * (1 - _GAIN):
+    def judge(self, score: Score, answer: Callable[[], tuple[bool, ...]]) -> None:
+        """Keep the slots if they are the best so far: a lower loss, and no fewer right answers.
+
+        Where full context answers some questions, slots that answer none are no better than the
+        start, whatever their loss.
+
+        Args:
+            score: On held-out rows.
+            answer: Asks the held-out questions; called only where the loss is the lowest so far.
+        """
+        first = self.best is None
+        if not first and score.loss >= self.lowest * (1 - _GAIN):
+            self.waited += 1
+            return
+        self.lowest, self.waited = min(score.loss, self.lowest), 0
+        answers = answer()
+        score = replace(score, right=sum(answers))
+        some = any(answers) or not any(self.full)
+        if self.best is None or (some and sum(answers) >= sum(self.best.answers)):
             kept = tuple((k.detach().clone(), v.detach().clone()) for k, v in
                          self.layers(torch.float32))  # fmt: skip
-            self.best, self.waited = Best(kept, score), 0
-        else:
-            self.waited += 1
+            self.best = Best(kept, score, answers, is_start=first)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as named tensors."""
@@ -150,6 +173,11 @@ class State:
             "sizes": slots.sizes,
             "before": asdict(slots.before),
             "best": asdict(slots.best.score),
+            "answers": slots.best.answers,
+            "is_start": slots.best.is_start,
+            "lowest": slots.lowest,
+            "full": slots.full,
+            "plan": None if slots.plan is None else slots.plan.as_dict(),
         }
         write_whole(self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)}))
 
@@ -193,7 +221,10 @@ def _restored(about: dict[str, Any], tensors: dict[str, Tensor]) -> Slots:
     slots.sizes = list(about["sizes"])
     slots.step, slots.seconds, slots.waited = about["step"], about["seconds"], about["waited"]
     slots.before = Score(**about["before"])
-    slots.best = Best(paired(named("best")), Score(**about["best"]))
+    answers, is_start = tuple(about["answers"]), bool(about["is_start"])
+    slots.best = Best(paired(named("best")), Score(**about["best"]), answers, is_start)
+    slots.lowest, slots.full = float(about["lowest"]), tuple(about["full"])
+    slots.plan = None if about["plan"] is None else Plan(**about["plan"])
     memories = zip(slots.moving, named("mean"), named("square"), strict=True)
     for moving, mean, square in memories:
         slots.adam.state[moving] = {

@@ -17,7 +17,7 @@ base's own doubt is learned: how likely it holds an abstention, token by token.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
@@ -32,11 +32,14 @@ from dnsity.data.quote import quotes, values
 from dnsity.data.rules.questions import rule_questions
 from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.self_study.study import excerpt
+from dnsity.inference.check import Probe, language_of
 from dnsity.inference.distillation import gold_log_p, top_of
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.gist_lm import GistLM
 from dnsity.shapes import KeyValues
+
+__all__ = ["Kind", "Lesson", "Row", "answered", "language_of", "lessons", "rows_on"]
 
 Kind = Literal["span", "quote", "value", "rule", "written", "foreign", "general"]
 
@@ -91,7 +94,17 @@ class Lesson(NamedTuple):
     log_p: Tensor
 
 
-def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed: int) -> list[Row]:
+def rows_on(
+    loaded: LoadedModel,
+    text: str,
+    ids: list[int],
+    *,
+    count: int,
+    seed: int,
+    written: int | None = None,
+    sampled: int | None = None,
+    held_out: Sequence[Probe] = (),
+) -> list[Row]:
     """Make rows on a document: `count` of it, a sixteenth more each of foreign and general text.
 
     Args:
@@ -101,28 +114,33 @@ def rows_on(loaded: LoadedModel, text: str, ids: list[int], *, count: int, seed:
         count: Rows on the document, a third of them spans and a third for values if it has any;
             fewer if it is short.
         seed: Same seed, same rows.
+        written: Questions that the base is asked to write (None: an eighth of the rows).
+        sampled: Rows of text sampled from the base (None: a sixteenth, at least one).
+        held_out: Questions whose values no row asks for.
     """
+    golds = {probe.gold for probe in held_out}
     frame = loaded.frame
     rng = random.Random(f"study/{seed}")
     language = language_of(text)
     asked = [*values(rng, language, text, count // 3)]
     asked += rule_questions(text, language=language, rng=rng, limit=count // 8)
-    asked += _written(loaded, text, language, rng, count // 8)
+    asked += _written(loaded, text, language, rng, count // 8 if written is None else written)
     while len(asked) < 2 * count // 3 and (more := quotes(rng, language, text, count // 8)):
         asked += more
+    asked = [question for question in asked if not _asks_for(question, golds)]
     found = [_row(frame, question) for question in asked]
     found += _spans(rng, ids, count - len(found))
     few = max(1, count // 16)
     found += _foreign(loaded, text, language, rng, few)
-    found += _general(loaded, few, seed)
+    if sampled != 0:
+        found += _general(loaded, sampled or few, seed)
     rng.shuffle(found)
     return found
 
 
-def language_of(text: str) -> Language:
-    """Say in which language to ask about a text: by which letters it has more of."""
-    hangul = sum("가" <= letter <= "힣" for letter in text)
-    return "ko" if 2 * hangul > sum(letter.isalpha() for letter in text) else "en"
+def _asks_for(question: Question, golds: Set[str]) -> bool:
+    """Whether the answer is, holds or is part of a value that is held out."""
+    return any(gold in question.answer or question.answer in gold for gold in golds)
 
 
 def _row(frame: Frame, question: Question) -> Row:

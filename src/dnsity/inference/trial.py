@@ -30,6 +30,7 @@ class Score:
             of the document's own words; None if it adds next to nothing.
         foreign: Divergence from the base, nats per token, on questions that the document does not
             answer and on text that has nothing to do with it.
+        right: Held-out questions answered right by generation; None if they were not asked.
         abstains: Share of those questions, facts and quotations alike, to which greedy decoding
             would say that the document does not answer them; None if there are none.
     """
@@ -38,6 +39,7 @@ class Score:
     gap: float | None
     foreign: float
     abstains: float | None
+    right: int | None = None
 
 
 @contextmanager

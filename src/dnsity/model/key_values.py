@@ -8,7 +8,7 @@ Chunks of a document stand one after the other; documents of a batch end togethe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -56,3 +56,21 @@ def shared(gists: KeyValues, rows: int) -> KeyValues:
 def select(gists: KeyValues, rows: Tensor) -> KeyValues:
     """Take batch rows (with repetition): one compressed document serves many questions."""
     return tuple((k.index_select(0, rows), v.index_select(0, rows)) for k, v in gists)
+
+
+def unpadded(
+    prefix: KeyValues | None, mask: Tensor | None, rows: int
+) -> Iterator[KeyValues | None]:
+    """Yield the prefix of each question as it is without padding.
+
+    Args:
+        prefix: Keys and values `[B, K, G, D]`, or one row for all questions; None: nothing.
+        mask: True at real slots, `[B, G]`; None: all are.
+        rows: Questions.
+    """
+    for row in range(rows):
+        if prefix is None or prefix[0][0].shape[0] == 1:
+            yield prefix
+            continue
+        real = prefix[0][0].shape[-2] if mask is None else int(mask[row].sum())
+        yield tuple((k[row : row + 1, :, -real:], v[row : row + 1, :, -real:]) for k, v in prefix)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from dnsity.inference.slots import Slots
+from dnsity.inference.slots import Best, Slots
 from running import Run
 from tiny import DOCUMENT, QUESTIONS, save, tiny_gist_model
 
@@ -123,3 +124,99 @@ def test_a_folder_is_refined_file_by_file(
     assert done.code == 2
     assert "1 of 2 files" in done.err
     assert [path.name for path in store.iterdir()] == [f"{document.name}.gist.safetensors"]
+
+
+# What a compression is worth
+
+
+def _scripted(monkeypatch: pytest.MonkeyPatch, full: int, gists: int) -> None:
+    """Let full context (the first asked) and the gists answer so many questions right."""
+    calls: list[int] = []
+
+    def right(loaded: Any, prefix: Any, probes: Any) -> list[bool]:
+        if prefix is None:
+            calls.clear()
+            return [False] * len(probes)
+        calls.append(0)
+        count = full if len(calls) == 1 else gists
+        return [number < count for number in range(len(probes))]
+
+    for module in ("check", "refining"):
+        monkeypatch.setattr(f"dnsity.inference.{module}.right", right)
+
+
+def _long(document: Path) -> Path:
+    lines = (f"Line {n} of the list says that code {n * n + 77} is in use. " for n in range(8))
+    document.write_text("".join(lines), encoding="utf-8")
+    return document
+
+
+def test_a_check_is_shown_saved_and_warned_of(
+    run: Run, document: Path, base_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.gist.safetensors"
+    command = ("compress", _long(document), "-o", target, "-m", base_directory,
+               "--method", "select")  # fmt: skip
+    _scripted(monkeypatch, full=6, gists=3)
+    made = run(*command)
+    asked = made.out.split("check: 3 of 6 questions answered as with the whole document (6 of ")[1]
+    assert "warning: answers from these gists are not to be relied on: 3 of the 6" in made.err
+    assert "use a lower --ratio or more --gists" in made.err
+    shown = run("inspect", target).out
+    assert (
+        f"check        3 of 6 questions answered as with the whole document (6 of {asked[0]}"
+        in (shown)
+    )
+    assert "below the floor" in shown
+    assert run("inspect", target, "--json").json["check"]["both"] == 3
+    said = run(*command, "--json").json["check"]
+    assert (said["full"], said["both"], said["passed"]) == (6, 3, False)
+    _scripted(monkeypatch, full=6, gists=6)
+    assert run(*command).err == ""
+    without = run(*command, "--no-check")
+    assert "check:" not in without.out
+    assert run("inspect", target, "--json").json["check"] is None
+
+
+def test_gist_tokens_are_checked_when_asked_to(
+    run: Run, document: Path, model_directory: str, tmp_path: Path
+) -> None:
+    command = ("compress", _long(document), "-o", tmp_path / "a", "-m", model_directory)
+    assert "check:" not in run(*command).out
+    assert "check:" in run(*command, "--check").out
+
+
+def test_refining_says_what_it_changed(
+    run: Run, document: Path, base_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "a.gist.safetensors"
+    command = ("compress", _long(document), "-o", target, "-m", base_directory,
+               "--method", "refine", "--gists", "3", "--steps", "1")  # fmt: skip
+    _scripted(monkeypatch, full=6, gists=5)
+    made = run(*command)
+    assert "refined in 1 steps: right answers 5 -> 5 of " in made.out
+    assert "(full context 6)" in made.out
+    assert "check: 5 of 6 questions" in made.out
+    monkeypatch.setattr("dnsity.inference.slots.Slots.judge", _first_only)
+    kept = run(*command)
+    assert "warning: refining improved no held-out answer, so its start (select)" in kept.err
+    assert run("inspect", target, "--json").json["settings"]["kept_start"] is True
+
+
+def _first_only(slots: Slots, score: Any, answer: Any) -> None:
+    if slots.best is None:
+        slots.best = Best(slots.layers(torch.float32), score, answer(), is_start=True)
+
+
+def test_a_folder_says_which_gists_are_below_the_floor(
+    run: Run, document: Path, base_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _long(document)
+    _scripted(monkeypatch, full=6, gists=3)
+    command = ("compress", document.parent, "-m", base_directory, "--method", "select", "--json")
+    made = run(*command, "-o", tmp_path / "store")
+    assert made.json["below_floor"] == 1
+    assert f"warning: {document.name}: answers from these gists" in made.err
+    assert run(*command, "-o", tmp_path / "store").json["kept"] == 1
+    plain = run(*command, "-o", tmp_path / "other", "--no-check")
+    assert (plain.json["below_floor"], plain.err.count("warning")) == (0, 0)

@@ -185,7 +185,7 @@ def test_with_an_adapter_the_answering_base_is_read() -> None:
     [
         ("  ", Select(), "empty"),
         (DOCUMENT, Select(gists=400), "would not make it smaller"),
-        (LONG_DOCUMENT * 4, Select(), "reads it whole"),
+        (LONG_DOCUMENT * 4, Select(gists=400), "this model can hold 256"),
     ],
 )
 def test_documents_that_cannot_be_taken_are_named(text: str, method: Select, match: str) -> None:

@@ -46,7 +46,9 @@ def resumable(method: Method, output: Path) -> Method:
 
 
 def finished(method: Method) -> None:
-    """Remove the state of a method whose gist is saved."""
+    """Remove the state of a method whose gist is saved, that of each chunk included."""
     state: Path | None = getattr(method, "state", None)
     if state is not None:
-        state.unlink(missing_ok=True)
+        for path in list(state.parent.iterdir()):
+            if path.name == state.name or path.name.startswith(f"{state.name}."):
+                path.unlink(missing_ok=True)

@@ -45,12 +45,17 @@ def require_smaller(loaded: LoadedModel, tokens: int, slots: int, gists: int) ->
             + "put it into the question"
             + (f", or use fewer gists (--gists {fewer})" if fewer < gists else "")
         )
-    most = loaded.max_positions // 2 - len(loaded.frame.head)
+    most = most_slots(loaded)
     if slots > most:
         raise BadInputError(
             f"the document has {tokens} tokens and needs {slots} gist slots, this model can hold "
             f"{most}; split the document into several files or use fewer gists"
         )
+
+
+def most_slots(loaded: LoadedModel) -> int:
+    """Return how many slots a document may fill: half of the window is for questions."""
+    return loaded.max_positions // 2 - len(loaded.frame.head)
 
 
 def require_readable(loaded: LoadedModel, tokens: int, beside: int, method: str) -> None:

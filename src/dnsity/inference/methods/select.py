@@ -28,13 +28,20 @@ from dnsity.config import Config
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.least_squares import least_squares
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods.document import cache_of, encode, require_readable, require_smaller
+from dnsity.inference.methods.chunks import after, chunks_for, joined, shares
+from dnsity.inference.methods.document import (
+    cache_of,
+    encode,
+    most_slots,
+    require_readable,
+    require_smaller,
+)
 from dnsity.model.attention import Attention, moved, observe, windows
 from dnsity.model.finite import require_finite
 from dnsity.shapes import KeyValues
 
-RATIO = 10.0
-"""Document tokens per slot where neither a number nor a ratio is given."""
+RATIO = 2.0
+"""Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
 _REPEAT = "Repeat the text word for word."
 _PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
 """Tokens repeated in one pass, at most and at least, and how many of those before it lead in."""
@@ -53,8 +60,8 @@ class Select(Config):
 
     Attributes:
         gists: Slots in all.
-        ratio: Document tokens per slot; 10 if neither this nor `gists` is given. At 1 every token
-            is kept, which equals full context.
+        ratio: Document tokens per slot (default: 2, or as many as fill half of the window); at 1
+            every token is kept: full context.
         refit: Whether values are fitted.
     """
 
@@ -84,28 +91,44 @@ class Select(Config):
         Args:
             loaded: Model and tokenizer; its gists, if it has any, are not used.
             texts: Documents.
-            progress: Called with tokens repeated and tokens in all, of each document.
+            progress: Called with a document's tokens repeated and in all.
 
         Raises:
-            BadInputError: If a document is empty, not valid Unicode, has no more tokens than slots
-                (unless the ratio is 1), or does not fit the model's window.
+            BadInputError: If a document is empty, not valid Unicode or no larger than its slots
+                (unless the ratio is 1), or slots do not fit half of the model's window.
             UnsupportedModelError: If the model's keys cannot be moved.
         """
         return [self._compress(loaded, text, progress) for text in texts]
 
     def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
         """Say whether a gist of this method and model was made with these settings."""
-        return self.model_dump(mode="json") == info.settings
+        same = info.n_gist == self._slots(loaded, info.n_context)  # the default was 10 once
+        return same and self.model_dump(mode="json") == info.settings
+
+    def _slots(self, loaded: LoadedModel, tokens: int) -> int:
+        given = self.gists or self.ratio
+        return self.slots(tokens) if given else min(self.slots(tokens), most_slots(loaded))
 
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         ids = encode(loaded, text)
-        slots = self.slots(len(ids))
-        if self.ratio != 1:
+        slots = self._slots(loaded, len(ids))
+        chunks = chunks_for(loaded, len(ids), _beside(loaded) + min(_LEAST_PASS, len(ids)))
+        if self.ratio != 1 or len(chunks) > 1:
             require_smaller(loaded, len(ids), slots, slots)
-        layers = kept(loaded, ids, slots, refit=self.refit, progress=progress)
+        parts = [
+            kept(loaded, ids[start:stop], share, refit=self.refit,
+                 progress=after(progress, start, len(ids)))
+            for (start, stop), share in zip(chunks, shares(slots, chunks), strict=True)
+        ]  # fmt: skip
         return cache_of(
-            loaded, text, len(ids), layers, method=self.name, settings=self.model_dump(mode="json")
-        )
+            loaded, text, len(ids), joined(loaded, parts), chunks=len(chunks), method=self.name,
+            settings=self.model_dump(mode="json"),
+        )  # fmt: skip
+
+
+def _beside(loaded: LoadedModel) -> int:
+    """Count the positions of the request to repeat, and of the tokens that lead in."""
+    return len(loaded.frame.question(_REPEAT)) + _LEAD
 
 
 @torch.inference_mode()
@@ -116,6 +139,7 @@ def kept(
     *,
     refit: bool = True,
     progress: Progress = ignore_progress,
+    read: KeyValues | None = None,
 ) -> KeyValues:
     """Keep so many of a document's keys and values per head, at positions right after the head.
 
@@ -125,19 +149,18 @@ def kept(
         slots: At most its tokens.
         refit: Whether values are fitted.
         progress: Called with tokens repeated and tokens in all.
+        read: Keys and values of head and document, if known.
 
     Raises:
-        BadInputError: If the document does not fit the model's window.
-        UnsupportedModelError: If the model's keys cannot be moved.
+        DnsityError: If it does not fit the window, or the keys cannot be moved.
     """
-    base, head = loaded.lm.base, loaded.frame.head
-    first = len(head)
+    base, head, first = loaded.lm.base, loaded.frame.head, len(loaded.frame.head)
     asked = loaded.frame.question(_REPEAT)
-    before = len(asked) + _LEAD
+    before = _beside(loaded)
     require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
     most = min(_PASS, loaded.max_positions - first - len(ids) - before)
     rotates = loaded.rotating
-    document = loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
+    document = read or loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
     require_finite(document, f"{loaded.name}, the document")
     repeated = [_Repeated(keys.shape[-2], window, first) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip

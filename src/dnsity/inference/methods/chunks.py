@@ -1,0 +1,81 @@
+"""Documents longer than the model's window: cut into chunks, and their slots joined.
+
+chunk 1   [head][d1 ...] ──▶ [head][slots 1]
+chunk 2   [head][d2 ...] ──▶ [head][slots 2]       keys moved by the slots before them
+joined                       [head][slots 1][slots 2]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from dnsity.gist.layout import split_evenly
+from dnsity.inference.gist_cache import Progress
+from dnsity.inference.loaded import LoadedModel
+from dnsity.model.attention import moved, rotating_layers
+from dnsity.model.key_values import concatenate
+from dnsity.shapes import KeyValues
+
+
+def chunks_for(loaded: LoadedModel, tokens: int, beside: int) -> list[tuple[int, int]]:
+    """Return the (start, stop) spans of the fewest equal chunks that fit the model's window.
+
+    Args:
+        loaded: Model and tokenizer.
+        tokens: Of the document.
+        beside: Positions needed beside head and chunk.
+    """
+    room = max(1, loaded.max_positions - len(loaded.frame.head) - beside)
+    return split_evenly(tokens, max(1, -(-tokens // room)))
+
+
+def shares(slots: int, chunks: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the slots of each chunk, in equal shares of at least one."""
+    return [max(1, stop - start) for start, stop in split_evenly(slots, len(chunks))]
+
+
+def after(progress: Progress, before: int, total: int) -> Progress:
+    """Return the progress of one chunk as that of the whole document.
+
+    Args:
+        progress: Of the document.
+        before: What is done when the chunk begins.
+        total: What there is to do in all.
+    """
+
+    def tell(done: int, _: int | None, now: str = "") -> None:
+        progress(before + done, total, *([now] if now else []))
+
+    return tell
+
+
+@torch.inference_mode()
+def joined(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
+    """Put the slots of several chunks one after another.
+
+    Args:
+        loaded: Model and tokenizer.
+        parts: Of each chunk the slots as if it were alone: at positions right after the head.
+
+    Returns:
+        Slots at positions right after the head, in order.
+
+    Raises:
+        UnsupportedModelError: If the model's keys cannot be moved.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    base = loaded.lm.base
+    rotates = rotating_layers(base)
+    placed: list[KeyValues] = []
+    before = 0
+    for part in parts:
+        by = torch.full(part[0][0].shape[1:3], before, device=loaded.device)
+        placed.append(tuple(
+            (moved(base, number, keys[0], by)[None] if turns and before else keys, values)
+            for number, ((keys, values), turns) in enumerate(zip(part, rotates, strict=True))
+        ))  # fmt: skip
+        before += part[0][0].shape[2]
+    return concatenate(*placed)
