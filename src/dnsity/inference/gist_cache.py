@@ -10,12 +10,9 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from dnsity.config import Config
+from dnsity.config import MOST, Config
 from dnsity.gist.spec import FrameName
 from dnsity.shapes import KeyValues
-
-MOST = 2**53
-"""Of anything that is counted: whole numbers that a float and every JSON reader can hold."""
 
 Progress = Callable[..., None]
 """Called with what is done, what there is to do (None: unknown), and perhaps how it stands."""
