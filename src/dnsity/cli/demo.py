@@ -108,7 +108,7 @@ def _run(loaded: LoadedModel, text: str, document: DemoDocument) -> dict[str, An
         for method, held in zip(methods, ingested, strict=True):
             answer = method.answer(held, [item.question])[0]
             answers[method.name] = {
-                "answer": answer.text,
+                "answer": answer.text.strip(),
                 "right": exact(answer.text, item.answer),
                 "ttft_s": answer.ttft_s,
             }

@@ -262,7 +262,9 @@ class GistModel:
         """
         questions = strings(question, "ask", "question")
         layers = self._prefix(gist).layers
-        answers = _generate.answer(self.loaded, layers, questions, sampling, turns=turns)
+        answers = _generate.bare(
+            _generate.answer(self.loaded, layers, questions, sampling, turns=turns)
+        )
         return answers[0] if isinstance(question, str) else answers
 
     def ask_each(
@@ -285,9 +287,10 @@ class GistModel:
                 f"{len(gists)} gists and {len(questions)} questions; give one question for each"
             )
         prefix, mask = stacked([self._prefix(gist).layers for gist in gists])
-        return _generate.answer(
+        answers = _generate.answer(
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask
         )
+        return _generate.bare(answers)
 
     def adopt(self, gist: GistCache) -> GistCache:
         """Take a gist that another model made for one's own, at one's own risk.
