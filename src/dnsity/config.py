@@ -9,26 +9,66 @@ import platform
 import reprlib
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, TypeVar, get_args
+from typing import IO, Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from dnsity.errors import BadInputError
 
+MOST = 2**53
+"""Of any number: whole ones up to it are exact as floats and in every JSON reader."""
+_LEAST = 1e-12
+"""Of any number but 0: smaller ones become 0 or infinity in a model's own arithmetic."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""A random seed that every library takes."""
+Tokens = Annotated[int, Field(ge=1, le=2**24)]
+"""The length of a document."""
+Gists = Annotated[int, Field(ge=1, le=4096)]
+Digits = Annotated[int, Field(ge=1, le=100)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+
 
 class Config(BaseModel):
-    """Base of all configuration: unknown keys are errors, values never change after loading."""
+    """Base of all configuration: unknown keys are errors, values never change after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite and neither so large nor so small that they overflow somewhere later.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_computed_with(cls, value: Any) -> Any:
+        for number in _numbers(value):
+            if abs(number) > MOST or 0 < abs(number) < _LEAST:
+                raise ValueError(f"Number out of range, allowed are 0 and {_LEAST:g} to {MOST:,}")
+        return value
 
 
+def some_weight(weights: Mapping[str, float]) -> Mapping[str, float]:
+    """Refuse weights of which nothing can be drawn."""
+    if not any(weights.values()):
+        raise ValueError("all weights are 0; give one above 0")
+    return weights
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    """Yield a number, or those in a list; mappings may describe what is not ours."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, int | float) and not isinstance(one, bool):
+            yield one
+
+
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""ValueError: a date that is none, a number of more digits than Python reads, bytes not UTF-8."""
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
@@ -59,7 +99,9 @@ def load(path: Path, model: type[ConfigT], overrides: Sequence[str] = ()) -> Con
         values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - safe
     except OSError as error:
         raise BadInputError(f"cannot read config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except BadInputError:
+        raise
+    except _NO_YAML as error:
         raise BadInputError(f"{path} is not valid YAML in UTF-8: {error}") from error
     if not isinstance(values, dict):
         raise BadInputError(
@@ -163,8 +205,10 @@ def _set(values: dict[str, Any], override: str) -> None:
             raise BadInputError(f"--set {override!r}: {parent!r} is a single value, it has no keys")
     try:
         values[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise BadInputError(f"--set {override!r}: the value is not valid YAML") from error
+    except _NO_YAML as error:
+        raise BadInputError(
+            f"--set {reprlib.repr(override)}: the value is not valid YAML"
+        ) from error
 
 
 def manifest(config: BaseModel, seed: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dnsity.config import Config
+from dnsity.config import Config, Gists, Tokens
 from dnsity.inference.hardware import Dtype
 from dnsity.model.base import Quantization
 
@@ -28,15 +28,15 @@ class BenchConfig(Config):
     """
 
     shape: str = "mini"
-    tokens: list[int] = Field(default=[2048, 4096, 8192], min_length=1)
-    gists: list[int] = Field(default=[10, 25, 50], min_length=1)
+    tokens: list[Tokens] = Field(default=[2048, 4096, 8192], min_length=1)
+    gists: list[Gists] = Field(default=[10, 25, 50], min_length=1)
     dtype: Dtype = "float32"
     quantization: Quantization | None = None
-    batch: int = Field(default=32, ge=1)
-    stored: int = Field(default=1000, ge=1)
-    new_tokens: int = Field(default=16, ge=2)
-    repeats: int = Field(default=1, ge=1)
-    train_tokens: list[int] = Field(default=[512])
+    batch: int = Field(default=32, ge=1, le=1_000_000)
+    stored: int = Field(default=1000, ge=1, le=1_000_000)
+    new_tokens: int = Field(default=16, ge=2, le=1_000_000)
+    repeats: int = Field(default=1, ge=1, le=1_000_000)
+    train_tokens: list[Tokens] = Field(default=[512])
     checkpointing: bool = False
 
     @property

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from dnsity.cli.console import err, out, progress_bar, show_json
-from dnsity.cli.options import Device, Json, Overrides
+from dnsity.cli.options import Device, Json, Overrides, positive
 from dnsity.evaluation.units import data_size, duration
 
 Shape = Annotated[
@@ -32,7 +32,8 @@ Output = Annotated[
     ),
 ]
 VramLimit = Annotated[
-    float | None, typer.Option("--vram", help="Take no more than so many GB of the GPU.")
+    float | None,
+    typer.Option("--vram", callback=positive, help="Take no more than so many GB of the GPU."),
 ]
 
 

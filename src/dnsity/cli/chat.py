@@ -182,7 +182,7 @@ class Chat:
         with err.status("reading the whole document"):
             ingested = method.ingest(self.text)
             reply = method.answer(ingested, [self.question])[0]
-        say(f"full context: {reply.text}")
+        say(f"full context: {reply.text.strip()}")
         note = f"; {ingested.note}" if ingested.note else ""
         say(
             f"first token after {duration(reply.ttft_s)}, from the gist {duration(self.ttft_s[-1])}"

@@ -12,6 +12,7 @@ import typer
 
 from dnsity.cli.console import progress_bar, say, show_json
 from dnsity.cli.options import (
+    MOST_JOBS,
     Device,
     FrameOption,
     Instruction,
@@ -67,7 +68,7 @@ def command(
     frame: FrameOption = "auto",
     system: System = None,
     instruction: Instruction = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes, for a folder.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, max=MOST_JOBS, help="Processes, for a folder.")] = 1,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:

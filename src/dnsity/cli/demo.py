@@ -134,7 +134,7 @@ def _run(
         for name, method, held in zip(names, methods, ingested, strict=True):
             answer = method.answer(held, [item.question])[0]
             answers[name] = {
-                "answer": answer.text,
+                "answer": answer.text.strip(),
                 "right": right(answer.text, item.answer),
                 "ttft_s": answer.ttft_s,
             }

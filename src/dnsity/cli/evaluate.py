@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from dnsity.cli.console import err, fail, make_directory, out, progress_bar, show_json
-from dnsity.cli.options import Device, Json, Overrides
+from dnsity.cli.options import MOST_JOBS, Device, Json, Overrides
 from dnsity.config import load
 from dnsity.evaluation.units import data_size
 
@@ -47,7 +47,13 @@ Frames = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option("--limit", help="Documents per task, at most.")]
 Jobs = Annotated[
-    int, typer.Option("--jobs", min=1, help="Processes; times are then of a share of the cores.")
+    int,
+    typer.Option(
+        "--jobs",
+        min=1,
+        max=MOST_JOBS,
+        help="Processes; times are then of a share of the cores.",
+    ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Of everything that is drawn.")]
 RunDir = Annotated[

@@ -41,6 +41,9 @@ Instruction = Annotated[
     str | None, typer.Option(help="Text between document and question (default: none).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+MOST = 1_000_000_000
+"""Of any count on the command line."""
+MOST_JOBS = 256
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, mps.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file of the run.")]
 OutputDir = Annotated[Path, typer.Option("--output-dir", help="Where results go.")]
@@ -53,6 +56,13 @@ TokenizerOf = Annotated[
     str,
     typer.Option("--tokenizer", help="Model whose tokens are counted; as --model."),
 ]
+
+
+def positive(value: float | None) -> float | None:
+    """Check a number of an option that is a quantity; typer lets NaN through any range."""
+    if value is not None and not 1e-3 <= value <= MOST:
+        raise typer.BadParameter(f"{value} is not a number from 0.001 to {MOST}")
+    return value
 
 
 def load_encoder(name: str) -> TextEncoder:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dnsity.cli.console import err, make_directory, say, show_json
-from dnsity.cli.options import ConfigFile, Json, OutputDir, Overrides
+from dnsity.cli.options import ConfigFile, Json, OutputDir, Overrides, positive
 from dnsity.config import load
 from dnsity.errors import BadInputError
 
@@ -45,7 +45,7 @@ def train(
         float | None,
         typer.Option(
             help="With --dry-run: estimate for a GPU of this bfloat16 speed, not for this machine.",
-            min=0.001,
+            callback=positive,
         ),
     ] = None,
     json: Json = False,

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from dnsity.config import Config
+from dnsity.config import Config, Digits, Weight, some_weight
 from dnsity.data.articles import about, in_which_third, read_article, whether_about
 from dnsity.data.corpus import Corpus, read_documents
 from dnsity.data.encode import TextEncoder
@@ -104,11 +104,11 @@ class MixtureConfig(Config):
     corpus: dict[Language, Annotated[list[str], Field(min_length=1)]] = Field(default={})
     corpus_characters: int = Field(default=30_000_000, ge=1)
     held_out: list[str] = Field(default=[])
-    documents: dict[DocumentKind, float] = Field(
+    documents: Annotated[dict[DocumentKind, Weight], AfterValidator(some_weight)] = Field(
         default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
     )
-    digits: list[int] = Field(default=[5], min_length=1)
-    alphabets: list[int] = Field(default=[10], min_length=1)
+    digits: list[Digits] = Field(default=[5], min_length=1)
+    alphabets: list[Annotated[int, Field(ge=1, le=10)]] = Field(default=[10], min_length=1)
     attributes: list[str] = Field(default=[])
     max_facts: int = Field(default=4, ge=1)
     tokens_per_fact: int = Field(default=48, ge=1)

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from dnsity.config import Config
+from dnsity.config import Config, Seed
 from dnsity.data.corpus import Corpus
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Detail, Example, Language
@@ -66,23 +66,24 @@ class NiahConfig(Config):
 
     language: Language = "en"
     haystack: str = FILLER
-    samples: int = Field(default=100, ge=1)
+    samples: int = Field(default=100, ge=1, le=1_000_000_000)
     tokens: list[int] = Field(default=[2048], min_length=1)
     depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
-    needles: int = Field(default=1, ge=1)
+    needles: int = Field(default=1, ge=1, le=1000)
     asked: int | None = Field(default=None, ge=1)
-    absent: int = Field(default=0, ge=0)
+    absent: int = Field(default=0, ge=0, le=1000)
     kind: NeedleKind = "passkey"
     form: Form = "prose"
     digits: list[int] = Field(default=[5, 6, 7], min_length=1)
     wording: Part = "all"
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("tokens", "digits")
     @classmethod
-    def _are_positive(cls, values: list[int]) -> list[int]:
-        if min(values) < 1:
-            raise ValueError(f"every number must be at least 1, got {values}")
+    def _are_sizes(cls, values: list[int], field: ValidationInfo) -> list[int]:
+        most = 2**24 if field.field_name == "tokens" else 100
+        if not all(1 <= value <= most for value in values):
+            raise ValueError(f"every number must be at least 1 and at most {most:,}, got {values}")
         return values
 
     @field_validator("depths")

@@ -12,7 +12,7 @@ from dnsity.data.example import Question
 from dnsity.errors import BadInputError
 from dnsity.evaluation.memory import Peak
 from dnsity.evaluation.method import Method, Reply
-from dnsity.evaluation.metrics import METRICS
+from dnsity.evaluation.metrics import METRICS, WITH_WHITE_SPACE
 from dnsity.evaluation.record import Answered, Record
 from dnsity.evaluation.task import CHOICE, Item, Task
 from dnsity.inference.generate import Sampling
@@ -79,16 +79,17 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
 
 
 def _scored(task: Task, question: Question, reply: Reply) -> Answered:
+    text = reply.text if task.metric in WITH_WHITE_SPACE else reply.text.strip()
     if reply is _NO_REPLY:
         score = 0.0
     elif task.metric == CHOICE:
         score = float(reply.text == question.answer)
     else:
-        score = METRICS[task.metric](reply.text, question)
+        score = METRICS[task.metric](text, question)
     return Answered(
         kind=question.kind,
         question=question.text,
-        answer=reply.text,
+        answer=text,
         gold=question.answer,
         score=score,
         ttft_s=reply.ttft_s,

@@ -140,7 +140,7 @@ class DnsityLM(LM):  # type: ignore[misc]
         return [found[number] for number in range(len(requests))]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """Answer prompts, up to the task's stop strings; white space around an answer is dropped.
+        """Answer prompts, up to the task's stop strings; nothing else is dropped of an answer.
 
         Raises:
             BadInputError: If a prompt does not hold its document or does not fit the model, or the

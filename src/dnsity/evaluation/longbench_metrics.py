@@ -38,7 +38,7 @@ def score(
 
     Args:
         dataset: A name in `data.longbench.TASKS`; it decides on the metric.
-        prediction: What the model wrote, unchanged.
+        prediction: What the model wrote, unchanged: with the white space around it.
         answers: The gold answers, the best of which counts.
         all_classes: The classes of a classification task; its records hold them.
 
@@ -75,7 +75,11 @@ def qa_f1_zh(prediction: str, gold: str) -> float:
 
     def words(text: str) -> list[str]:
         plain = (
-            "".join(sign for sign in word.lower() if sign not in _CHINESE_PUNCTUATION).strip()
+            "".join(
+                sign
+                for sign in word.lower()
+                if sign not in _CHINESE_PUNCTUATION and not sign.isspace()
+            )
             for word in _chinese_words(text)
         )
         return [word for word in plain if word]

@@ -89,7 +89,8 @@ class Reply:
     """What a method answered.
 
     Attributes:
-        text: The answer; of multiple choice the choice held likeliest.
+        text: The answer with the white space around it, which code is scored by; of multiple choice
+            the choice held likeliest.
         ttft_s: Seconds from the question to the first token (to the choice).
         seconds: Seconds for the whole answer.
         new_tokens: Tokens generated, the end token not counted.

@@ -93,6 +93,12 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
+WITH_WHITE_SPACE = frozenset(
+    f"longbench:{dataset}" for dataset, task in TASKS.items() if task.metric == "code_sim"
+)
+"""Metrics that score the white space around an answer, as the indentation of code."""
+
+
 def digit_accuracy(answers: Sequence[str], golds: Sequence[str]) -> list[float] | None:
     """The share of right digits by position, first digit first.
 

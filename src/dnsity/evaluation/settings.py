@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from dnsity.config import Config
+from dnsity.config import Config, Seed
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import MethodSettings
 from dnsity.evaluation.methods import METHODS, listed
@@ -65,7 +65,7 @@ class EvalConfig(Config):
     method: MethodSettings = MethodSettings()
     dtype: Dtype = "float32"
     limit: int = Field(default=100, ge=1)
-    seed: int = 0
+    seed: Seed = 0
 
     @field_validator("methods")
     @classmethod

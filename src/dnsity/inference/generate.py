@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from threading import Event, Thread
 from typing import Any, cast
@@ -20,6 +19,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from dnsity.config import MOST
 from dnsity.data.chat import Turn
 from dnsity.data.collate import left_pad
 from dnsity.data.frame import Plain
@@ -54,6 +54,10 @@ class Answer:
         return self.text
 
 
+_COLDEST, _HOTTEST, _LEAST_TOP_P = 0.001, 1_000_000, 1e-6
+"""Beyond these, logits over a temperature are infinite or all alike."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
     """How the next token is chosen; temperature 0 is greedy.
@@ -77,10 +81,13 @@ class Sampling:
         Raises:
             BadInputError: If a value is out of range.
         """
-        warm = 0 <= self.temperature < math.inf
-        if self.max_new_tokens < 1 or not warm or not 0 < self.top_p <= 1:
+        warm = self.temperature == 0 or _COLDEST <= self.temperature <= _HOTTEST
+        seeded = self.seed is None or 0 <= self.seed < 2**32
+        few = 1 <= self.max_new_tokens <= MOST
+        if not (few and warm and _LEAST_TOP_P <= self.top_p <= 1 and seeded):
             raise BadInputError(
-                f"needs max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1, got {self}"
+                f"needs max_new_tokens >= 1, temperature 0 or {_COLDEST} to {_HOTTEST}, top_p "
+                f"{_LEAST_TOP_P} to 1 and seed 0 to {2**32 - 1}, got {self}"
             )
 
     def arguments(self) -> dict[str, Any]:
@@ -201,7 +208,8 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
         begun: First words of each answer, which the model continues (None: it starts the answer).
 
     Returns:
-        One answer per question, in order; without the words it was begun with.
+        One answer per question, in order, without the words it was begun with. White space around
+        it is part of it here: code is scored with its indentation. `bare` drops it for people.
 
     Raises:
         BadInputError: If a question is empty or does not fit the model's window.
@@ -235,10 +243,15 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
     answers = []
     for question, row in zip(questions, output[:, arguments["input_ids"].shape[1] :], strict=True):
         ids = list(takewhile(lambda index: index not in loaded.end_ids, row.tolist()))
-        text = loaded.encoder.decode(ids).strip()
+        text = loaded.encoder.decode(ids)
         ttft = (first.at or started + seconds) - started
         answers.append(Answer(question, text, ttft, seconds, len(ids)))
     return answers
+
+
+def bare(answers: Sequence[Answer]) -> list[Answer]:
+    """Return answers without the white space around them."""
+    return [replace(each, text=each.text.strip()) for each in answers]
 
 
 def stream(
@@ -249,7 +262,7 @@ def stream(
     *,
     turns: Sequence[Turn] = (),
 ) -> Generator[str]:
-    """Yield the answer to one question piece by piece; same tokens as `answer`.
+    """Yield the answer to one question piece by piece; the text of `bare(answer(...))`.
 
     Who stops reading stops the answer, too.
 

@@ -10,12 +10,10 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from dnsity.config import Config
+from dnsity.config import MOST, Config
 from dnsity.gist.spec import FrameName
 from dnsity.shapes import KeyValues
 
-MOST = 2**53
-"""Of anything that is counted: whole numbers that a float and every JSON reader can hold."""
 ENOUGH = 0.8
 """Share of the questions right with full context that a gist has to answer right."""
 

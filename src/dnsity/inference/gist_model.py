@@ -268,9 +268,11 @@ class GistModel:
         """
         questions = strings(question, "ask", "question")
         layers = self._prefix(gist).layers
-        answers = _generate.answer(
-            self.loaded, layers, questions, sampling, turns=turns,
-            one_at_a_time=self._alone(deterministic),
+        answers = _generate.bare(
+            _generate.answer(
+                self.loaded, layers, questions, sampling, turns=turns,
+                one_at_a_time=self._alone(deterministic),
+            )
         )  # fmt: skip
         return answers[0] if isinstance(question, str) else answers
 
@@ -296,10 +298,11 @@ class GistModel:
                 f"{len(gists)} gists and {len(questions)} questions; give one question for each"
             )
         prefix, mask = stacked([self._prefix(gist).layers for gist in gists])
-        return _generate.answer(
+        answers = _generate.answer(
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask,
             one_at_a_time=self._alone(deterministic),
         )  # fmt: skip
+        return _generate.bare(answers)
 
     def check(self, gist: GistCache, text: str) -> Check:
         """Ask the gist and the whole document the same few questions, made from the text; seconds.

@@ -172,7 +172,7 @@ def _written(
             excerpt(text, _EXCERPT, rng), "", PROMPT_TYPES[number % len(PROMPT_TYPES)],
             language, _PER_PROMPT,
         )  # fmt: skip
-        reply = answer(loaded, None, [prompt], Sampling(_REPLY))[0].text
+        reply = answer(loaded, None, [prompt], Sampling(_REPLY))[0].text.strip()
         pairs = parse_reply(reply)
         if not pairs:
             break

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from dnsity.config import Config
+from dnsity.config import Config, Gists, Tokens, Weight, some_weight
 from dnsity.data.mixture import DocumentKind
 from dnsity.errors import BadInputError
 
@@ -37,11 +37,15 @@ class Stage(Config):
         most_steps: Steps after which the stage ends in any case; None: never.
     """
 
-    tokens: list[int] = Field(min_length=1)
-    share: dict[Mode, float] = Field(default={"gist": 1.0}, min_length=1)
-    documents: dict[DocumentKind, float] | None = Field(default=None, min_length=1)
-    gists: list[int] | None = Field(default=None, min_length=1)
-    windows: list[int] | None = Field(default=None, min_length=1)
+    tokens: list[Tokens] = Field(min_length=1)
+    share: Annotated[dict[Mode, Weight], AfterValidator(some_weight)] = Field(
+        default={"gist": 1.0}, min_length=1
+    )
+    documents: Annotated[dict[DocumentKind, Weight], AfterValidator(some_weight)] | None = Field(
+        default=None, min_length=1
+    )
+    gists: list[Gists] | None = Field(default=None, min_length=1)
+    windows: list[Tokens] | None = Field(default=None, min_length=1)
     advance_at: float | None = Field(default=None, gt=0, le=1)
     most_steps: int | None = Field(default=None, ge=1)
 

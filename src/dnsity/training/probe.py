@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from dnsity.config import Config
+from dnsity.config import Config, Digits, Gists, Seed, Tokens, Weight, some_weight
 from dnsity.data.collate import collate
 from dnsity.data.example import Language
 from dnsity.data.frame import Frame
@@ -45,14 +45,16 @@ class ProbeConfig(Config):
 
     corpus: dict[Language, list[str]] = Field(min_length=1)
     corpus_characters: int = Field(default=1_000_000, ge=1)
-    tokens: list[int] = Field(default=[512], min_length=1)
+    tokens: list[Tokens] = Field(default=[512], min_length=1)
     documents: int = Field(default=16, ge=1)
-    kinds: dict[DocumentKind, float] = Field(default={"passkey": 1.0}, min_length=1)
-    digits: list[int] = Field(default=[5], min_length=1)
+    kinds: Annotated[dict[DocumentKind, Weight], AfterValidator(some_weight)] = Field(
+        default={"passkey": 1.0}, min_length=1
+    )
+    digits: list[Digits] = Field(default=[5], min_length=1)
     max_facts: int = Field(default=1, ge=1)
-    gists: list[int] = Field(default=[])
+    gists: list[Gists] = Field(default=[])
     every_steps: int = Field(default=200, ge=1)
-    seed: int = 0
+    seed: Seed = 0
 
     def mixture(self, corpus: dict[Language, list[str]]) -> MixtureConfig:
         """Describe documents with needles in some of the corpus."""

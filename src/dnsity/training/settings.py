@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from dnsity.config import Config
+from dnsity.config import Config, Seed
 from dnsity.errors import BadInputError
 from dnsity.inference.hardware import bfloat16_is_fast
 
@@ -57,7 +57,7 @@ class Settings(Config):
     weight_decay: float = Field(default=0.01, ge=0)
     beta2: float = Field(default=0.95, gt=0, lt=1)
     bf16: bool | None = None
-    seed: int = 0
+    seed: Seed = 0
     save_steps: int = Field(default=500, ge=1)
     log_steps: int = Field(default=50, ge=1)
     report_to: list[str] = Field(default=[])

@@ -11,14 +11,16 @@ import typer
 
 from dnsity.cli.console import progress_bar
 from dnsity.cli.data.options import Output, counted, done
-from dnsity.cli.options import Json, TokenizerOf, load_encoder
+from dnsity.cli.options import MOST, Json, TokenizerOf, load_encoder
 
 
 def command(
     source: Annotated[Path, typer.Argument(help="Text, Markdown or JSONL file, or a folder.")],
     output: Output,
-    tokens: Annotated[int, typer.Option(help="Most tokens in a chunk.")] = 2048,
-    overlap: Annotated[int, typer.Option(help="Most tokens that a chunk repeats.")] = 0,
+    tokens: Annotated[int, typer.Option(min=1, max=MOST, help="Most tokens in a chunk.")] = 2048,
+    overlap: Annotated[
+        int, typer.Option(min=0, max=MOST, help="Most tokens that a chunk repeats.")
+    ] = 0,
     tokenizer: TokenizerOf = "mini",
     json: Json = False,
 ) -> None:

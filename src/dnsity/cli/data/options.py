@@ -13,7 +13,7 @@ from dnsity.data.example import Language
 from dnsity.errors import BadInputError
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same records.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same records.")]
 LanguageOption = Annotated[str, typer.Option("--language", help="en or ko.")]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from dnsity.cli.console import progress_bar, say, show_json
-from dnsity.cli.options import Json
+from dnsity.cli.options import MOST, Json
 
 HeldOut = Annotated[
     list[Path], typer.Option("--held-out", help="Corpus to evaluate on (repeatable).")
@@ -18,7 +18,9 @@ HeldOut = Annotated[
 Training = Annotated[
     list[Path], typer.Option("--training", help="Corpus to train on (repeatable).")
 ]
-Words = Annotated[int, typer.Option(min=1, help="Words in a row that count as the same text.")]
+Words = Annotated[
+    int, typer.Option(min=1, max=MOST, help="Words in a row that count as the same text.")
+]
 
 
 def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json = False) -> None:

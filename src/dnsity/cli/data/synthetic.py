@@ -9,7 +9,7 @@ import typer
 
 from dnsity.cli.console import progress_bar, say
 from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done, language_of
-from dnsity.cli.options import Json
+from dnsity.cli.options import MOST, Json
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -33,8 +33,12 @@ def command(
             "the key comes from OPENAI_API_KEY."
         ),
     ] = None,
-    per_document: Annotated[int, typer.Option(min=1, help="Most questions per document.")] = 8,
-    limit: Annotated[int | None, typer.Option(min=1, help="Read only so many documents.")] = None,
+    per_document: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Most questions per document.")
+    ] = 8,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST, help="Read only so many documents.")
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

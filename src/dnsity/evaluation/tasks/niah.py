@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from dnsity.config import Digits, Share, Tokens, validated
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
 from dnsity.data.needles import NeedleKind
@@ -51,11 +52,11 @@ class Niah(Family):
     haystack: str = FILLER
     kind: NeedleKind = "passkey"
     form: Form = "prose"
-    needles: int = Field(default=1, ge=1)
-    absent: int = Field(default=0, ge=0)
-    tokens: list[int] = Field(default=[512, 1024, 2048], min_length=1)
-    depths: list[float] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
-    digits: list[int] = Field(default=[5], min_length=1)
+    needles: int = Field(default=1, ge=1, le=1000)
+    absent: int = Field(default=0, ge=0, le=1000)
+    tokens: list[Tokens] = Field(default=[512, 1024, 2048], min_length=1)
+    depths: list[Share] = Field(default=[0.0, 0.25, 0.5, 0.75, 1.0], min_length=1)
+    digits: list[Digits] = Field(default=[5], min_length=1)
     wording: Part = "all"
     metric: Literal["exact", "contains"] = "exact"
 
@@ -73,11 +74,8 @@ class Niah(Family):
 
     def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Draw documents, evenly over lengths and depths."""
-        config = NiahConfig(
-            seed=seed,
-            samples=limit,
-            **self.model_dump(exclude={"family", "metric", *Family.model_fields}),
-        )
+        own = self.model_dump(exclude={"family", "metric", *Family.model_fields})
+        config = validated(NiahConfig, {"seed": seed, "samples": limit, **own}, self.name)
         items = tuple(
             Item(
                 id=str(number),

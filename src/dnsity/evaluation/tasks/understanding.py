@@ -30,8 +30,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
+from dnsity.config import Tokens
 from dnsity.data.articles import (
     ANSWERS,
     Article,
@@ -75,7 +76,7 @@ class Understanding(Family):
     family: Literal["understanding"]
     language: Language
     documents: str
-    tokens: list[PositiveInt] = Field(default=[512, 1024, 2048], min_length=1)
+    tokens: list[Tokens] = Field(default=[512, 1024, 2048], min_length=1)
     forms: list[Form] = Field(default=["choose", "generate"], min_length=1)
 
     @property

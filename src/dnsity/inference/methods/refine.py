@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dnsity.config import Config
+from dnsity.config import Config, Seed
 from dnsity.gist.layout import cut
 from dnsity.inference.check import ROOM, Probe, held_out, parts
 from dnsity.inference.gist_cache import Check, GistCache, GistInfo, Progress, ignore_progress
@@ -69,7 +69,7 @@ class Refine(Config):
     learning_rate: float = Field(default=0.1, gt=0)
     every_steps: int = Field(default=20, ge=1)
     patience: int = Field(default=8, ge=1)
-    seed: int = 0
+    seed: Seed = 0
     state: Path | None = None
 
     @property
