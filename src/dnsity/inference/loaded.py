@@ -11,11 +11,12 @@ from transformers import PreTrainedTokenizerBase
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.frame import Frame, frame_of
-from dnsity.errors import GistMismatchError
+from dnsity.errors import GistMismatchError, UnsupportedModelError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import concatenate, shared
+from dnsity.model.stored import embedding_rows
 from dnsity.shapes import KeyValues
 
 
@@ -60,8 +61,20 @@ class LoadedModel:
 
     @cached_property
     def frame(self) -> Frame:
-        """How prompts are laid out."""
-        return frame_of(self.encoder, self.lm.spec)
+        """How prompts are laid out.
+
+        Raises:
+            UnsupportedModelError: If its template has tokens that the base has no embedding for.
+        """
+        frame = frame_of(self.encoder, self.lm.spec)
+        rows = embedding_rows(self.lm.base)
+        beyond = [index for index in [*frame.head, *frame.question("?")] if index >= rows]
+        if beyond:
+            raise UnsupportedModelError(
+                f"the question template has token {beyond[0]}, the model's embedding has {rows} "
+                "rows; resize the embedding and train it, or use another template"
+            )
+        return frame
 
     @cached_property
     def end_ids(self) -> list[int]:
