@@ -37,6 +37,7 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
+        weights_sha256: Of every single weight, for `verify --deep`; earlier versions wrote none.
         frame: Whether the document was put in the chat template or into plain text (`data/frame`).
         system: System prompt of the chat frame, if one was given.
         instruction: Text between document and question of the chat frame, if one was given.
@@ -52,6 +53,7 @@ class GistInfo(Config):
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]
+    weights_sha256: str | None = None
     frame: FrameName = "plain"
     system: str | None = None
     instruction: str | None = None

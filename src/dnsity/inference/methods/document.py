@@ -96,6 +96,7 @@ def cache_of(
         model=loaded.name,
         base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
+        weights_sha256=loaded.weights_digest,
         frame=loaded.frame.name,
         system=loaded.lm.spec.system,
         instruction=loaded.lm.spec.instruction,
