@@ -8,7 +8,7 @@ TESTABLE := $(VENV)/.testable
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt unit test-trust results docs clean
+.PHONY: demo-real help setup demo test check fmt unit test-trust results docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -28,6 +28,11 @@ $(TESTABLE): $(INSTALLED)
 
 demo: $(INSTALLED) ## Compress an English and a Korean document, answer from the gists
 	$(BIN)/dnsity demo
+
+demo-real: $(INSTALLED) ## Fetch SmolLM2-135M-Instruct (93 MB) and ask it about a document, five minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e ".[eval,gguf]"
+	$(BIN)/dnsity models --fetch smollm2
+	$(BIN)/dnsity demo --model smollm2
 
 test: check unit ## Lint, types, layering and all CPU tests
 

@@ -89,8 +89,9 @@ def build(
             f"documents are measured, needs {len(tokenizer)}"
         )
     config.get_text_config().max_position_embeddings = POSITIONS
-    torch.manual_seed(0)
-    with torch.device(device):  # drawing billions of numbers is slow on a CPU
+    # On the device: drawing billions of numbers is slow on a CPU.
+    with torch.random.fork_rng(), torch.device(device):
+        torch.manual_seed(0)
         base: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
     if quantization is not None:
         _quantize(base, dtype)

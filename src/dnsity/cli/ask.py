@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnsity.cli.console import say, show_json, warn
+from dnsity.cli.console import say, say_answer, show_json, warn
 from dnsity.cli.options import Device, GistsModel, Json, load_model_of
 from dnsity.errors import BadInputError, GistMismatchError
+from dnsity.inference.formats import GIST_SUFFIX
 from dnsity.inference.text import STANDARD_INPUT, read_text
 
 if TYPE_CHECKING:
@@ -39,8 +42,11 @@ def command(
 ) -> None:
     """Answer questions from a gist alone.
 
+    An empty answer is an empty line, and "(no answer)" on standard error.
+
     Example: dnsity ask handbook.gist.safetensors "What is the passkey?"
     """
+    _refuse_files(question or [], more or [])
     questions = [line for each in [*(question or []), *(more or [])] for line in _asked(each)]
     if not questions or not all(each.strip() for each in questions):
         raise BadInputError('nothing to ask: give a question, for example "What is the passkey?"')
@@ -59,7 +65,29 @@ def command(
     for answer in answers:
         if len(answers) > 1:
             say(answer.question, style="bold")
-        say(answer.text)
+        say_answer(answer.text)
+
+
+def _refuse_files(questions: Sequence[str], more: Sequence[str]) -> None:
+    """Refuse files in the place of questions: one gist is asked at a time.
+
+    A question that is also the name of a file can be asked by `--question`.
+
+    Raises:
+        BadInputError: If one is a gist file by its name, or an argument is a file that exists.
+    """
+    for each in [*questions, *more]:
+        if each.lower().endswith(GIST_SUFFIX):
+            raise BadInputError(
+                f"{each!r} is a gist file, not a question; ask one gist at a time: "
+                'dnsity ask FILE "QUESTION"'
+            )
+    for each in questions:
+        if each != STANDARD_INPUT and os.path.exists(each):
+            raise BadInputError(
+                f"{each!r} is a file, not a question; questions come after one gist file, or by "
+                f"- from standard input (to ask exactly this, use --question {each!r})"
+            )
 
 
 def _asked(question: str) -> list[str]:

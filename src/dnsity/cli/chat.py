@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnsity.cli.console import err, progress_bar, say
+from dnsity.cli.console import err, progress_bar, say, say_answer
 from dnsity.cli.options import (
     Device,
     FrameOption,
@@ -50,10 +50,11 @@ def command(
     instruction: Instruction = None,
     device: Device = "cpu",
 ) -> None:
-    """Ask a gist one question after the other, as one conversation where the model can.
+    """Ask a gist, question by question.
 
-    /full shows what the whole document gives. --frame, --system and --instruction are for a text
-    that is compressed first; a gist keeps what it was made with.
+    One conversation, where the model has a chat template. /full shows what the whole document
+    gives. --frame, --system and --instruction are for a text that is compressed first; a gist keeps
+    what it was made with.
 
     Questions can be piped in, one a line. On a terminal the arrow keys bring earlier ones back.
 
@@ -61,7 +62,7 @@ def command(
     """
     from dnsity.inference.gist_cache import GistCache
 
-    if file.suffix == ".safetensors":
+    if file.suffix.lower() == ".safetensors":
         gist, text = GistCache.load(file), None
         if (frame, system, instruction) != ("auto", None, None):
             raise BadInputError(
@@ -161,7 +162,7 @@ class Chat:
         if self.model.loaded.frame.name == "chat":
             self.turns.append((question.strip(), answer.text))
         self.ttft_s.append(answer.ttft_s)
-        say(answer.text)
+        say_answer(answer.text)
 
     def full(self, document: str) -> None:
         """Answer the last question from the whole document.

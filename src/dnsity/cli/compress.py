@@ -6,7 +6,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,9 +20,13 @@ from dnsity.cli.options import (
     System,
     load_model,
 )
+from dnsity.cli.replacing import require_replaceable
 from dnsity.errors import BadInputError
 from dnsity.evaluation.units import data_size
-from dnsity.inference.text import read_text
+from dnsity.inference.text import STANDARD_INPUT, read_text
+
+if TYPE_CHECKING:
+    from dnsity.inference.gist_cache import GistInfo
 
 
 def command(
@@ -63,26 +67,31 @@ def command(
 
     Example: dnsity compress handbook.txt -o handbook.gist.safetensors
     """
+    is_folder = os.path.isdir(document)
+    text = "" if is_folder else read_text(document)  # what is no text is refused at once
     from dnsity.inference.methods import finished, method_of, resumable
+    from dnsity.inference.origin import from_file
 
     load = partial(load_model, model, device, frame=frame, system=system, instruction=instruction)
     how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
-    if os.path.isdir(document):
+    if is_folder:
         if output is None:
             raise BadInputError(f"{document} is a folder; say where its gists go with -o FOLDER")
         from dnsity.cli.compress_many import compress_folder
 
         compress_folder(Path(document), output, load=load, method=how, workers=jobs, json=json)
         return
-    text = read_text(document)
     target = output if output is not None else _beside(document)
     _require_writable(target, document)
+    require_replaceable(target, partial(_is_of, document, text), chosen=output is not None)
     loaded = load()
     how = resumable(how, target)
     started = time.perf_counter()
     with progress_bar("compressing", lines=True) as progress:
         gist = loaded.compress(text, method=how, progress=progress)
     seconds = time.perf_counter() - started
+    if output is None:  # the next document whose default name this is can tell
+        gist = from_file(gist, document)
     gist.save(target)
     finished(how)
     info = gist.info
@@ -115,16 +124,26 @@ def command(
 
 
 def _beside(document: str) -> Path:
-    if document == "-":
+    if document == STANDARD_INPUT:
         raise BadInputError("standard input has no name; say where to save with -o FILE")
     return Path(document).with_suffix(".gist.safetensors")
+
+
+def _is_of(document: str, text: str, info: GistInfo) -> bool:
+    """Say whether a gist is of this text, or was read from a file of this name."""
+    from dnsity.inference.origin import made_of, source_hash
+
+    if made_of(info, text):
+        return True
+    named = document != STANDARD_INPUT
+    return named and info.source_hash == source_hash(document, info.fingerprints)
 
 
 def _require_writable(target: Path, document: str) -> None:
     """Fail before the work, not after it; and never write over the document."""
     if os.path.isdir(target):
         raise BadInputError(f"{target} is a directory; give a file name with -o")
-    if document != "-" and os.path.exists(target) and os.path.samefile(target, document):
+    if document != STANDARD_INPUT and os.path.exists(target) and os.path.samefile(target, document):
         raise BadInputError(f"{target} is the document itself; choose another name with -o")
     if not os.path.isdir(target.parent):
         raise BadInputError(f"directory {target.parent} does not exist; create it first")

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from dnsity.inference.files import Job, Outcome
     from dnsity.inference.gist_model import GistModel
+    from dnsity.inference.listing import LeftOut
     from dnsity.inference.loaded import LoadedModel
     from dnsity.inference.methods import Method
 
 BATCH = 8
+_MOST_IGNORED = 20
+"""Pictures and the like that are named on standard error, one a line."""
 Load: TypeAlias = "Callable[..., GistModel]"
 """Loads the model that compresses, in a type if one is given; worker processes call it, too."""
 
@@ -30,53 +33,111 @@ def compress_folder(
     directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool
 ) -> None:
     """Compress what is not there yet, report, and end with an error if a file was skipped."""
+    from dnsity.data.corpus import TEXT_SUFFIXES
     from dnsity.inference.compress import require_trained
-    from dnsity.inference.files import is_done, jobs
+    from dnsity.inference.files import NEW, reason_to_compress, survey
 
-    listed = jobs(directory, store)
+    if os.path.exists(store) and not os.path.isdir(store):
+        raise BadInputError(f"{store} is a file; give a folder for the gists with -o FOLDER")
+    listed, left = survey(directory, store)
+    report = _Report(store, left)
+    if not listed:
+        report.show(json)
+        raise BadInputError(f"no {' or '.join(TEXT_SUFFIXES)} file in {directory}")
     loaded = load().loaded
     require_trained(loaded, method)
     with progress_bar("looking what is done") as progress:
-        todo = []
+        reasons: dict[Job, str] = {}
         for number, job in enumerate(listed, start=1):
             progress(number, len(listed))
-            if not is_done(loaded, job, method):
-                todo.append(job)
+            reason = reason_to_compress(loaded, job, method)
+            if reason:
+                reasons[job] = reason
+    todo = list(reasons)
+    report.kept = len(listed) - len(todo)
     err.print(
         f"{len(todo):,} of {len(listed):,} files to compress; if stopped, start it again to go on",
         highlight=False,
         soft_wrap=True,
     )
     started = time.perf_counter()
-    tokens, skipped = 0, []
     make = partial(_in_processes, load, workers) if workers > 1 else _here
     with progress_bar("compressing") as progress, closing(make(loaded, todo, method)) as outcomes:
         for number, outcome in enumerate(outcomes, start=1):
             progress(number, len(todo))
-            tokens += outcome.tokens
-            if outcome.error:
-                skipped.append(outcome)
-                err.print(harmless(f"skipped: {outcome.error}"), markup=False, soft_wrap=True)
-    seconds = time.perf_counter() - started
-    if json:
-        show_json(
-            {
-                "compressed": len(todo) - len(skipped),
-                "kept": len(listed) - len(todo),
-                "skipped": [{"path": str(o.job.source), "error": o.error} for o in skipped],
-                "context_tokens": tokens,
-                "seconds": seconds,
-                "path": str(store),
-            }
-        )
-    else:
+            report.add(outcome, "" if reasons[outcome.job] == NEW else reasons[outcome.job])
+    report.seconds = time.perf_counter() - started
+    report.show(json)
+    if report.skipped:
+        total = len(listed) + sum(not each.expected for each in left)
+        raise BadInputError(f"{len(report.skipped)} of {total} files could not be compressed")
+
+
+class _Report:
+    """What became of everything in a folder.
+
+    Args:
+        store: Where gists go.
+        left: What is not compressed from the start.
+    """
+
+    def __init__(self, store: Path, left: Sequence[LeftOut]) -> None:
+        self.store = store
+        self.compressed = self.kept = self.tokens = 0
+        self.seconds = 0.0
+        self.skipped: list[tuple[Path, str]] = []
+        self.ignored: list[tuple[Path, str]] = []
+        self.replaced: list[tuple[Path, str]] = []
+        for each in left:
+            self._note("ignored" if each.expected else "skipped", each.path, each.reason)
+        more = len(self.ignored) - _MOST_IGNORED
+        if more > 0:
+            err.print(f"ignored: {more:,} more, which --json lists", highlight=False)
+
+    def add(self, outcome: Outcome, replaced: str) -> None:
+        """Note the outcome of a job and why it replaced a gist file, if it did."""
+        job = outcome.job
+        if outcome.error:
+            stale = f"; {job.target} stays as it was" if replaced else ""
+            named = any(str(path) in outcome.error for path in (job.source, job.target))
+            self._note("skipped", job.source, outcome.error + stale, named=named)
+            return
+        self.compressed += 1
+        self.tokens += outcome.tokens
+        if replaced:
+            self._note("replaced", job.target, replaced)
+
+    def _note(self, what: str, path: Path, why: str, *, named: bool = False) -> None:
+        """Keep a path with its reason, and print both on standard error."""
+        noted: list[tuple[Path, str]] = getattr(self, what)
+        noted.append((path, why))
+        if what == "ignored" and len(noted) > _MOST_IGNORED:
+            return
+        line = harmless(" ".join(f"{what}: {why if named else f'{path}: {why}'}".split()))
+        err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, json: bool) -> None:
+        """Print the summary."""
+        if json:
+            show_json(
+                {
+                    "compressed": self.compressed,
+                    "kept": self.kept,
+                    "skipped": [{"path": str(p), "error": why} for p, why in self.skipped],
+                    "ignored": [{"path": str(p), "reason": why} for p, why in self.ignored],
+                    "replaced": [{"path": str(p), "reason": why} for p, why in self.replaced],
+                    "context_tokens": self.tokens,
+                    "seconds": self.seconds,
+                    "path": str(self.store),
+                }
+            )
+            return
         say(
-            f"{len(todo) - len(skipped):,} files compressed ({tokens:,} tokens, "
-            f"{tokens / max(seconds, 1e-9):,.0f} a second), {len(listed) - len(todo):,} kept, "
-            f"{len(skipped):,} skipped: {store}"
+            f"{self.compressed:,} files compressed ({self.tokens:,} tokens, "
+            f"{self.tokens / max(self.seconds, 1e-9):,.0f} a second; {len(self.replaced):,} gists "
+            f"replaced), {self.kept:,} kept, {len(self.skipped):,} skipped, "
+            f"{len(self.ignored):,} ignored: {self.store}"
         )
-    if skipped:
-        raise BadInputError(f"{len(skipped)} of {len(listed)} files could not be compressed")
 
 
 def _here(loaded: LoadedModel, todo: Sequence[Job], method: Method) -> Generator[Outcome]:

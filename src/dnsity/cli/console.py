@@ -29,6 +29,13 @@ def say(text: str, style: str | None = None) -> None:
     out.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def say_answer(text: str) -> None:
+    """Print an answer; of an empty one, an empty line and a remark on standard error."""
+    if not text.strip():
+        sys.stderr.write("(no answer)\n")
+    say(text)
+
+
 def warn(text: str) -> None:
     """Print a warning as one line on standard error."""
     sys.stderr.write("warning: " + harmless(" ".join(text.split())) + "\n")

@@ -1,4 +1,4 @@
-"""`dnsity demo`: real documents through the bundled model, next to its controls."""
+"""`dnsity demo`: documents compressed by a model and asked, beside full context and retrieval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 from rich.table import Column, Table
 from rich.text import Text
 
-from dnsity.cli.console import out, progress_bar, show_json
+from dnsity.cli.console import err, out, progress_bar, show_json
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.config import Config, load, manifest
 from dnsity.evaluation.units import data_size
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from dnsity.inference.loaded import LoadedModel
 
 METHODS = ("gist", "full", "rag", "none")
+"""How a gist model is asked."""
 HEADINGS = {"gist": "gist", "full": "full context", "rag": "RAG top-3", "none": "no context"}
+_SHOWN = 60
+"""Characters of an answer."""
+_SLOTS, _RATIO = 80, 10
+"""Slots that a base refines, and document tokens per slot that it selects."""
 
 
 class DemoQuestion(Config):
@@ -48,54 +53,75 @@ class Demo(Config):
 
 def command(
     folder: Annotated[
-        Path | None, typer.Option(help="Folder with questions.yaml (default: the bundled one).")
+        Path | None, typer.Option(help="Folder with questions.yaml (default: a bundled one).")
     ] = None,
     model: Model = "mini",
+    minutes: Annotated[
+        float, typer.Option(help="Time to refine a document, of a base without trained gists.")
+    ] = 3.0,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress two documents and ask them.
+    """Compress documents and ask them, with times and right or wrong marks.
 
-    Answers from the gists stand beside full context, retrieval and nothing.
+    A gist model answers from its gists, a base from refined and selected slots; both beside full
+    context, retrieval and no context.
 
     Example: dnsity demo
     """
-    source = folder or Path(str(resources.files("dnsity.cli") / "demo_documents"))
-    demo = load(source / "questions.yaml", Demo)
+    from dnsity.evaluation.methods import heading
+
     loaded = load_model(model, device).loaded
-    _warm_up(loaded)
+    bundled = "demo_documents" if loaded.trained else "demo_base"
+    source = folder or Path(str(resources.files("dnsity.cli") / bundled))
+    demo = load(source / "questions.yaml", Demo)
+    names: tuple[str, ...] = METHODS
+    if not loaded.trained:
+        refined, selected = f"refine:minutes={minutes:g},gists={_SLOTS}", f"select:ratio={_RATIO}"
+        names = (refined, selected, *METHODS[1:])
+        err.print(
+            f"refining takes {minutes:g} minutes for each of {len(demo.documents)} documents, "
+            "the rest a minute",
+            highlight=False,
+        )
+    _warm_up(loaded, names)
     reports = []
     for document in demo.documents:
-        report = _run(loaded, read_text(str(source / document.document)), document)
+        report = _run(loaded, read_text(str(source / document.document)), document, names)
         reports.append(report)
         if not json:
-            _show(report)
+            _show(report, names)
     if json:
         show_json({"manifest": manifest(demo, seed=0), "documents": reports})
         return
     right = {
-        m: sum(q["methods"][m]["right"] for r in reports for q in r["questions"]) for m in METHODS
+        m: sum(q["methods"][m]["right"] for r in reports for q in r["questions"]) for m in names
     }
     total = sum(len(report["questions"]) for report in reports)
-    out.print("right: " + ", ".join(f"{HEADINGS[m]} {right[m]}/{total}" for m in METHODS))
+    out.print("right: " + ", ".join(f"{heading(m)} {right[m]}/{total}" for m in names))
     out.print(f"documents and questions: {source}", highlight=False, soft_wrap=True)
 
 
-def _warm_up(loaded: LoadedModel) -> None:
+def _warm_up(loaded: LoadedModel, names: Sequence[str]) -> None:
     """Let the first-call costs of the libraries fall on nobody."""
     from dnsity.evaluation.methods import build
 
-    for name in METHODS:
+    for name in names:
+        if name.startswith("refine"):
+            continue
         method = build(name, loaded)
         method.answer(method.ingest("One sentence stands here. " * 40), ["What?"])
 
 
-def _run(loaded: LoadedModel, text: str, document: DemoDocument) -> dict[str, Any]:
+def _run(
+    loaded: LoadedModel, text: str, document: DemoDocument, names: Sequence[str]
+) -> dict[str, Any]:
     """Ask every method every question, one at a time."""
     from dnsity.evaluation.methods import build
-    from dnsity.evaluation.metrics import exact
+    from dnsity.evaluation.metrics import contains, exact
 
-    methods: Sequence[Method] = [build(name, loaded) for name in METHODS]
+    right = exact if loaded.trained else contains  # a base answers in sentences
+    methods: Sequence[Method] = [build(name, loaded) for name in names]
     with progress_bar(f"reading {document.document}") as progress:
         ingested = []
         for number, method in enumerate(methods):
@@ -105,11 +131,11 @@ def _run(loaded: LoadedModel, text: str, document: DemoDocument) -> dict[str, An
     questions = []
     for item in document.questions:
         answers = {}
-        for method, held in zip(methods, ingested, strict=True):
+        for name, method, held in zip(names, methods, ingested, strict=True):
             answer = method.answer(held, [item.question])[0]
-            answers[method.name] = {
+            answers[name] = {
                 "answer": answer.text,
-                "right": exact(answer.text, item.answer),
+                "right": right(answer.text, item.answer),
                 "ttft_s": answer.ttft_s,
             }
         questions.append({"question": item.question, "gold": item.answer, "methods": answers})
@@ -121,11 +147,14 @@ def _run(loaded: LoadedModel, text: str, document: DemoDocument) -> dict[str, An
         "full_kv_bytes": gist.info.full_kv_bytes,
         "gist_kv_bytes": gist.kv_bytes,
         "compress_s": ingested[0].seconds,
+        "prepare_s": {name: held.seconds for name, held in zip(names, ingested, strict=True)},
         "questions": questions,
     }
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: dict[str, Any], methods: Sequence[str]) -> None:
+    from dnsity.evaluation.methods import heading
+
     out.print(
         f"\n[bold]{report['document']}[/bold]: {report['context_tokens']:,} tokens -> "
         f"{report['gist_tokens']} gists ({report['compression_ratio']:.0f}x), keys and values "
@@ -134,16 +163,16 @@ def _show(report: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    names = ("question", *(HEADINGS[name] for name in METHODS))
+    names = ("question", *(heading(name) for name in methods))
     # Rich would cut Korean words that are wider than their column.
     table = Table(*(Column(name, overflow="fold") for name in names), show_lines=True)
     for row in report["questions"]:
         cells = [Text(row["question"])]
-        for name in METHODS:
+        for name in methods:
             answer = row["methods"][name]
             mark = Text("right " if answer["right"] else "wrong ")
             mark.stylize("green" if answer["right"] else "red")
-            shown = answer["answer"].replace("\n", " ")[:24] or "(nothing)"
+            shown = answer["answer"].replace("\n", " ")[:_SHOWN] or "(nothing)"
             cells.append(mark + Text(f"{shown}\n{1000 * answer['ttft_s']:.0f} ms"))
         table.add_row(*cells)
     out.print(table)

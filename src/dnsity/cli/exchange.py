@@ -9,7 +9,8 @@ import typer
 
 from dnsity.cli.console import say, show_json
 from dnsity.cli.inspect import File
-from dnsity.cli.options import Json
+from dnsity.cli.options import Device, GistsModel, Json, load_model_of
+from dnsity.cli.replacing import require_replaceable
 
 Peft = Annotated[Path, typer.Option("--peft", help="Directory of a PEFT CARTRIDGE adapter.")]
 
@@ -20,11 +21,14 @@ def export(
     base: Annotated[
         str | None, typer.Option(help="Base model's name in the adapter (default: the gist's).")
     ] = None,
+    model: GistsModel = None,
+    device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Write a gist as a PEFT adapter (CARTRIDGE).
 
-    Needs no model.
+    A gist made in a chat template is written with the template's start, for which the model is
+    loaded; the prompt of the adapter begins with the question.
 
     Example: dnsity export handbook.gist.safetensors --peft adapter/
     """
@@ -33,11 +37,18 @@ def export(
     from dnsity.model.checkpoint import base_named
 
     gist = GistCache.load(file)
-    write(gist, peft, base or base_named(gist.info.model))
+    head = None
+    if gist.info.n_head:
+        loaded = load_model_of(gist, model, device).loaded
+        loaded.require_own(gist)
+        dtype = gist.layers[0][0].dtype
+        head = tuple((k.cpu().to(dtype), v.cpu().to(dtype)) for k, v in loaded.head or ())
+    write(gist, peft, base or base_named(gist.info.model), head)
+    tokens = gist.info.n_head + gist.info.n_gist
     if json:
-        show_json({"path": str(peft), "gist_tokens": gist.info.n_gist})
+        show_json({"path": str(peft), "gist_tokens": gist.info.n_gist, "virtual_tokens": tokens})
     else:
-        say(f"saved {peft}: {gist.info.n_gist} virtual tokens")
+        say(f"saved {peft}: {tokens} virtual tokens")
 
 
 def import_(
@@ -52,6 +63,7 @@ def import_(
     from dnsity.inference.cartridge import read
 
     gist = read(peft)
+    require_replaceable(output, lambda info: info == gist.info, chosen=True)
     gist.save(output)
     if json:
         show_json({"path": str(output), "gist_tokens": gist.info.n_gist})

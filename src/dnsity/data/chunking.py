@@ -114,7 +114,7 @@ def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
             for found, content in stream_documents(file):
                 yield str(file.relative_to(path)) if found == file.name else found, content
         return
-    if ".jsonl" not in path.suffixes[-2:]:
+    if ".jsonl" not in map(str.lower, path.suffixes[-2:]):
         yield path.name, _blocks(path)
         return
     number = 0

@@ -96,11 +96,11 @@ def side_of(text: str, test_share: float = 0.02) -> Side:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.name.endswith(TEXT_SUFFIXES + JSONL_SUFFIXES)
+    return path.name.lower().endswith(TEXT_SUFFIXES + JSONL_SUFFIXES)
 
 
 def _file_documents(path: Path, name: str) -> Iterator[Document]:
-    if not path.name.endswith(TEXT_SUFFIXES):
+    if not path.name.lower().endswith(TEXT_SUFFIXES):
         for number, record in enumerate(read_records(path), start=1):
             yield _document(record, f"{name}:{number}", f"{path} record {number}")
         return

@@ -90,10 +90,10 @@ def _record(line: str, where: str) -> dict[str, Any]:
 
 def _open(path: Path) -> IO[str]:
     """Open for reading as text, by the name's end."""
-    if path.suffix == ".zst":
+    if path.suffix.lower() == ".zst":
         return _open_zst(path)
     openers: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
-    opened: IO[str] = openers.get(path.suffix, open)(path, "rt", encoding="utf-8-sig")
+    opened: IO[str] = openers.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig")
     return opened
 
 

@@ -44,13 +44,13 @@ def read_qa(path: Path, language: Language) -> Iterator[Example]:
     Raises:
         BadInputError: If the file cannot be read or is damaged; names file and record.
     """
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         yield from _squad(path, language)
         return
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         yield from _stories(path, language)
         return
-    if ".jsonl" not in path.suffixes:
+    if ".jsonl" not in map(str.lower, path.suffixes):
         raise BadInputError(
             f"{path}: question answering is read from .json (SQuAD), .jsonl and .csv (FairytaleQA) "
             "files"

@@ -4,8 +4,8 @@
       a.txt               a.txt.gist.safetensors
       more/b.md           more/b.md.gist.safetensors
 
-A gist file is kept if it is whole, of the same model and as many gists, and bears the time its text
-was last changed: a text replaced by an older one, or changed while it was being compressed, shows.
+A gist file is kept if it is whole, of the same model and method, and of the same text by its hash
+(`inference/origin`). Times and sizes are not looked at: a text can change and keep both.
 """
 
 from __future__ import annotations
@@ -16,14 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnsity.data.corpus import TEXT_SUFFIXES
-from dnsity.errors import BadInputError, DnsityError
+from dnsity.errors import BadInputError, DamagedFileError, DnsityError, GistMismatchError
 from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
+from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Method, finished, resumable
 from dnsity.inference.methods.gist import Gist
+from dnsity.inference.origin import made_of
 from dnsity.inference.store import SUFFIX
 from dnsity.inference.text import read_text
+
+NEW = "no gist yet"
+"""Reason to compress a text that has no gist file; any other reason replaces one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,38 +61,59 @@ class Outcome:
     error: str = ""
 
 
-def jobs(directory: Path, store: Path) -> list[Job]:
-    """List the text files below a directory, the largest first.
+def survey(directory: Path, store: Path) -> tuple[list[Job], list[LeftOut]]:
+    """List the text files below a directory, the largest first, and what is left out.
 
     Neighbours in the list are about as long, so batches waste little on padding; and what takes
     longest is known at once.
+    """
+    sources, left = listing(directory, store)
+    sources.sort(key=lambda path: (-_size(path), path))
+    return [
+        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX), store)
+        for path in sources
+    ], left
+
+
+def jobs(directory: Path, store: Path) -> list[Job]:
+    """List the text files below a directory, the largest first.
 
     Raises:
         BadInputError: If there is none.
     """
-    sources = [
-        path for path in directory.rglob("*") if path.suffix in TEXT_SUFFIXES and path.is_file()
-    ]
-    if not sources:
+    listed, _ = survey(directory, store)
+    if not listed:
         raise BadInputError(f"no {' or '.join(TEXT_SUFFIXES)} file in {directory}")
-    sources.sort(key=lambda path: (-path.stat().st_size, path))
-    return [
-        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX), store)
-        for path in sources
-    ]
+    return listed
 
 
 def is_done(loaded: LoadedModel, job: Job, method: Method | None = None) -> bool:
     """Say whether the gists are there: whole, of this text, this model and this method."""
+    return not reason_to_compress(loaded, job, method)
+
+
+def reason_to_compress(loaded: LoadedModel, job: Job, method: Method | None = None) -> str:
+    """Say why a text has to be compressed; empty if its gists are there."""
     method = method or Gist()
+    if not os.path.lexists(job.target):
+        return NEW
+    if job.link:
+        return "its gist file is a link"
     try:
-        if job.link or job.target.stat().st_mtime_ns != job.source.stat().st_mtime_ns:
-            return False
         gist = GistCache.load(job.target)
         loaded.require_own(gist)
-    except (OSError, DnsityError):
-        return False
-    return gist.info.method == method.name and method.made(loaded, gist.info)
+        if gist.info.text_hash is None:
+            return "its gist file, of an earlier version, does not tell of which text it is"
+        if not made_of(gist.info, read_text(job.source)):
+            return "its text has changed, or the gist was of another text"
+    except GistMismatchError:
+        return "another model made its gist"
+    except DamagedFileError:
+        return "its gist file is damaged"
+    except BadInputError:
+        return "its text or its gist cannot be read"
+    made = gist.info.method == method.name and method.made(loaded, gist.info)
+    return "" if made else "its gist was made with other settings"
 
 
 def compress_files(
@@ -109,7 +135,6 @@ def compress_files(
     for first in range(0, len(todo), size):
         batch = todo[first : first + size]
         texts: dict[Job, str] = {}
-        changed: dict[Job, int] = {}
         errors: dict[Job, str] = {}
         for job in batch:
             try:
@@ -119,7 +144,6 @@ def compress_files(
                         "remove it or choose another store"
                     )
                 job.target.parent.mkdir(parents=True, exist_ok=True)
-                changed[job] = job.source.stat().st_mtime_ns  # before its text is read
                 texts[job] = read_text(job.source)
             except OSError as error:
                 errors[job] = f"cannot use {error.filename}: {error.strerror}"
@@ -130,7 +154,6 @@ def compress_files(
             if job not in errors:
                 try:
                     made[job].save(job.target)
-                    os.utime(job.target, ns=(changed[job], changed[job]))
                     finished(resumable(method, job.target))
                 except (OSError, BadInputError) as error:
                     errors[job] = str(error)
@@ -157,3 +180,10 @@ def _compressed(
         except DnsityError as error:
             errors[job] = str(error)
     return found
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it was removed just now: reading it says so
+        return 0

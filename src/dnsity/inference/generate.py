@@ -10,12 +10,20 @@ from threading import Event, Thread
 from typing import Any, cast
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
+from transformers import (
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TemperatureLogitsWarper,
+    TextIteratorStreamer,
+    TopPLogitsWarper,
+)
 
 from dnsity.data.chat import Turn
 from dnsity.data.collate import left_pad
 from dnsity.data.frame import Plain
-from dnsity.errors import BadInputError
+from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
@@ -41,10 +49,22 @@ class Answer:
     seconds: float
     new_tokens: int
 
+    def __str__(self) -> str:
+        """Return the answer itself."""
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen; temperature 0 is greedy."""
+    """How the next token is chosen; temperature 0 is greedy.
+
+    Attributes:
+        max_new_tokens: Length of an answer at most.
+        temperature: Above 0 tokens are sampled.
+        top_p: Sample from the likeliest tokens that make up so much probability.
+        seed: Of a call: the same call gives the same answers (None: others each time). The random
+            state of the caller is neither used nor changed.
+    """
 
     max_new_tokens: int = 48
     temperature: float = 0.0
@@ -65,21 +85,50 @@ class Sampling:
 
     def arguments(self) -> dict[str, Any]:
         """Return `generate`'s arguments, overruling what the base's generation_config.json says."""
-        fixed = {
+        return {
             "max_new_tokens": self.max_new_tokens,
             "num_beams": 1,
             "repetition_penalty": 1.0,
             "no_repeat_ngram_size": 0,
+            "do_sample": False,  # `_Chooser` samples, without the caller's random state
+            "logits_processor": LogitsProcessorList([_Chooser(self)]),
         }
-        if self.temperature == 0:
-            return {**fixed, "do_sample": False}
-        return {
-            **fixed,
-            "do_sample": True,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "top_k": 0,  # generate's own default would cut to 50
-        }
+
+
+class _Chooser(LogitsProcessor):
+    """Leaves one token to choose, sampled with a random state of its own.
+
+    So no call touches the random state of its caller, and no thread that of another.
+    """
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.seed = sampling.seed
+        self.warpers: list[LogitsProcessor] = []
+        if sampling.temperature > 0:
+            self.warpers.append(TemperatureLogitsWarper(float(sampling.temperature)))
+            if sampling.top_p < 1:
+                self.warpers.append(TopPLogitsWarper(sampling.top_p))
+        self.generator: torch.Generator | None = None
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        if bool(scores.isnan().any()):
+            raise UnsupportedModelError(
+                "the model computes logits that are not numbers, there is no answer; if it runs in "
+                'float16 use --dtype bfloat16 or float32 (in Python dtype="bfloat16")'
+            )
+        if not self.warpers:
+            return scores
+        for warper in self.warpers:
+            scores = warper(input_ids, scores)
+        if self.generator is None:
+            self.generator = torch.Generator(scores.device)
+            if self.seed is None:
+                self.generator.seed()
+            else:
+                self.generator.manual_seed(self.seed)
+        shares = scores.softmax(dim=-1)
+        chosen = torch.multinomial(shares, 1, generator=self.generator)
+        return torch.full_like(scores, -torch.inf).scatter(1, chosen, 0.0)
 
 
 GREEDY = Sampling()
@@ -130,6 +179,7 @@ def answer(
     turns: Sequence[Turn] = (),
     prefix_mask: torch.Tensor | None = None,
     template: str | None = None,
+    one_at_a_time: bool = False,
 ) -> list[Answer]:
     """Answer a batch of questions about one document, or each about its own.
 
@@ -145,6 +195,8 @@ def answer(
         prefix_mask: True at the real slots of prefixes of different lengths, `[B, G]`, which are
             padded on the left; None: all are real.
         template: Question template to use in the place of the frame's.
+        one_at_a_time: Run each question alone, so that every answer is what it is alone to the
+            last bit. In a batch it can differ by rounding: see SECURITY.md, "Isolation".
 
     Returns:
         One answer per question, in order.
@@ -155,16 +207,16 @@ def answer(
     started = loaded.now()
     first = _FirstToken(loaded)
     arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns)
-    if sliding_window(loaded.lm.base.config) and not bool(arguments["attention_mask"].all()):
-        # `generate` counts a sliding window in cache slots: padding would use it up.
+    padded = not bool(arguments["attention_mask"].all())
+    # `generate` counts a sliding window in cache slots: padding would use it up.
+    padding_harms = padded and sliding_window(loaded.lm.base.config) is not None
+    if padding_harms or (one_at_a_time and len(questions) > 1):
         return [
             answer(loaded, own, [question], sampling, turns=turns, template=template)[0]
             for question, own in zip(
                 questions, _unpadded(prefix, prefix_mask, len(questions)), strict=True
             )
         ]
-    if sampling.seed is not None:
-        torch.manual_seed(sampling.seed)
     with loaded.lm.answering():
         output = cast(Any, loaded.lm.base).generate(
             **arguments, stopping_criteria=StoppingCriteriaList([first])
@@ -202,8 +254,6 @@ def stream(
     def run() -> None:
         try:
             with torch.inference_mode(), loaded.lm.answering():
-                if sampling.seed is not None:
-                    torch.manual_seed(sampling.seed)
                 cast(Any, loaded.lm.base).generate(
                     **arguments,
                     streamer=pieces,

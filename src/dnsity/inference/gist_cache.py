@@ -38,11 +38,16 @@ class GistInfo(Config):
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
         weights_sha256: Of every single weight, for `verify --deep`; earlier versions wrote none.
+        n_head: Tokens of the frame's head, whose slots precede the document's and are not in the
+            file.
         frame: Whether the document was put in the chat template or into plain text (`data/frame`).
         system: System prompt of the chat frame, if one was given.
         instruction: Text between document and question of the chat frame, if one was given.
         method: What made it (`inference/methods`).
         settings: What the method was told, and what it did.
+        text_hash: Keyed hash of the document (`inference/origin`); None in files of before.
+        source_hash: Keyed hash of the name of the document's file, where the gist file got its
+            name from it; else None.
     """
 
     n_context: int = Field(ge=1, le=MOST)
@@ -54,16 +59,25 @@ class GistInfo(Config):
     base: dict[str, Any]
     fingerprints: dict[str, str]
     weights_sha256: str | None = None
+    n_head: int = Field(default=0, ge=0, le=MOST)
     frame: FrameName = "plain"
     system: str | None = None
     instruction: str | None = None
     method: str = "gist"
     settings: dict[str, Any] = Field(default_factory=dict)
+    text_hash: str | None = None
+    source_hash: str | None = None
+
+    def __hash__(self) -> int:
+        """Hash what tells gists apart; the rest holds dictionaries."""
+        return hash((self.n_context, self.n_gist, self.characters, self.model, self.text_hash))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GistCache:
     """One compressed document. Its tensors are never written to.
+
+    Two are equal if all they hold is: a gist and the same one loaded from its file.
 
     Attributes:
         layers: Per layer keys and values `[1, K, G, D]`.
@@ -72,6 +86,32 @@ class GistCache:
 
     layers: KeyValues
     info: GistInfo
+
+    def __repr__(self) -> str:
+        """Say in one line what it is of."""
+        info = self.info
+        return (
+            f"GistCache({info.n_context:,} tokens -> {info.n_gist:,} slots "
+            f"({self.compression_ratio:.0f}x), model {info.model!r}, method {info.method!r})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        """Compare descriptions, types and every number, wherever the tensors are."""
+        if not isinstance(other, GistCache):
+            return NotImplemented
+        ours, theirs = ([t for layer in one.layers for t in layer] for one in (self, other))
+        return (
+            self.info == other.info
+            and len(ours) == len(theirs)
+            and all(
+                a.dtype == b.dtype and torch.equal(a, b.to(a.device))
+                for a, b in zip(ours, theirs, strict=True)
+            )
+        )
+
+    def __hash__(self) -> int:
+        """Hash the description: equal gists have equal hashes."""
+        return hash(self.info)
 
     @property
     def compression_ratio(self) -> float:

@@ -15,6 +15,7 @@ from dnsity.errors import BadInputError
 from dnsity.gist.spec import FrameName, GistSpec
 from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
+from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
@@ -22,6 +23,7 @@ from dnsity.inference.methods import Method, method_of
 from dnsity.model import checkpoint
 from dnsity.model.base import DeviceMap, Quantization, load_base
 from dnsity.model.borrowed import borrow
+from dnsity.model.finite import require_finite
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import stacked
 
@@ -223,69 +225,80 @@ class GistModel:
             progress: Called with what is done and what there is to do.
 
         Raises:
-            BadInputError: If a document is empty, too short, too long or not valid Unicode, or the
-                method needs trained gists and the model has none.
+            BadInputError: If a document is empty, too short, too long, not valid Unicode, no str or
+                the name of a file, or the method needs trained gists and the model has none.
             UnsupportedModelError: If the method cannot take the model.
         """
+        texts = documents(text)
         how = method_of(method, gists=gists) if isinstance(method, str) else method
         _compress.require_trained(self.loaded, how)
-        texts = [text] if isinstance(text, str) else text
         caches = _compress.compress(self.loaded, texts, how, progress)
         return caches[0] if isinstance(text, str) else caches
 
     @overload
     def ask(
         self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
-        turns: Sequence[Turn] = (),
+        turns: Sequence[Turn] = (), deterministic: bool | None = None,
     ) -> Answer: ...  # fmt: skip
     @overload
     def ask(
         self, gist: GistCache, question: list[str], sampling: Sampling = GREEDY, *,
-        turns: Sequence[Turn] = (),
+        turns: Sequence[Turn] = (), deterministic: bool | None = None,
     ) -> list[Answer]: ...  # fmt: skip
     def ask(
         self, gist: GistCache, question: str | list[str], sampling: Sampling = GREEDY, *,
-        turns: Sequence[Turn] = (),
+        turns: Sequence[Turn] = (), deterministic: bool | None = None,
     ) -> Answer | list[Answer]:  # fmt: skip
-        """Answer one question, or a list of them in one batch, from the gist alone.
+        """Answer one question, or a list of them, from the gist alone.
 
         Args:
             gist: The compressed document.
             question: What to ask.
             sampling: How to choose tokens.
             turns: Earlier questions and their answers, which a conversation continues.
+            deterministic: True runs each question of a list alone, so that no answer depends on
+                the others by a single bit; False runs them as one batch, which is faster. None
+                (default): a batch in float32, whose rounding is far below what decides on a token,
+                and each alone in bfloat16 and float16, where a batch can change an answer.
 
         Raises:
             BadInputError: If a question is empty or too long.
             GistMismatchError: If another model made the gist.
         """
-        questions = [question] if isinstance(question, str) else question
+        questions = strings(question, "ask", "question")
         layers = self._prefix(gist).layers
-        answers = _generate.answer(self.loaded, layers, questions, sampling, turns=turns)
+        answers = _generate.answer(
+            self.loaded, layers, questions, sampling, turns=turns,
+            one_at_a_time=self._alone(deterministic),
+        )  # fmt: skip
         return answers[0] if isinstance(question, str) else answers
 
     def ask_each(
-        self, gists: Sequence[GistCache], questions: Sequence[str], sampling: Sampling = GREEDY
-    ) -> list[Answer]:
-        """Ask every gist a question of its own, all in one batch.
+        self, gists: Sequence[GistCache], questions: Sequence[str], sampling: Sampling = GREEDY, *,
+        deterministic: bool | None = None,
+    ) -> list[Answer]:  # fmt: skip
+        """Ask every gist a question of its own.
 
         Args:
             gists: Compressed documents, of any numbers of slots.
             questions: As many.
             sampling: How to choose tokens.
+            deterministic: As of `ask`.
 
         Raises:
             BadInputError: If there are not as many questions as gists, or one is empty or too long.
             GistMismatchError: If another model made a gist.
         """
+        questions = strings(questions, "ask_each", "question")
         if len(gists) != len(questions) or not gists:
             raise BadInputError(
                 f"{len(gists)} gists and {len(questions)} questions; give one question for each"
             )
         prefix, mask = stacked([self._prefix(gist).layers for gist in gists])
         return _generate.answer(
-            self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask
-        )
+            self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask,
+            one_at_a_time=self._alone(deterministic),
+        )  # fmt: skip
 
     def adopt(self, gist: GistCache) -> GistCache:
         """Take a gist that another model made for one's own, at one's own risk.
@@ -302,12 +315,23 @@ class GistModel:
         turns: Sequence[Turn] = (),
     ) -> Generator[str]:  # fmt: skip
         """Yield the answer piece by piece; the same text as `ask`. Closing it stops the answer."""
+        (question,) = strings(question, "stream", "question")
         layers = self._prefix(gist).layers
         return _generate.stream(self.loaded, layers, question, sampling, turns=turns)
 
     def _prefix(self, gist: GistCache) -> GistCache:
-        self.loaded.require_own(gist)
-        return gist.to(self.loaded.device, self.loaded.lm.base.dtype)
+        self.loaded.require_own(require_gist(gist, "ask"))
+        dtype = self.loaded.lm.base.dtype
+        prefix = gist.to(self.loaded.device, dtype)
+        if dtype != gist.layers[0][0].dtype:
+            require_finite(prefix.layers, "this gist cannot be used in another type")
+        return prefix
+
+    def _alone(self, deterministic: bool | None) -> bool:
+        """Say whether each question is run alone."""
+        if deterministic is None:
+            return self.loaded.lm.base.dtype != torch.float32
+        return deterministic
 
 
 def _device(device: str | torch.device | None, device_map: DeviceMap | None) -> str | torch.device:

@@ -9,9 +9,10 @@ import torch
 
 from dnsity.data.collate import left_pad
 from dnsity.data.frame import Plain
-from dnsity.errors import BadInputError
+from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel
+from dnsity.model.finite import advice, type_name
 from dnsity.model.key_values import shared
 from dnsity.shapes import KeyValues
 
@@ -57,6 +58,7 @@ def likelihoods(
     Raises:
         BadInputError: If a continuation has no token, or question and continuation do not fit the
             model's window.
+        UnsupportedModelError: If the model overflows in its compute type.
     """
     frame = loaded.frame if template is None else Plain(loaded.encoder, template)
     asked = frame.question(question, alone=prefix is None)
@@ -79,6 +81,11 @@ def likelihoods(
         logits_to_keep=longest + 1,
     )
     logs = logits[:, :-1].float().log_softmax(dim=-1).cpu()
+    if bool(logs.isnan().any()):
+        raise UnsupportedModelError(
+            f"{loaded.name}: logits are not finite numbers in {type_name(logits.dtype)}; "
+            f"{advice(logits.dtype)}"
+        )
     found = []
     for row, own in zip(logs, scored, strict=True):
         theirs = row[-len(own) :]

@@ -13,9 +13,12 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.frame import Frame, frame_of
 from dnsity.errors import BadInputError, GistMismatchError, UnsupportedModelError
 from dnsity.inference.gist_cache import GistCache
+from dnsity.model.attention import rotating_layers
 from dnsity.model.fingerprint import SAMPLED, fingerprints, weights_digest
+from dnsity.model.finite import require_finite
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import concatenate, shared
+from dnsity.model.positions import require_shift_invariant
 from dnsity.model.stored import embedding_rows
 from dnsity.shapes import KeyValues
 
@@ -92,7 +95,9 @@ class LoadedModel:
         """Keys and values of the frame's head, `[1, K, H, D]` per layer; None if it has none."""
         if not self.frame.head:
             return None
-        return self.lm.read(torch.tensor([self.frame.head], device=self.device))
+        head = self.lm.read(torch.tensor([self.frame.head], device=self.device))
+        require_finite(head, f"{self.name}, beginning of the chat template")
+        return head
 
     def after_head(self, layers: KeyValues) -> KeyValues:
         """Put the head in front of a document's slots, `[B, K, G, D]` per layer.
@@ -115,8 +120,28 @@ class LoadedModel:
             ids: The document's, as `frame.document` encodes it.
         """
         whole = self.lm.read(torch.tensor([[*self.frame.head, *ids]], device=self.device))
+        require_finite(whole, f"{self.name}, the document")
         first = len(self.frame.head)
         return tuple((k[:, :, first:], v[:, :, first:]) for k, v in whole)
+
+    @cached_property
+    def movable(self) -> bool:
+        """True: found out by a short forward pass, once, before the first compression.
+
+        Raises:
+            UnsupportedModelError: If the base uses positions for more than rotation.
+        """
+        require_shift_invariant(self.lm.base)
+        return True
+
+    @cached_property
+    def rotating(self) -> list[bool]:
+        """Which layers rotate their keys.
+
+        Raises:
+            UnsupportedModelError: If the keys of a layer cannot be moved.
+        """
+        return rotating_layers(self.lm.base)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -34,8 +36,9 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
     def see(weights: Tensor) -> None:
         found.append(weights[0, :, -gists:, first:-gists].clone())  # a view would keep all rows
 
-    with backbone.attention_seen(loaded.lm.base, see):
-        info = compress(loaded, [text])[0].info
+    watched = replace(loaded, lm=loaded.lm.twin("eager"))
+    backbone.show_attention(watched.lm.base, see)
+    info = compress(watched, [text])[0].info
     if info.n_chunks > 1:
         raise BadInputError(
             f"the document is compressed in {info.n_chunks} chunks; show one of at most "

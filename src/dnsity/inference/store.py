@@ -26,10 +26,12 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError
+from dnsity.inference.formats import GIST_SUFFIX
 from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.model.finite import require_finite
 
 FORMAT_VERSION = 1
-SUFFIX = ".gist.safetensors"
+SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
 DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16})
@@ -46,8 +48,10 @@ def save(gist: GistCache, path: Path) -> Path:
         The path.
 
     Raises:
-        BadInputError: If the target cannot be written; an existing file is left as it was.
+        BadInputError: If the target cannot be written, or the gist holds numbers that are not
+            finite; an existing file is left as it was.
     """
+    require_finite(gist.layers, f"{path} is not written, the gist cannot be used")
     tensors: dict[str, Tensor] = {}
     for index, (keys, values) in enumerate(gist.layers):
         tensors[f"k.{index:02d}"] = keys[0].detach().cpu().contiguous()
@@ -57,7 +61,7 @@ def save(gist: GistCache, path: Path) -> Path:
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
-        # What nobody said is left out: gists by gist tokens have the bytes they always had.
+        # What nobody said is left out: a description of before has the bytes it always had.
         **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)

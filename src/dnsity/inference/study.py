@@ -185,14 +185,13 @@ def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
     head = loaded.frame.head
     start = head or [loaded.encoder.eos_id]
     first = torch.tensor([start] * count, device=loaded.device)
-    with torch.random.fork_rng(), loaded.lm.answering():
-        torch.manual_seed(seed)
+    with loaded.lm.answering():
         drawn = cast(Any, loaded.lm.base).generate(
             input_ids=first,
             attention_mask=torch.ones_like(first),
             min_new_tokens=_GENERAL,  # after an end token many a model ends again
             pad_token_id=loaded.encoder.eos_id,
-            **Sampling(_GENERAL, temperature=1.0).arguments(),
+            **Sampling(_GENERAL, temperature=1.0, seed=seed).arguments(),
         )
     # After a head, which is the same with the slots and without, the first token is given.
     given = len(start) + bool(head)

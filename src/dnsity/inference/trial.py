@@ -43,14 +43,8 @@ class Score:
 @contextmanager
 def frozen(lm: GistLM) -> Iterator[None]:
     """Let no weight of a model ask for a gradient: only what stands before the question learns."""
-    asked = [parameter for parameter in lm.parameters() if parameter.requires_grad]
-    for parameter in asked:
-        parameter.requires_grad_(False)
-    try:
+    with lm.frozen():
         yield
-    finally:
-        for parameter in asked:
-            parameter.requires_grad_(True)
 
 
 def loss_of(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> Tensor:

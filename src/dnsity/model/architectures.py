@@ -21,10 +21,17 @@ STATIC_ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a base model is fit for gists, and the reason in one sentence."""
+    """Whether a base model is fit for gists, and the reason in one sentence.
+
+    Attributes:
+        level: The verdict; a refused base is never compressed with.
+        reason: Why.
+        loads: Whether a refused base may still be loaded, to read documents in full.
+    """
 
     level: Literal["supported", "warned", "refused"]
     reason: str
+    loads: bool = False
 
 
 def layer_types(config: PreTrainedConfig) -> frozenset[str]:
@@ -56,6 +63,19 @@ def rope_types(config: PreTrainedConfig) -> frozenset[str]:
     return frozenset(each["rope_type"] for each in parameters.values())
 
 
+def _scales_by_position(config: PreTrainedConfig) -> str | None:
+    """Name the config key that makes attention depend on the position itself, if there is one.
+
+    Those known to transformers 5.23; `positions.require_shift_invariant` finds what is not listed.
+    """
+    text = config.get_text_config()
+    parameters: Any = getattr(text, "rope_parameters", None) or {}
+    kinds = [parameters] if "rope_type" in parameters else list(parameters.values())
+    if any(each.get("llama_4_scaling_beta") is not None for each in kinds):
+        return "llama_4_scaling_beta"
+    return "attn_temperature_tuning" if getattr(text, "attn_temperature_tuning", False) else None
+
+
 def judge(config: PreTrainedConfig) -> Verdict:
     """Decide from the config alone whether this base model can hold gists."""
     text = config.get_text_config()
@@ -83,6 +103,14 @@ def judge(config: PreTrainedConfig) -> Verdict:
             f"{name}: rope type {', '.join(sorted(moving))} is not shift-invariant, "
             "negative document positions would change its answers",
         )
+    scaling = _scales_by_position(config)
+    if scaling:
+        return Verdict(
+            "refused",
+            f"{name}: {scaling} scales queries by their position, "
+            "negative document positions would change its answers",
+            loads=True,  # at the positions it was trained with it is what it is
+        )
     window = sliding_window(config)
     if window is not None:
         return Verdict(
@@ -100,9 +128,24 @@ def require_supported(config: PreTrainedConfig) -> Verdict:
         UnsupportedModelError: With the reason, if gists would leak or positions not hold.
     """
     verdict = judge(config)
-    if verdict.level == "refused":
-        raise UnsupportedModelError(
-            f"base model not supported: {verdict.reason}. Use a full-attention RoPE model "
-            "such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
-        )
+    if verdict.level == "refused" and not verdict.loads:
+        raise _refusal(verdict)
     return verdict
+
+
+def require_compressible(config: PreTrainedConfig) -> None:
+    """Refuse what `require_supported` lets load, but nothing can be compressed with.
+
+    Raises:
+        UnsupportedModelError: With the reason.
+    """
+    verdict = judge(config)
+    if verdict.loads:
+        raise _refusal(verdict)
+
+
+def _refusal(verdict: Verdict) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"base model not supported: {verdict.reason}. Use a full-attention RoPE model "
+        "such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
+    )

@@ -13,6 +13,7 @@ No [T, T] mask and no logits over the document ever exist, and nothing is copied
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeAlias, cast
@@ -341,53 +342,44 @@ class _AdapterReplay:
 
     def __call__(self) -> tuple[Any, Any]:
         """Return the contexts of the forward pass and of its replay."""
-        layers = [m for m in self.base.modules() if hasattr(m, "_disable_adapters")]
-        off = any(layer._disable_adapters for layer in layers)
-        return nullcontext(), self._switched_off(layers) if off else nullcontext()
+        off = any(getattr(module, "_disable_adapters", False) for module in self.base.modules())
+        return nullcontext(), adapter_off(self.base) if off else nullcontext()
 
-    @contextmanager
-    def _switched_off(self, layers: list[Any]) -> Iterator[None]:
+
+def twin(base: PreTrainedModel, implementation: str) -> PreTrainedModel:
+    """Return a copy that shares all weights and attends through another implementation.
+
+    The library switches attention for a whole model, and other threads may be using that one. A
+    twin has modules, hooks and a config of its own, an adapter is on or off as it is now, and no
+    weight is copied: milliseconds (measured in docs/log.md), and nothing to restore.
+    """
+    own = copy.deepcopy(base, {id(t): t for t in (*base.parameters(), *base.buffers())})
+    own.set_attn_implementation(implementation)
+    return own
+
+
+def show_attention(base: PreTrainedModel, see: Callable[[Tensor], None]) -> None:
+    """Show every layer's attention weights, `[B, H, T, S]`, to a function from now on.
+
+    Only the eager kernel makes them. The hooks stay: meant for a twin. `see` keeps what it wants,
+    since all of a document's would fill memory.
+    """
+    for layer in cast(Any, body(base)).layers:
+        layer.self_attn.register_forward_hook(lambda _, __, output: see(output[1]))
+
+
+@contextmanager
+def adapter_off(model: nn.Module) -> Iterator[None]:
+    """Run with the base model's own weights.
+
+    PEFT's own switch would also let every adapter weight ask for a gradient again afterwards.
+    """
+    layers = [cast(Any, m) for m in model.modules() if hasattr(m, "_disable_adapters")]
+    before = [layer._disable_adapters for layer in layers]
+    try:
         for layer in layers:
             layer._disable_adapters = True
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer._disable_adapters = False
-
-
-@contextmanager
-def attending(base: PreTrainedModel, implementation: str) -> Iterator[None]:
-    """Let a model attend through another implementation for a while."""
-    before = base.config._attn_implementation
-    base.set_attn_implementation(implementation)
-    try:
         yield
     finally:
-        base.set_attn_implementation(before)
-
-
-@contextmanager
-def attention_seen(base: PreTrainedModel, see: Callable[[Tensor], None]) -> Iterator[None]:
-    """Show every layer's attention weights, `[B, H, T, S]`, to a function.
-
-    Only the eager kernel makes them, so that one runs meanwhile; `see` keeps what it wants, since
-    all of a document's would fill memory.
-    """
-    hooks = [
-        layer.self_attn.register_forward_hook(lambda _, __, output: see(output[1]))
-        for layer in cast(Any, body(base)).layers
-    ]
-    try:
-        with attending(base, "eager"):
-            yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-@contextmanager
-def adapter_off(peft_model: Any) -> Iterator[None]:
-    """Run with the base model's own weights."""
-    with peft_model.disable_adapter():
-        yield
+        for layer, was in zip(layers, before, strict=True):
+            layer._disable_adapters = was

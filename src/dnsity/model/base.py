@@ -198,7 +198,7 @@ def base_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
     """
     config = any_config(name, revision=revision)
     verdict = require_supported(config)
-    if verdict.level == "warned":
+    if verdict.level != "supported":
         logger.warning("%s", verdict.reason)
     return config
 

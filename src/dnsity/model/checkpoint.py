@@ -168,7 +168,8 @@ def load(
     )
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
-    model = GistLM(base, config.spec, lora=lora)
+    with torch.random.fork_rng():  # PEFT draws adapter weights, which are replaced right away
+        model = GistLM(base, config.spec, lora=lora)
     if lora is not None:
         _load_adapter(model, adapter)
     rows = _tensors(directory / ROWS_FILE).get("gist_rows")

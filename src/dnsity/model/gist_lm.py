@@ -11,10 +11,9 @@ Training, inference, evaluation and benchmarks all call these two functions.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from threading import RLock
+from threading import RLock, local
 from typing import Any, Literal
 
 import torch
@@ -87,11 +86,11 @@ class GistLM(nn.Module):
             from peft import get_peft_model
 
             base.requires_grad_(False)
-            with warnings.catch_warnings():
-                # Nothing to leave out, as with keys and values alone as targets, is no mistake.
-                warnings.filterwarnings("ignore", message="You have passed exclude_modules")
-                self.peft_model = get_peft_model(base, self._without_what_never_acts(lora))
+            self.peft_model = get_peft_model(base, self._without_what_never_acts(lora))
         self._switch = RLock()
+        self._here = local()  # what a thread compresses with instead of the trained rows
+        self._thawed: list[nn.Parameter] = []
+        self._freezing = 0
         self.gist_rows = nn.Parameter(self._distinct_rows(spec.gists))
 
     def _without_what_never_acts(self, lora: Any) -> Any:
@@ -102,17 +101,23 @@ class GistLM(nn.Module):
         """
         if self.spec.scope == "both":
             return lora
+        from peft.tuners.tuners_utils import check_target_module_exists
+
         last = backbone.num_layers(self.base) - 1
-        lora = copy.copy(lora)
-        lora.exclude_modules = {
-            *(lora.exclude_modules or ()),
-            *(
-                f"layers.{last}.{name}"
-                for name, module in backbone.last_layer(self.base).named_modules()
-                if isinstance(module, nn.Linear)
-                and not any(part in name for part in _KEYS_AND_VALUES)
-            ),
+        idle = {
+            f"layers.{last}.{name}"
+            for name, module in backbone.last_layer(self.base).named_modules()
+            if isinstance(module, nn.Linear) and not any(part in name for part in _KEYS_AND_VALUES)
         }
+        # Where none of them is a target there is nothing to leave out, of which PEFT would warn.
+        # Its warning is not caught: catching changes the filters of the whole process.
+        whole = [name for name, _ in self.base.named_modules() if name.endswith(tuple(idle))]
+        aimed = lora.target_modules in (None, "all-linear") or any(
+            check_target_module_exists(lora, name) for name in whole
+        )
+        if aimed:
+            lora = copy.copy(lora)
+            lora.exclude_modules = {*(lora.exclude_modules or ()), *idle}
         return lora
 
     @torch.no_grad()
@@ -141,19 +146,52 @@ class GistLM(nn.Module):
         if self.peft_model is None:
             yield
             return
-        with self._switch, backbone.adapter_off(self.peft_model):
+        with self._switch, backbone.adapter_off(self.base):
             yield
 
     @contextmanager
     def untrained(self) -> Iterator[None]:
-        """Compress as before any training: rows as they start, no adapter."""
-        with self._switch, self.untouched():
-            trained = self.gist_rows.data
-            self.gist_rows.data = self._distinct_rows(self.spec.gists)
+        """Let this thread compress as before any training: rows as they start, no adapter."""
+        with self.untouched():
+            before = getattr(self._here, "rows", None)
+            self._here.rows = self._distinct_rows(self.spec.gists)
             try:
                 yield
             finally:
-                self.gist_rows.data = trained
+                self._here.rows = before
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let no weight ask for a gradient; of several threads the last to leave ends it."""
+        with self._switch:
+            self._freezing += 1
+        try:
+            with self._switch:
+                asking = [weight for weight in self.parameters() if weight.requires_grad]
+                self._thawed += asking
+                for weight in asking:
+                    weight.requires_grad_(False)
+            yield
+        finally:
+            with self._switch:
+                self._freezing -= 1
+                if not self._freezing:
+                    for weight in self._thawed:
+                        weight.requires_grad_(True)
+                    self._thawed = []
+
+    def twin(self, implementation: str) -> GistLM:
+        """Return a copy that shares all weights and attends through another implementation.
+
+        See `backbone.twin`. Its adapter has a switch of its own.
+        """
+        held: list[Any] = [*self.parameters(), *self.buffers()]
+        memo: dict[int, Any] = {id(tensor): tensor for tensor in held}
+        memo |= {id(self._switch): RLock(), id(self._here): local()}
+        with self._switch:
+            own = copy.deepcopy(self, memo)
+        own.base.set_attn_implementation(implementation)
+        return own
 
     @contextmanager
     def _adapter(self, part: Literal["document", "gist", "answer"]) -> Iterator[None]:
@@ -215,7 +253,9 @@ class GistLM(nn.Module):
         ).expand(batch, -1)
         gist_positions = (origin + torch.arange(count, device=device)).expand(batch, -1)
         embed = self.base.get_input_embeddings()  # an adapter may act on it, too
-        rows = self.gist_rows[:count].to(self.base.dtype).expand(batch, -1, -1)
+        own_rows: Tensor | None = getattr(self._here, "rows", None)
+        rows = self.gist_rows if own_rows is None else own_rows
+        rows = rows[:count].to(self.base.dtype).expand(batch, -1, -1)
         if self.spec.placement == "append" and self.spec.scope != "gist":
             # Each gist sees all before it, under the same weights: no document key outlives its
             # layer, and nothing is copied. See docs/adr/0006-one-segment.md for what it costs.

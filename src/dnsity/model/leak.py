@@ -17,6 +17,7 @@ from torch import Tensor
 from dnsity.gist.layout import Layout
 from dnsity.gist.mask import visible
 from dnsity.model import backbone
+from dnsity.model.architectures import require_compressible
 from dnsity.model.gist_lm import GistLM
 from dnsity.shapes import TokenIds
 
@@ -56,7 +57,11 @@ def leak(model: GistLM, *, swaps: int = 4) -> Leak:
         model: The gist model; the base answers as it does for questions (adapter off, but for
             scope `both`).
         swaps: Pairs of documents to try.
+
+    Raises:
+        UnsupportedModelError: If the base uses positions for more than rotation.
     """
+    require_compressible(model.base.config)
     gists = min(model.spec.gists, DOCUMENT_TOKENS // 2)
     layout = Layout((DOCUMENT_TOKENS,), gists, (QUESTION_TOKENS,), model.spec.placement)
     generator = torch.Generator().manual_seed(0)

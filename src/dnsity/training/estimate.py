@@ -225,7 +225,11 @@ def _work(config: TrainConfig, stage: Stage, mode: Mode, length: int) -> _Work:
 def _speed(hidden: int, dtype: torch.dtype) -> float:
     """Measure how many FLOPs per second a matrix product of the model's width does here."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    left, right = (torch.randn(n, hidden, dtype=dtype, device=device) for n in (1024, hidden))
+    generator = torch.Generator(device).manual_seed(0)  # nobody's random numbers are used up
+    left, right = (
+        torch.randn(n, hidden, dtype=dtype, device=device, generator=generator)
+        for n in (1024, hidden)
+    )
     best, end = math.inf, time.perf_counter() + 0.2
     while time.perf_counter() < end:
         start = time.perf_counter()

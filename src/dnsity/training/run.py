@@ -16,6 +16,7 @@ from dnsity.data.frame import frame_of
 from dnsity.data.mixture import Mixture, MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.model import backbone
+from dnsity.model.positions import require_shift_invariant
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
 from dnsity.training.gradients import require_gradients
@@ -85,6 +86,7 @@ def run(
     Returns:
         The trainer, its model trained.
     """
+    require_shift_invariant(passes.lm.base)
     frame = frame_of(encoder, passes.lm.spec)
     stages, settings = config.stages, config.training
     batches = Batches(Mixture(config.data, encoder), Curriculum(stages), frame, settings)

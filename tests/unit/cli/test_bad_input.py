@@ -77,8 +77,8 @@ COMPRESS: dict[str, tuple[Callable[[Place], Sequence[object]], Sequence[str]]] =
     "empty name": (lambda p: [""], ["is a directory"]),
     "file as folder": (lambda p: [p.document / "x"], ["cannot read", "Not a directory"]),
     "name too long": (lambda p: ["x" * 300], ["cannot read", "too long"]),
-    "binary": (lambda p: [_file(p, b"PK\3\4\0\0data")], ["binary file", "give UTF-8 text"]),
-    "a gist": (lambda p: [p.gist, "-o", p.folder / "x"], ["binary file"]),
+    "binary": (lambda p: [_file(p, b"\1\0\0data")], ["binary file", "give UTF-8 text"]),
+    "a gist": (lambda p: [p.gist, "-o", p.folder / "x"], ["gist file already", "dnsity ask"]),
     "not UTF-8": (
         lambda p: [_file(p, "나루터".encode("cp949"))],
         ["is not UTF-8 (byte 0)", "iconv"],
@@ -146,7 +146,7 @@ def test_compress_refuses(run: Run, place: Place, case: str) -> None:
 
 def test_compress_refuses_standard_input_that_is_no_text(run: Run, place: Place) -> None:
     target = place.folder / "x"
-    for stdin, says in ((b"", "empty"), (b"\xff\xfe", "not UTF-8"), (b"a\0b", "binary")):
+    for stdin, says in ((b"", "empty"), (b"\xffa", "not UTF-8"), (b"a\0b", "binary")):
         done = run("compress", "-", "-o", target, "-m", place.model, stdin=stdin)
         _assert_refused(done, 2, [says])
         assert not target.exists()
@@ -178,6 +178,27 @@ ASK: dict[str, tuple[Callable[[Place], Sequence[object]], int, Sequence[str]]] =
     "no question": (lambda p: [p.gist], 2, ["nothing to ask: give a question"]),
     "empty question": (lambda p: [p.gist, ""], 2, ["nothing to ask"]),
     "one of two empty": (lambda p: [p.gist, "What?", "-q", " "], 2, ["nothing to ask"]),
+    "second gist": (
+        lambda p: [p.gist, p.gist.with_name("b.gist.safetensors"), "What?"],
+        2,
+        ["b.gist.safetensors' is a gist file, not a question", "one gist at a time"],
+    ),
+    "second gist, there or not": (
+        lambda p: [p.gist, "What?", "b.GIST.safetensors"],
+        2,
+        ["is a gist file, not a question"],
+    ),
+    "gist as --question": (
+        lambda p: [p.gist, "What?", "-q", p.gist],
+        2,
+        ["is a gist file, not a question"],
+    ),
+    "file as question": (
+        lambda p: [p.gist, p.document, "What?"],
+        2,
+        ["is a file, not a question", "--question"],
+    ),
+    "folder as question": (lambda p: [p.gist, p.folder], 2, ["is a file, not a question"]),
     "question too long": (
         lambda p: [p.gist, "0" * POSITIONS],
         2,
@@ -262,8 +283,12 @@ def test_everything_wrong_in_a_config_is_one_line(tmp_path: Path) -> None:
         text=True,
         timeout=120,
     )
-    says = ["base: Input", "; gist.gits: unknown key, did you mean 'gists'? (found 4); chat: Input"]
-    says += ["; data: Field required; ", "; training: Field required\n"]
+    says = [
+        "base: Input",
+        "; gist.gits: unknown key, did you mean 'gists'? (found 4)",
+        "; chat: unknown",
+    ]
+    says += ["; data: Field required; ", "; training: Field required"]
     _assert_refused(Done(done.returncode, done.stdout, done.stderr), 2, says)
 
 

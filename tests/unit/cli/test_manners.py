@@ -26,6 +26,7 @@ from dnsity.cli.app import _noting_interrupts, app
 from dnsity.cli.console import harmless
 from dnsity.cli.results import provenance, read
 from dnsity.config import Config, manifest
+from dnsity.inference.generate import Answer
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from running import Run
@@ -141,6 +142,39 @@ def test_ask_reads_questions_from_standard_input(
     texts = [[answer["answer"] for answer in each["answers"]] for each in (given, piped)]
     assert texts[0] == texts[1]
     assert len(texts[0]) == len(QUESTIONS)
+
+
+def test_a_question_that_is_a_files_name_can_be_asked(
+    run: Run, gist_file: Path, model_directory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(gist_file.parent)
+    Path("Who?").write_text("a file")
+    assert run("ask", gist_file, "Who?", "-m", model_directory).code == 2
+    done = run("ask", gist_file, "-q", "Who?", "-m", model_directory, "--json").json
+    assert [answer["question"] for answer in done["answers"]] == ["Who?"]
+
+
+@pytest.mark.parametrize("text", ["", " \n "])
+def test_an_empty_answer_is_said(
+    run: Run,
+    gist_file: Path,
+    model_directory: str,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+) -> None:
+    """Standard output keeps a line for each answer; the remark is for people."""
+
+    def answer(questions: str | list[str]) -> Any:
+        made = Answer("What?", text, 0.0, 0.0, 0)
+        return made if isinstance(questions, str) else [made for _ in questions]
+
+    monkeypatch.setattr(GistModel, "ask", lambda self, gist, asked, *_, **__: answer(asked))
+    done = run("ask", gist_file, "What?", "-m", model_directory)
+    assert (done.code, done.out, done.err) == (0, text + "\n", "(no answer)\n")
+    done = run("ask", gist_file, "What?", "-m", model_directory, "--json")
+    assert (done.json["answers"][0]["answer"], done.err) == (text, "")
+    done = run("chat", gist_file, "-m", model_directory, stdin=b"What?\n")
+    assert (done.code, done.out, done.err) == (0, text + "\n", "(no answer)\n")
 
 
 def test_a_piped_chat_answers_line_by_line(run: Run, gist_file: Path, model_directory: str) -> None:

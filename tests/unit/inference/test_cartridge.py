@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from dnsity.errors import BadInputError, DamagedFileError
 from dnsity.inference import cartridge
 from dnsity.inference.gist_cache import GistCache
-from support import assert_same, gap
+from dnsity.inference.gist_model import GistModel
+from support import assert_same, gap, tiny_base
+from templates import WITH_SYSTEM, chat_tokenizer
 from tiny import DOCUMENT, tiny_base_model, tiny_gist_model
 
 
@@ -30,6 +32,28 @@ def test_peft_gives_the_same_logits(family: str, tmp_path: Path) -> None:
         theirs = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
     assert_same(theirs, ours, "logits")
     assert gap(plain, ours) > 1e-2
+
+
+def test_a_chat_gist_is_exported_with_the_head(tmp_path: Path) -> None:
+    tokenizer = chat_tokenizer("cl100k", WITH_SYSTEM)
+    base = tiny_base("llama", vocab_size=len(tokenizer), max_position_embeddings=512)
+    model = GistModel.from_base(base, tokenizer)
+    gist = model.compress(DOCUMENT, method="select", gists=6)
+    head = model.loaded.head
+    assert head is not None
+    assert gist.info.n_head == head[0][0].shape[2] > 0
+    with pytest.raises(BadInputError, match="load the model it was made with"):
+        cartridge.export(gist, tmp_path / "adapter", "tiny-base")
+    cartridge.export(gist, tmp_path / "adapter", "tiny-base", head)
+    ids = torch.tensor([model.loaded.frame.question("When does the office open?")])
+    with torch.no_grad():
+        ours = model.loaded.lm.answer(model.loaded.after_head(gist.layers), ids)
+        adapted = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+        theirs = adapted(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+    assert_same(theirs, ours, "logits")
+    before = gist.save(tmp_path / "a.gist.safetensors").read_bytes()
+    back = cartridge.read(tmp_path / "adapter").save(tmp_path / "b.gist.safetensors")
+    assert back.read_bytes() == before
 
 
 def test_there_and_back_is_the_same_file(tmp_path: Path) -> None:

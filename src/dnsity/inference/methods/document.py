@@ -7,7 +7,9 @@ from typing import Any
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.origin import text_hash
 from dnsity.model.fingerprint import describe_base
+from dnsity.model.finite import require_finite
 from dnsity.shapes import KeyValues
 
 
@@ -16,9 +18,11 @@ def encode(loaded: LoadedModel, text: str) -> list[int]:
 
     Raises:
         BadInputError: If it is empty or not valid Unicode.
+        UnsupportedModelError: If the model cannot hold gists, found out before the first document.
     """
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
+    _ = loaded.movable
     return loaded.frame.document(text)
 
 
@@ -84,7 +88,11 @@ def cache_of(
         chunks: Pieces the document was read in.
         method: What made them.
         settings: What it was told and what it did; nothing of the document.
+
+    Raises:
+        UnsupportedModelError: If a number is not finite.
     """
+    require_finite(layers, f"{loaded.name}, method {method!r}")
     slots = layers[0][0].shape[-2]
     slot_bytes = sum(t.numel() * t.element_size() for layer in layers for t in layer) // slots
     info = GistInfo(
@@ -97,10 +105,12 @@ def cache_of(
         base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
         weights_sha256=loaded.weights_digest,
+        n_head=len(loaded.frame.head),
         frame=loaded.frame.name,
         system=loaded.lm.spec.system,
         instruction=loaded.lm.spec.instruction,
         method=method,
         settings=settings or {},
+        text_hash=text_hash(text, loaded.fingerprints),
     )
     return GistCache(layers, info)

@@ -10,6 +10,7 @@ document's own words is learned by cross-entropy as well as from the base; see `
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from dnsity.inference.methods.select import kept
 from dnsity.inference.slots import Best, Slots, State, identity
 from dnsity.inference.study import Kind, Lesson, Row, lessons, rows_on
 from dnsity.inference.trial import Pair, Score, abstains, frozen, loss_of, score
+from dnsity.model.finite import type_name
 from dnsity.shapes import KeyValues
 
 MINUTES = 2.0
@@ -262,6 +264,12 @@ class _Run:
         """Score the held-out rows and keep the slots if they are the best so far."""
         layers = self.slots.layers(self.loaded.lm.base.dtype)
         found = score(self.loaded.lm, layers, self.held_out, self.floor)
+        if not math.isfinite(found.loss):
+            raise DivergedError(
+                f"refine: the held-out loss is {found.loss} at step {self.slots.step}; use a lower "
+                f"learning_rate than {self.settings.learning_rate}, or another compute type: "
+                f"in {type_name(self.loaded.lm.base.dtype)} the model may overflow"
+            )
         self.slots.judge(found)
         return found
 

@@ -26,9 +26,11 @@ from torch import Tensor
 
 from dnsity.config import Config
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
+from dnsity.inference.least_squares import least_squares
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.document import cache_of, encode, require_readable, require_smaller
-from dnsity.model.attention import Attention, moved, observe, rotating_layers, windows
+from dnsity.model.attention import Attention, moved, observe, windows
+from dnsity.model.finite import require_finite
 from dnsity.shapes import KeyValues
 
 RATIO = 10.0
@@ -134,8 +136,9 @@ def kept(
     before = len(asked) + _LEAD
     require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
     most = min(_PASS, loaded.max_positions - first - len(ids) - before)
-    rotates = rotating_layers(base)
+    rotates = loaded.rotating
     document = loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
+    require_finite(document, f"{loaded.name}, the document")
     repeated = [_Repeated(keys.shape[-2], window, first) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip
     stride = math.ceil(len(ids) / _QUERIES)
@@ -202,7 +205,7 @@ class _Repeated:
             shares = scores.softmax(dim=-1)[..., : self.tokens]
             most = shares.amax(dim=(1, 2))
             self.scores = most if self.scores is None else torch.maximum(self.scores, most)
-            picked = torch.arange(-block.start % stride, block.stop - block.start, stride)
+            picked = torch.arange(block.stop - block.start)[-block.start % stride :: stride]
             self.parts.append(
                 (
                     seen.queries[:, block][:, picked],
@@ -266,12 +269,7 @@ def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> T
     shares = (scores - mass[..., None]).exp().flatten(1, 2)
     missing = read.flatten(1, 2) - shares @ values.float()
     shares = shares[..., seen.first :]
-    squares = shares.mT @ shares
-    pull = _RIDGE * squares.diagonal(dim1=-2, dim2=-1).mean(dim=-1)
-    eye = torch.eye(shares.shape[-1], device=keys.device)
-    # A head that never looks at the document has nothing to fit: keep its system solvable.
-    squares = squares + pull.clamp(min=1e-12)[:, None, None] * eye
-    change = torch.linalg.solve(squares, shares.mT @ missing)
+    change = least_squares(shares, missing, _RIDGE)
     fitted = values.float()
     fitted[:, seen.first :] += change
     return fitted.to(values.dtype)

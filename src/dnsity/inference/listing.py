@@ -1,0 +1,90 @@
+"""What is below a folder: texts to compress, and everything else with the reason why not.
+
+Nothing is passed over without a word: what could be a document and is not compressed is an error
+of the run, what cannot be one (pictures, hidden folders, gist files) is merely listed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnsity.data.corpus import TEXT_SUFFIXES
+from dnsity.inference.formats import by_name, is_media
+from dnsity.inference.store import SUFFIX
+
+_OF_THE_SYSTEM = frozenset({"thumbs.db", "desktop.ini"})
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file or folder that is not compressed.
+
+    Attributes:
+        path: Which.
+        reason: Why, and what to do.
+        expected: It cannot be a document, so a run is complete without it.
+    """
+
+    path: Path
+    reason: str
+    expected: bool = False
+
+
+def listing(directory: Path, store: Path) -> tuple[list[Path], list[LeftOut]]:
+    """List the texts below a folder, and what is not taken; the store itself is passed over.
+
+    Linked folders are not entered: they may lead out of the folder, or in a circle.
+    """
+    texts: list[Path] = []
+    left: list[LeftOut] = []
+
+    def unreadable(error: OSError) -> None:
+        left.append(LeftOut(Path(error.filename), f"cannot be listed: {error.strerror}"))
+
+    own = os.path.realpath(store)
+    for parent, folders, names in os.walk(directory, onerror=unreadable):
+        entered = []
+        for name in sorted(folders):
+            path = Path(parent, name)
+            if name.startswith("."):
+                left.append(LeftOut(path, "a hidden folder", expected=True))
+            elif path.is_symlink():
+                reason = "a linked folder is not entered; compress the folder that it links to"
+                left.append(LeftOut(path, reason))
+            elif os.path.realpath(path) != own:
+                entered.append(name)
+        folders[:] = entered
+        for name in sorted(names):
+            reason, expected = _reason(Path(parent, name))
+            if reason:
+                left.append(LeftOut(Path(parent, name), reason, expected))
+            else:
+                texts.append(Path(parent, name))
+    return texts, left
+
+
+def _reason(path: Path) -> tuple[str, bool]:
+    """Say why a file is not taken, and whether that is expected; an empty reason if it is taken."""
+    name = path.name
+    if name.lower().endswith(SUFFIX):
+        return "a gist file", True
+    if name.startswith("._") or name.lower() in _OF_THE_SYSTEM:
+        return "a file of the operating system", True
+    is_text = path.suffix.lower() in TEXT_SUFFIXES
+    if name.startswith(".") and not is_text:
+        return "a hidden file", True
+    if path.is_symlink() and not os.path.exists(path):
+        return "a link to nothing or to itself", False
+    if not os.path.isfile(path):
+        return "a pipe, a socket or a device", False
+    if is_text:
+        return "", False
+    if is_media(name):
+        return "a picture, a sound, a film or a font", True
+    suffix = f"'{path.suffix}'" if path.suffix else "no suffix"
+    return by_name(name) or (
+        f"its name has {suffix}, of a folder {' and '.join(TEXT_SUFFIXES)} are taken; rename it, "
+        "or compress it by itself if it is text"
+    ), False

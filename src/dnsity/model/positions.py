@@ -1,0 +1,99 @@
+"""Do positions hold? A numeric probe of a base: a document that is moved must mean the same.
+
+A gist's document is at negative positions and its kept keys move to other slots, so a position may
+only ever reach a model through a rotation. Some architectures use it elsewhere: Ministral 3 scales
+queries by its logarithm, which is NaN at negative ones. A config shows what is known; the probe
+finds the rest, with the same tokens at several positions in one forward pass.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from dnsity.errors import UnsupportedModelError
+from dnsity.model.architectures import require_compressible
+from dnsity.model.attention import AtPositions, at_positions
+from dnsity.model.finite import finite, require_finite
+
+_NEAR = 1000
+_FAR = 1 << 20
+"""How far tokens are moved: by so many, and to the end of the window, but no further than this."""
+
+
+@torch.inference_mode()
+def require_shift_invariant(base: PreTrainedModel) -> None:
+    """Refuse a base that answers differently when all positions are moved by the same number.
+
+    Costs one forward pass of 24 tokens. What is compared in every layer, always from the same
+    input: scores before softmax, values, and the logits at the end. See `allowed` for how closely.
+
+    Raises:
+        UnsupportedModelError: With what changes, or that the base overflows in its compute type.
+    """
+    require_compressible(base.config)
+    text = base.config.get_text_config()
+    far = min(int(text.max_position_embeddings), _FAR) - 1
+    starts = (0, 3, _NEAR, far, -_NEAR, -far)
+    seen = at_positions(base, starts)
+    name = f"base model {text.model_type}"
+    require_finite(tuple((k[:1], v[:1]) for _, k, v in seen.layers), name)
+    for what, rows in _compared(seen):
+        for start, row in zip(starts, rows, strict=True):
+            if not finite([row]) and finite([rows[0]]):
+                raise _refused(name, what, start, "are not finite numbers")
+            if _difference(row, rows[0]) > allowed(base.dtype, start):
+                share = f"differ by {_difference(row, rows[0]):.0%}"
+                raise _refused(name, what, start, share)
+
+
+def allowed(dtype: torch.dtype, start: int) -> float:
+    """Return the largest difference that is rounding, as a share of the largest number.
+
+    Rotations are rounded to the compute type, angles to float32. Measured on SmolLM2-135M,
+    Qwen2.5-Coder-0.5B and Gemma 3 270M, over all layers: scores at most 1.5e-5 in float32 (3.3e-4
+    at position 32,760), 0.0026 in float16 and 0.021 in bfloat16, which is 2.7 times the type's
+    resolution; logits at most 0.0091, values and embeddings nothing. A query scaled by the
+    logarithm of its position, with Ministral 3's own numbers, differs by 0.28.
+
+    Args:
+        dtype: The compute type.
+        start: The position compared with position 0.
+    """
+    return 8 * torch.finfo(dtype).eps + 1e-4 + abs(start) * 2.0**-24
+
+
+def _compared(seen: AtPositions) -> list[tuple[str, Tensor]]:
+    """Name what must not depend on the position, a row for each."""
+    layers = (
+        [
+            (f"the attention scores of layer {number}", _scores(queries, keys)),
+            (f"the values of layer {number}", values),
+        ]
+        for number, (queries, keys, values) in enumerate(seen.layers)
+    )
+    return [("the embeddings", seen.embedded), *chain(*layers), ("the logits", seen.logits)]
+
+
+def _scores(queries: Tensor, keys: Tensor) -> Tensor:
+    """Products of queries and keys, `[R, K, H/K, T, T]`."""
+    rows, heads = keys.shape[:2]
+    grouped = queries.float().reshape(rows, heads, -1, *queries.shape[2:])
+    products: Tensor = grouped @ keys[:, :, None].float().mT
+    return products
+
+
+def _difference(row: Tensor, first: Tensor) -> float:
+    largest = first.float().abs().max().clamp(min=torch.finfo(torch.float32).tiny)
+    return float((row.float() - first.float()).abs().max() / largest)
+
+
+def _refused(name: str, what: str, start: int, why: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"{name} not supported: {what} {why} when the same tokens are at position {start} instead "
+        "of 0, so it uses positions for more than rotation and a document cannot be moved. Use a "
+        "full-attention RoPE model such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
+    )
