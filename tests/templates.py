@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import (
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
 from transformers import PreTrainedTokenizerFast
 
 CHATML = (
@@ -87,9 +96,9 @@ _LINES = [
 ] * 4
 
 
-def _byte_level(pattern: str | None) -> Tokenizer:
+def _byte_level(pattern: str | None, *, prefix: bool = False) -> Tokenizer:
     backend = Tokenizer(models.BPE())
-    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pattern is None)
+    level = pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=pattern is None)
     backend.pre_tokenizer = level
     if pattern is not None:
         split = pre_tokenizers.Split(Regex(pattern), "isolated")
@@ -105,6 +114,25 @@ def _metaspace(scheme: str) -> Tokenizer:
     return backend
 
 
+def _unigram(scheme: str, *, fallback: bool) -> Tokenizer:
+    backend = Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    parts = [decoders.ByteFallback()] if fallback else []
+    backend.decoder = decoders.Sequence([*parts, decoders.Metaspace()])
+    return backend
+
+
+def _normalized(*parts: normalizers.Normalizer) -> Tokenizer:
+    """Llama 2 and Gemma: spaces are replaced before anything is cut."""
+    backend = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    space = normalizers.Replace(" ", "▁")
+    backend.normalizer = normalizers.Sequence([*parts, space])
+    backend.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")  # else all is one word
+    replace, strip = decoders.Replace("▁", " "), [decoders.Strip(" ", 1, 0)] * len(parts)
+    backend.decoder = decoders.Sequence([replace, decoders.ByteFallback(), decoders.Fuse(), *strip])
+    return backend
+
+
 KINDS: dict[str, Callable[[], Tokenizer]] = {
     "gpt2": lambda: _byte_level(None),
     "cl100k": lambda: _byte_level(_CL100K),
@@ -112,26 +140,43 @@ KINDS: dict[str, Callable[[], Tokenizer]] = {
     "metaspace_always": lambda: _metaspace("always"),
 }
 """How tokenizers cut text: GPT-2, Llama 3 and Qwen, Mistral, Llama 2."""
+MORE_KINDS: dict[str, Callable[[], Tokenizer]] = {
+    "gpt2_prefix": lambda: _byte_level(None, prefix=True),
+    "metaspace_never": lambda: _metaspace("never"),
+    "unigram_first": lambda: _unigram("first", fallback=True),
+    "unigram_always": lambda: _unigram("always", fallback=True),
+    "unigram_unknown": lambda: _unigram("always", fallback=False),
+    "prepend": lambda: _normalized(normalizers.Prepend("▁")),
+    "replace": lambda: _normalized(),
+}
+"""Further ones: with a space in front of every text, without byte fallback, SentencePiece as older
+and newer conversions have it."""
 
 
 def chat_tokenizer(kind: str, template: str | None) -> PreTrainedTokenizerFast:
     """Train a small tokenizer that knows every control token of the templates here."""
-    backend = KINDS[kind]()
-    bytes_ = [f"<0x{value:02X}>" for value in range(256)] if kind.startswith("meta") else []
-    trainer = trainers.BpeTrainer(
-        vocab_size=900,
-        special_tokens=["<unk>", *CONTROL, *bytes_],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet() if not bytes_ else [],
-        show_progress=False,
-    )
+    backend = {**KINDS, **MORE_KINDS}[kind]()
+    byte_level = "gpt2" in kind or kind == "cl100k"
+    bytes_ = [] if byte_level else [f"<0x{value:02X}>" for value in range(256)]
+    special = ["<unk>", *CONTROL, *bytes_]
+    options: dict[str, Any] = {"vocab_size": 900, "show_progress": False}
     # A line break is a byte of its own to SentencePiece.
-    lines = [line.replace("\n", " ") for line in _LINES] if bytes_ else _LINES
+    lines = _LINES if byte_level else [line.replace("\n", " ") for line in _LINES]
+    if "unigram" in kind:
+        letters = sorted({chr(code) for code in range(33, 127)} | set("".join(lines)))
+        options |= {"vocab_size": 600, "unk_token": "<unk>", "initial_alphabet": letters}
+        trainer: Any = trainers.UnigramTrainer(special_tokens=special, **options)
+    else:
+        alphabet = pre_tokenizers.ByteLevel.alphabet() if byte_level else []
+        trainer = trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet, **options)
     backend.train_from_iterator(lines, trainer)
     if bytes_:  # not tokens that text is searched for, only what unknown characters become
         state = json.loads(backend.to_str())
         state["added_tokens"] = [
             token for token in state["added_tokens"] if token["content"] not in bytes_
         ]
+        if "unigram" in kind:
+            state["model"]["byte_fallback"] = kind != "unigram_unknown"
         backend = Tokenizer.from_str(json.dumps(state))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="</s>"

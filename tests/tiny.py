@@ -66,6 +66,7 @@ def tiny_tokenizer(more: str = "") -> PreTrainedTokenizerFast:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=END, pad_token=END)
     tokenizer.add_special_tokens({"additional_special_tokens": list(CHAT)})
     tokenizer.add_tokens([AddedToken(TOOL, special=False)])
+    tokenizer.chat_control_tokens = [TOOL]
     return tokenizer
 
 

@@ -65,6 +65,9 @@ def verify(
             metavar="MODEL", help="Check instead that no document passes this model's gists."
         ),
     ] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compare every single weight; seconds for a large model.")
+    ] = False,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -77,6 +80,8 @@ def verify(
     if (file is None) == (leak is None):
         raise BadInputError("give either a gist file or --leak MODEL")
     if leak is not None:
+        if deep:
+            raise BadInputError("--deep checks a gist file; leave it out with --leak")
         _verify_model(leak, device, json)
         return
     from dnsity.inference.gist_cache import GistCache
@@ -85,10 +90,12 @@ def verify(
     gist = GistCache.load(file)
     loaded = load_model_of(gist, model, device).loaded
     loaded.require_own(gist)
+    if deep:
+        loaded.require_own_weights(gist)
     if json:
-        show_json({"path": str(file), "intact": True, "model": loaded.name})
+        show_json({"path": str(file), "intact": True, "model": loaded.name, "deep": deep})
     else:
-        say(f"{file}: intact, made by {loaded.name}")
+        say(f"{file}: intact, made by {loaded.name}" + (", to every weight" if deep else ""))
 
 
 def _verify_model(name: str, device: str, json: bool) -> None:

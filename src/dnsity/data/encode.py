@@ -1,7 +1,8 @@
 """Text to token ids, such that user text can never become a control token.
 
 Segments (document, question, answer) are always encoded apart and joined as ids, and the encoder
-knows no added tokens: `<GIST_0>`, `<|im_end|>` or `</s>` in a document are just characters.
+knows no token that steers a model: `<GIST_0>`, `<|im_end|>` or `</s>` in a document are just
+characters. Added tokens that steer nothing (HTML tags, runs of line breaks) are words like others.
 """
 
 from __future__ import annotations
@@ -9,22 +10,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from dnsity.data import chat
+from dnsity.data.pipelines import Pieces, Pipeline, Place, prefix_ids
 from dnsity.errors import BadInputError, UnsupportedModelError
 
 
 class TextEncoder:
-    """Encode plain text with a HuggingFace tokenizer's own pipeline, added tokens left out.
+    """Encode plain text with a HuggingFace tokenizer's own pipeline, control tokens left out.
 
     A private copy of the backend is used, so threads share no mutable tokenizer state
     (`split_special_tokens=True` races between threads, transformers #47085).
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = "") -> None:
         """Copy the tokenizer's backend.
+
+        Args:
+            tokenizer: Its added tokens that steer nothing are words.
+            template: A question template; added tokens in it steer, too.
 
         Raises:
             UnsupportedModelError: If the tokenizer is not a fast one, or has no end token.
@@ -35,31 +40,33 @@ class TextEncoder:
                 f"{type(tokenizer).__name__} has no tokenizers backend or no end-of-sequence "
                 "token; use a model with a tokenizer.json and an eos_token"
             )
-        pipeline: dict[str, Any] = json.loads(backend.to_str())
-        pipeline.update(post_processor=None, truncation=None, padding=None)
-        self._framing = Tokenizer.from_str(json.dumps(pipeline))
-        pipeline["added_tokens"] = []
-        self._plain = Tokenizer.from_str(json.dumps(pipeline))
-        self._inner = Tokenizer.from_str(json.dumps(_after_other_text(pipeline)))
+        state: dict[str, Any] = json.loads(backend.to_str())
+        self._control_ids = control_ids(tokenizer, template)
+        added = state["added_tokens"]
+        plain = [t for t in added if not t["special"] and t["id"] not in self._control_ids]
+        self._framing, self._plain = Pipeline(state, added), Pipeline(state, plain)
         self.tokenizer = tokenizer
         self.eos_id = int(tokenizer.eos_token_id)
-        self._control_ids = control_ids(tokenizer)
-        with_special = tokenizer("", add_special_tokens=True)["input_ids"]
-        bos = tokenizer.bos_token_id
-        self.start_ids: list[int] = [bos] if bos is not None and bos in with_special else []
-        """What stands before a document: the beginning-of-sequence token, if the model uses one."""
+        self.start_ids: list[int] = prefix_ids(tokenizer)
+        """What stands before a document: the tokens that the tokenizer puts before any text."""
 
-    def encode(self, text: str) -> list[int]:
+    def knowing(self, template: str) -> TextEncoder:
+        """Return an encoder that never makes a token of this question template from text."""
+        if control_ids(self.tokenizer, template) <= self._control_ids:
+            return self
+        return TextEncoder(self.tokenizer, template)
+
+    def encode(self, text: str, place: Place = "start") -> list[int]:
         """Encode text as nothing but text.
+
+        Args:
+            text: What to encode.
+            place: What it follows.
 
         Raises:
             BadInputError: If the text holds a lone surrogate, which no encoding can express.
         """
-        try:
-            ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
-        except (TypeError, UnicodeEncodeError) as error:
-            raise BadInputError(lone_surrogate_message(text)) from error
-        return self._require_no_control(ids)
+        return self._require_no_control(self._cut(text, text, place).ids)
 
     def encode_between(
         self, before: str, text: str, after: str = "", *, starts: bool = False
@@ -77,26 +84,34 @@ class TextEncoder:
         Raises:
             BadInputError: As `encode`.
         """
-        try:
-            pipeline = self._plain if starts else self._inner
-            encoding = pipeline.encode(before + text + after, add_special_tokens=False)
-        except (TypeError, UnicodeEncodeError) as error:
-            raise BadInputError(lone_surrogate_message(text)) from error
+        pieces = self._cut(before + text + after, text, "start" if starts else "control")
         start, stop = len(before), len(before) + len(text)
         ids = [
             index
-            for index, (first, last) in zip(encoding.ids, encoding.offsets, strict=True)
+            for index, (first, last) in zip(pieces.ids, pieces.offsets, strict=True)
             if last > start and first < stop
         ]
         return self._require_no_control(ids)
 
-    def encode_frame(self, text: str) -> list[int]:
+    def encode_frame(self, text: str, place: Place = "start") -> list[int]:
         """Encode text from the model's own files, such as a chat template; control tokens count.
 
         Never for what a user wrote.
         """
-        ids: list[int] = self._framing.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._framing.encode(text, place).ids
+
+    def place_after(self, text: str, place: Place) -> Place:
+        """Say where what follows a template's text stands, the text itself being at a place."""
+        if not text:
+            return place
+        return (
+            "control" if any(stop == len(text) for _, stop in self.control_spans(text)) else "text"
+        )
+
+    def first_control(self, text: str) -> list[int]:
+        """Return the first control token in a template's text; none if it has none."""
+        found = [index for index, _ in self._framing.added(text) if index in self._control_ids]
+        return found[:1]
 
     def chat_template(self) -> str:
         """Return the chat template as a question template, without what precedes a document.
@@ -108,12 +123,13 @@ class TextEncoder:
 
     def control_spans(self, text: str) -> list[tuple[int, int]]:
         """Return the (start, stop) characters of the added tokens in a template's text."""
-        encoding = self._framing.encode(text, add_special_tokens=False)
-        return [
-            span
-            for index, span in zip(encoding.ids, encoding.offsets, strict=True)
-            if index in self.tokenizer.added_tokens_decoder
-        ]
+        return [span for _, span in self._framing.added(text)]
+
+    def _cut(self, text: str, given: str, place: Place) -> Pieces:
+        try:
+            return self._plain.encode(text, place)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise BadInputError(lone_surrogate_message(given)) from error
 
     def _require_no_control(self, ids: list[int]) -> list[int]:
         if not self._control_ids.isdisjoint(ids):
@@ -122,9 +138,8 @@ class TextEncoder:
 
     def border(self, text: str, tokens: int) -> int | None:
         """Say how many characters the first so many tokens cover; None if there are fewer."""
-        encoding = self._plain.encode(text, add_special_tokens=False)
-        span = encoding.token_to_chars(tokens - 1) if len(encoding) >= tokens else None
-        return None if span is None else int(span[1])
+        offsets = self._plain.encode(text).offsets
+        return offsets[tokens - 1][1] if len(offsets) >= tokens else None
 
     def cut(self, text: str, tokens: int) -> str | None:
         """Return the beginning of a text that encodes to exactly so many tokens.
@@ -144,46 +159,41 @@ class TextEncoder:
 
     def pieces(self) -> list[str]:
         """List what every token of the vocabulary stands for, a leading space kept."""
-        return [self.decode([index]) for index in range(self._plain.get_vocab_size())]
+        return [self.decode([index]) for index in range(self._plain.size())]
 
     def decode(self, ids: list[int]) -> str:
         """Turn answer ids into text, control tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
 
-def _after_other_text(part: Any) -> Any:
-    """Change a pipeline so that text is tokenized as in the middle of a string.
-
-    SentencePiece-like tokenizers put a space before the first word of a string (Metaspace's
-    `prepend_scheme` "first"), which text after other text does not get.
-    """
-    if isinstance(part, list):
-        return [_after_other_text(each) for each in part]
-    if not isinstance(part, dict):
-        return part
-    if part.get("type") == "Metaspace" and part.get("prepend_scheme") == "first":
-        return {**part, "prepend_scheme": "never"}
-    return {key: _after_other_text(value) for key, value in part.items()}
-
-
-def control_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def control_ids(tokenizer: PreTrainedTokenizerBase, template: str = "") -> frozenset[int]:
     """Say which tokens steer a model, so that no text may become one.
 
-    Special tokens, and added ones that the tokenizer declares as such (`chat_control_tokens`) or
-    its chat template writes. Some vocabularies spell them out, and then text can reach them.
+    Special tokens, and added ones that a question template writes, or that the tokenizer declares
+    as such (`chat_control_tokens`; if it declares none: those that its chat template writes). Some
+    vocabularies spell them out, and then text can reach them. What unknown characters become
+    steers nothing, unless it is one of the others too.
     """
     declared = getattr(tokenizer, "chat_control_tokens", None)
-    template = str(tokenizer.chat_template or "")
+    if declared is None:
+        template += str(tokenizer.chat_template or "")
     steering = (
         index
         for index, token in tokenizer.added_tokens_decoder.items()
-        if (
-            token.content in declared
-            if declared is not None
-            else token.content in template and not token.content.isspace()
-        )
+        if token.content in (declared or ())
+        or (token.content in template and not token.content.isspace())
     )
-    return frozenset([*tokenizer.all_special_ids, *steering])
+    ends = (tokenizer.eos_token_id, tokenizer.bos_token_id, tokenizer.pad_token_id)
+    added = tokenizer.added_tokens_decoder.items()
+    special = {*tokenizer.all_special_ids, *(index for index, token in added if token.special)}
+    special -= {*_unknown_ids(tokenizer)} - {*ends}
+    return frozenset([*special, *steering])
+
+
+def _unknown_ids(tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
+    """Return what characters become that the vocabulary lacks."""
+    encoded: list[int] = tokenizer("\U000e0fff", add_special_tokens=False)["input_ids"]
+    return [tokenizer.unk_token_id, *encoded]
 
 
 def lone_surrogate_message(text: str) -> str:

@@ -20,6 +20,7 @@ from typing import ClassVar
 from dnsity.data import chat
 from dnsity.data.chat import SEPARATOR, Turn
 from dnsity.data.encode import TextEncoder
+from dnsity.data.pipelines import Place
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import FrameName, GistSpec
 
@@ -107,8 +108,14 @@ class Plain(Frame):
 
     def __init__(self, encoder: TextEncoder, template: str) -> None:
         """Use a template with `{question}` in it."""
+        encoder = encoder.knowing(template)
         super().__init__(encoder, encoder.start_ids, [encoder.eos_id])
         self.template = template
+        self._before, self._after = template.split("{question}")
+        start = str(encoder.tokenizer.bos_token or "")
+        if start and self._before.startswith(start):  # once, at the very beginning
+            self._before = self._before.removeprefix(start)
+            self.head = self.head or encoder.encode_frame(start)
 
     def document(self, text: str) -> list[int]:
         """Encode a document as it is."""
@@ -116,9 +123,10 @@ class Plain(Frame):
 
     def question(self, text: str, *, alone: bool = False) -> list[int]:
         """Encode template and question apart: the template may hold control tokens."""
-        before, after = self.template.split("{question}")
-        encode = self.encoder.encode_frame
-        return encode(before) + self.encoder.encode(text) + encode(after)
+        place: Place = "start" if alone else "text"
+        ids = self.encoder.encode_frame(self._before, place)
+        ids += self.encoder.encode(text, self.encoder.place_after(self._before, place))
+        return ids + self.encoder.encode_frame(self._after, "text")
 
     def conversation(self, turns: Sequence[Turn], question: str) -> list[int]:
         """Put earlier questions and answers in front, without their end tokens."""
@@ -129,7 +137,7 @@ class Plain(Frame):
 
     def continuation(self, text: str) -> list[int]:
         """Encode text as it is."""
-        return self.encoder.encode(text)
+        return self.encoder.encode(text, self.encoder.place_after(self._after, "text"))
 
 
 class Chat(Frame):
@@ -153,8 +161,7 @@ class Chat(Frame):
         """
         self.system, self.instruction = system, instruction
         self._texts = chat.texts(encoder.tokenizer, system)
-        spans = encoder.control_spans(self._texts.end)
-        ends = [] if not spans else encoder.encode_frame(self._texts.end[slice(*spans[0])])
+        ends = encoder.first_control(self._texts.end)
         super().__init__(encoder, [], list(dict.fromkeys([*ends, encoder.eos_id])))
         last = max((stop for _, stop in encoder.control_spans(self._texts.head)), default=0)
         fixed, lead = self._texts.head[:last], self._texts.head[last:]

@@ -55,7 +55,7 @@ def identify(described: dict[str, Any], loaded: LoadedModel, directory: Path) ->
         BadInputError: If the run began with other weights under the same name.
     """
     known = described["models"].setdefault(loaded.name, loaded.fingerprints)
-    if known != loaded.fingerprints:
+    if loaded.differences(known):
         raise BadInputError(
             f"model {loaded.name} has changed since this run began; choose another --output-dir"
         )

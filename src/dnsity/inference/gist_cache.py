@@ -86,6 +86,7 @@ class GistInfo(Config):
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
         fingerprints: What must match when the gist is used (`model/fingerprint.py`).
+        weights_sha256: Of every single weight, for `verify --deep`; earlier versions wrote none.
         n_head: Tokens of the frame's head, whose slots precede the document's and are not in the
             file.
         frame: Whether the document was put in the chat template or into plain text (`data/frame`).
@@ -107,6 +108,7 @@ class GistInfo(Config):
     model: str
     base: dict[str, Any]
     fingerprints: dict[str, str]
+    weights_sha256: str | None = None
     n_head: int = Field(default=0, ge=0, le=MOST)
     frame: FrameName = "plain"
     system: str | None = None

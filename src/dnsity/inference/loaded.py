@@ -11,14 +11,15 @@ from transformers import PreTrainedTokenizerBase
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.frame import Frame, frame_of
-from dnsity.errors import GistMismatchError
+from dnsity.errors import BadInputError, GistMismatchError, UnsupportedModelError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.model.attention import rotating_layers
-from dnsity.model.fingerprint import fingerprints
+from dnsity.model.fingerprint import SAMPLED, fingerprints, weights_digest
 from dnsity.model.finite import require_finite
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import concatenate, shared
 from dnsity.model.positions import require_shift_invariant
+from dnsity.model.stored import embedding_rows
 from dnsity.shapes import KeyValues
 
 
@@ -63,8 +64,20 @@ class LoadedModel:
 
     @cached_property
     def frame(self) -> Frame:
-        """How prompts are laid out."""
-        return frame_of(self.encoder, self.lm.spec)
+        """How prompts are laid out.
+
+        Raises:
+            UnsupportedModelError: If its template has tokens that the base has no embedding for.
+        """
+        frame = frame_of(self.encoder, self.lm.spec)
+        rows = embedding_rows(self.lm.base)
+        beyond = [index for index in [*frame.head, *frame.question("?")] if index >= rows]
+        if beyond:
+            raise UnsupportedModelError(
+                f"the question template has token {beyond[0]}, the model's embedding has {rows} "
+                "rows; resize the embedding and train it, or use another template"
+            )
+        return frame
 
     @cached_property
     def end_ids(self) -> list[int]:
@@ -135,15 +148,50 @@ class LoadedModel:
         """What a gist must have been made with to be usable here."""
         return {**fingerprints(self.lm, self.tokenizer), **self.frame.fingerprints}
 
+    @cached_property
+    def _earlier_fingerprints(self) -> dict[str, str]:
+        own = fingerprints(self.lm, self.tokenizer, earlier=True)
+        return {**own, **self.frame.fingerprints}
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """A digest of every single weight."""
+        return weights_digest(self.lm)
+
+    def differences(self, theirs: dict[str, str]) -> list[str]:
+        """Name the fingerprints in which another model differs, which may be of earlier times."""
+        ours = dict(self.fingerprints)
+        for key in ("weights", "adapter"):
+            if key in theirs and not theirs[key].startswith(SAMPLED):
+                ours[key] = self._earlier_fingerprints[key]
+        return sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+
+    def require_own_weights(self, gist: GistCache) -> None:
+        """Refuse a gist unless every single weight is that of the model that made it.
+
+        Raises:
+            BadInputError: If the file does not say.
+            GistMismatchError: If a weight differs.
+        """
+        theirs = gist.info.weights_sha256
+        if theirs is None:
+            raise BadInputError(
+                "this gist has no digest of all weights (a version before there was one made it); "
+                "compress the document again, or verify it without --deep"
+            )
+        if theirs != self.weights_digest:
+            raise GistMismatchError(
+                f"this gist was made by model {gist.info.model!r}, which differs from "
+                f"{self.name!r} in single weights; compress the document again"
+            )
+
     def require_own(self, gist: GistCache) -> None:
         """Refuse a gist that another model, adapter or tokenizer made.
 
         Raises:
             GistMismatchError: Naming what differs.
         """
-        theirs, ours = gist.info.fingerprints, self.fingerprints
-        different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-        different += self._misfits(gist)
+        different = self.differences(gist.info.fingerprints) + self._misfits(gist)
         if "frame" in different:
             raise GistMismatchError(
                 f"this gist was made in the {gist.info.frame!r} frame of {gist.info.model!r}, "

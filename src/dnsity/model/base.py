@@ -25,7 +25,14 @@ from transformers import (
 from dnsity.errors import BadInputError, UnsupportedModelError, first_line
 from dnsity.model import gguf_file
 from dnsity.model.architectures import require_supported
+from dnsity.model.ends import ends_in, stored_generation
 from dnsity.model.names import Source, source
+from dnsity.model.stored import (
+    require_all_used,
+    require_fit,
+    require_no_adapter_beside,
+    require_whole,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +73,10 @@ def load_base(
         revision: Branch, tag or commit of a hub repository.
 
     Raises:
-        BadInputError: If it is missing, is stored quantised in another way, needs bitsandbytes or
-            gguf where that is not installed, or does not fit into memory.
-        UnsupportedModelError: If it cannot hold gists.
+        BadInputError: If it is missing, is not wholly used or has an adapter beside it, is stored
+            quantised in another way, needs bitsandbytes or gguf where that is not installed, or
+            does not fit into memory.
+        UnsupportedModelError: If it cannot hold gists, or its tokenizer belongs to another model.
     """
     files = source(name)
     with gguf_file.reading(files) if files.gguf else nullcontext():
@@ -92,15 +100,16 @@ def load_base(
         _compute_plainly(base, compute)
     # What a base suggests for chatting (banned words, a time limit, beams) would change answers
     # without a word.
-    ends = _declared_ends(base.config, _stored_generation(files, revision))
+    ends = ends_in(base.config, stored_generation(files, revision))
     base.generation_config = GenerationConfig(eos_token_id=ends)
+    require_fit(base, tokenizer)
     return base, tokenizer
 
 
 def _load(
     name: str, folder: str, dtype: torch.dtype, device_map: DeviceMap | None, **options: Any
 ) -> PreTrainedModel:
-    """Load the weights; refuse an incomplete model."""
+    """Load the weights; refuse a model that is not exactly what is stored."""
     if device_map is not None:
         options["device_map"] = device_map
     try:
@@ -115,11 +124,7 @@ def _load(
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
-    if found["missing_keys"]:  # the library would go on with random numbers in their place
-        raise BadInputError(
-            f"base model {name!r} is incomplete: {len(found['missing_keys'])} tensors are missing, "
-            f"for example {min(found['missing_keys'])}; copy or download it again"
-        )
+    require_whole(name, found)
     return cast(PreTrainedModel, base)
 
 
@@ -146,9 +151,10 @@ def _load_gguf(
     first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
     try:
         base = _load(str(files.path), files.folder, first, device_map, **options)
+        require_all_used(str(files.path), gguf_file.unused_tensors(files))
     except Exception as error:  # types it cannot unpack, shapes that do not fit: of many kinds
         if isinstance(error, BadInputError) and error.__cause__ is None:
-            raise  # incomplete
+            raise  # incomplete, or not all of it is used
         cause = first_line(error.__cause__ or error)
         raise BadInputError(
             f"transformers cannot unpack {files.path} ({cause}); it has tensors of "
@@ -177,32 +183,6 @@ def compute_dtype(dtype: torch.dtype | str, config: PreTrainedConfig) -> torch.d
             "or float16; 'auto' takes the type it is stored in"
         )
     return cast(torch.dtype, found)
-
-
-def declared_ends(base: PreTrainedModel) -> list[int] | None:
-    """Return the ids that a model in memory declares to end an answer, sorted; None for none."""
-    return _declared_ends(base.config, base.generation_config)
-
-
-def _declared_ends(
-    config: PreTrainedConfig, generation: GenerationConfig | None
-) -> list[int] | None:
-    ends: set[int] = set()
-    for declared in (config, config.get_text_config(), generation):
-        value = getattr(declared, "eos_token_id", None)
-        ends.update([] if value is None else value if isinstance(value, list) else [value])
-    return sorted(ends) or None
-
-
-def _stored_generation(files: Source, revision: str | None) -> GenerationConfig | None:
-    """Read a base's generation_config.json; None where it has no usable one."""
-    if files.gguf:
-        return None
-    try:
-        options: dict[str, Any] = {"revision": revision}
-        return GenerationConfig.from_pretrained(files.folder, **options)
-    except (OSError, ValueError, TypeError, AttributeError):
-        return None
 
 
 def base_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
@@ -236,6 +216,7 @@ def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
             transformers cannot read.
     """
     files = source(name)
+    require_no_adapter_beside(name, files.folder, revision)
     if files.gguf:  # no attention code can be named there: the library reads a fixed list of keys
         return gguf_file.read_config(files)
     try:

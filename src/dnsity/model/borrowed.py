@@ -8,7 +8,10 @@ from typing import Any
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from dnsity.errors import BadInputError, UnsupportedModelError
-from dnsity.model.base import ATTENTION, declared_ends
+from dnsity.model.architectures import require_supported
+from dnsity.model.base import ATTENTION
+from dnsity.model.ends import declared_ends
+from dnsity.model.stored import require_fit, require_no_adapter_inside
 
 
 def borrow(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -22,8 +25,9 @@ def borrow(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedToken
         tokenizer: Its tokenizer.
 
     Raises:
-        BadInputError: If either is missing or of another type.
-        UnsupportedModelError: If its attention implementation is not one of `ATTENTION`.
+        BadInputError: If either is missing or of another type, or layers have an adapter.
+        UnsupportedModelError: If its attention implementation is not one of `ATTENTION`, or the
+            tokenizer has ids beyond its embedding.
     """
     if not isinstance(model, PreTrainedModel):
         raise BadInputError(
@@ -36,12 +40,15 @@ def borrow(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedToken
             f"found {found} with a model in memory; give the model and its tokenizer: "
             "from_base(model, tokenizer)"
         )
+    require_no_adapter_inside(model)
     used = model.config._attn_implementation
     if isinstance(used, dict) or used not in ATTENTION:
         raise UnsupportedModelError(
             f"the model uses attention implementation {used!r}; allowed are "
             f"{', '.join(a for a in ATTENTION if a)}; call model.set_attn_implementation('sdpa')"
         )
+    require_supported(model.config)
+    require_fit(model, tokenizer)
     shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
     own = copy.deepcopy(model, shared)
     own.generation_config = GenerationConfig(eos_token_id=declared_ends(model))

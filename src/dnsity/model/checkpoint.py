@@ -30,11 +30,11 @@ from dnsity.model import names
 from dnsity.model.base import (
     DeviceMap,
     Quantization,
-    declared_ends,
     load_base,
     load_tokenizer,
     quantization_of,
 )
+from dnsity.model.ends import declared_ends
 from dnsity.model.gist_lm import GistLM
 
 CONFIG_FILE = "gist_config.json"

@@ -6,10 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from dnsity.model import sample
 from dnsity.model.base import quantization_of
 from dnsity.model.gist_lm import GistLM
 
@@ -31,22 +31,29 @@ FRAME = {"frame", "system", "instruction"}
 """Fields of the spec whose effect, the texts of the frame, has a fingerprint of its own."""
 
 
-def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+SAMPLED = "rows:"
+"""Marks digests of sampled rows; those without it are of earlier versions."""
+
+
+def fingerprints(
+    model: GistLM, tokenizer: PreTrainedTokenizerBase, *, earlier: bool = False
+) -> dict[str, str]:
     """Identify everything that must be equal for a gist to mean what it meant.
 
-    Weights are hashed by name, shape and up to 1,024 evenly spaced values per tensor, in bfloat16
-    so that the compute type does not matter: milliseconds for a small model, under a second for a
-    large one, and any fine-tuning shows.
+    Of the weights, up to eight pseudo-random values of every row are read (`model/sample.py`):
+    milliseconds for a small model, a second for a large one. Any fine-tuning shows, and so does an
+    edited row; single numbers of a large tensor may not, see `weights_digest`.
+
+    Args:
+        model: Its weights, adapter, config and spec.
+        tokenizer: Its tokenizer.
+        earlier: Give weights and adapter the digests of earlier versions, to compare with theirs.
 
     Returns:
         SHA-256 digests of `weights`, `adapter` (with the gist rows), `config`, `tokenizer` and
         `spec`; of `quantization` too if the base is quantised.
     """
-    base, adapter = hashlib.sha256(), hashlib.sha256()
-    for name, tensor in sorted(model.named_parameters()):
-        digest = adapter if name == "gist_rows" or "lora_" in name else base
-        digest.update(f"{name.replace('.base_layer', '')}{list(tensor.shape)}".encode())
-        digest.update(_sample(tensor))
+    base, adapter = _named(model)
     # Only what differs from the library's defaults: every version brings new keys of no effect.
     text = model.base.config.get_text_config()
     identity = {key: value for key, value in text.to_diff_dict().items() if key not in NO_IDENTITY}
@@ -58,18 +65,28 @@ def fingerprints(model: GistLM, tokenizer: PreTrainedTokenizerBase) -> dict[str,
     quantization = quantization_of(model.base.config)
     return {
         **({} if quantization is None else {"quantization": _digest(quantization)}),
-        "weights": base.hexdigest(),
-        "adapter": adapter.hexdigest(),
+        "weights": sample.strided(base) if earlier else SAMPLED + sample.sampled(base),
+        "adapter": sample.strided(adapter) if earlier else SAMPLED + sample.sampled(adapter),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
         "tokenizer": _digest(json.dumps(state, sort_keys=True)),
         "spec": _digest(model.spec.model_dump_json(exclude_none=True, exclude=FRAME)),
     }
 
 
-def _sample(tensor: Tensor) -> bytes:
-    flat = tensor.detach().flatten()
-    picked = flat[:: max(1, flat.numel() // 1024)].to(torch.bfloat16).cpu().contiguous()
-    return picked.view(torch.uint8).numpy().tobytes()
+def weights_digest(model: GistLM) -> str:
+    """Return a digest of every number of base, adapter and gist rows: seconds for a large model."""
+    base, adapter = _named(model)
+    return sample.complete([*base, *adapter])
+
+
+def _named(model: GistLM) -> tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]]:
+    """List the weights of the base, and those of adapter and gist rows, under their plain names."""
+    base: list[tuple[str, Tensor]] = []
+    adapter: list[tuple[str, Tensor]] = []
+    for name, tensor in sorted(model.named_parameters()):
+        part = adapter if name == "gist_rows" or "lora_" in name else base
+        part.append((name.replace(".base_layer", ""), tensor))
+    return base, adapter
 
 
 def _digest(text: str) -> str:

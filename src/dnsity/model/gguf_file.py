@@ -17,6 +17,7 @@ rules of our own come on top:
 from __future__ import annotations
 
 import copy
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,9 @@ from dnsity.model.names import Source
 
 PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
 """Tensor types that are not quantised."""
+_READ_APART = re.compile(r"^rope_freqs\.weight$|\.ffn_\w+_projs\.weight$")
+"""Tensors without a parameter of their own: `_unread_scaling` judges the first, the library takes
+the others apart."""
 _LOCK = RLock()
 
 
@@ -114,6 +118,22 @@ def tensor_types(source: Source) -> list[str]:
         return sorted({tensor.tensor_type.name for tensor in reader.tensors})
 
 
+def unused_tensors(source: Source) -> list[str]:
+    """Name the tensors of a file that the library did not load; after loading, inside `reading`.
+
+    The library skips what the model has no parameter for: further layers, biases.
+    """
+    with reading(source) as reader:
+        mapped: dict[str, str] = reader.mapped
+        return [
+            tensor.name
+            for tensor in reader.tensors
+            if tensor.name not in mapped
+            and tensor.name.removesuffix(".weight") not in mapped  # experts
+            and not _READ_APART.search(tensor.name)
+        ]
+
+
 @torch.no_grad()
 def round_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
     """Round all weights to bfloat16 and store them as `dtype`; buffers stay as they are."""
@@ -165,10 +185,21 @@ def reading(source: Source) -> Iterator[Any]:
             return copy.deepcopy(parsed(str(path)))  # its users change it
 
         names = lru_cache(gguf.get_tensor_name_map)
+        find: Any = library.get_gguf_hf_weights_map
+
+        def mapping(*arguments: Any, **more: Any) -> dict[str, str]:
+            once.reader.mapped = found = dict(find(*arguments, **more))  # the outermost call's
+            return found
+
         with (
             _replaced(gguf, GGUFReader=once, get_tensor_name_map=names),
             # The library's own bar can be switched off.
-            _replaced(library, load_gguf_checkpoint=load, tqdm=transformers_logging.tqdm),
+            _replaced(
+                library,
+                load_gguf_checkpoint=load,
+                get_gguf_hf_weights_map=mapping,
+                tqdm=transformers_logging.tqdm,
+            ),
         ):
             yield once.reader
 

@@ -109,6 +109,7 @@ def cache_of(
         model=loaded.name,
         base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
+        weights_sha256=loaded.weights_digest,
         n_head=len(loaded.frame.head),
         frame=loaded.frame.name,
         system=loaded.lm.spec.system,
