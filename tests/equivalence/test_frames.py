@@ -78,7 +78,7 @@ def test_full_context_is_plain_transformers(family: str, template: str) -> None:
             found = loaded.lm.answer(loaded.after_head(slots), asked, logits_to_keep=1)[:, -1]
         assert_same(found, expected, "logits")
         for method, document in ((full, DOCUMENT), (nothing, "")):
-            given = method.answer(method.ingest(DOCUMENT), [question], BRIEF)[0].text
+            given = method.answer(method.ingest(DOCUMENT), [question], BRIEF)[0].text.strip()
             assert given == _plain_answer(model, _prompt(model, document, question))
 
 
@@ -252,7 +252,7 @@ def test_every_declared_end_ends_an_answer_and_none_is_shown() -> None:
 
 def test_a_question_alone_follows_the_head() -> None:
     model = _model()
-    given = answer(model.loaded, None, [QUESTIONS[0]], BRIEF)[0].text
+    given = answer(model.loaded, None, [QUESTIONS[0]], BRIEF)[0].text.strip()
     assert given == _plain_answer(model, _prompt(model, "", QUESTIONS[0]))
     with pytest.raises(BadInputError, match="question is empty"):
         answer(model.loaded, None, [" "], BRIEF)

@@ -32,6 +32,7 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
     """
     found: list[Tensor] = []
     gists, first = loaded.lm.spec.gists, len(loaded.frame.head)
+    _ = loaded.movable  # the probe of positions runs before attention is watched
 
     def see(weights: Tensor) -> None:
         found.append(weights[0, :, -gists:, first:-gists].clone())  # a view would keep all rows
