@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dnsity.cli import numerics
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Json
 from dnsity.evaluation.units import data_size
@@ -40,7 +41,8 @@ def command(
 ) -> None:
     """Show this machine, or examine a model.
 
-    Of the machine: versions, devices, compute type and what would fit. Of a model: whether it can
+    Of the machine: versions, devices, compute type, whether the numeric routines that dnsity relies
+    on return and are right, and what would fit. Of a model: whether it can
     hold gists, its size, compute type and window, and whether it has a chat template.
 
     Example: dnsity doctor --model smollm2
@@ -68,6 +70,9 @@ def command(
             f"one matrix product on the CPU: float32 {compute['float32_seconds'] * 1000:.1f} ms, "
             f"bfloat16 {compute['bfloat16_seconds'] * 1000:.1f} ms"
         )
+    for routine in report["numerics"]:
+        took = "" if routine["seconds"] is None else f", {routine['seconds'] * 1000:,.0f} ms"
+        say(f"  {routine['name']:14} {routine['problem'] or 'right'}{took}")
     say(f"models compute in {compute['dtype']} on {compute['device']} (mini in float32)")
     say(f"\nKeys and values in bf16, {CONTEXT_TOKENS:,} tokens against {GISTS} gists:")
     for fit in report["fits"]:
@@ -97,13 +102,15 @@ def examine() -> dict[str, Any]:
                 "fits": weights + token * CONTEXT_TOKENS < 0.9 * largest["memory_bytes"],
             }
         )
+    compute = _compute()
     return {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "packages": {name: _version(name) for name in PACKAGES},
         "devices": devices,
         "bundled_model": _bundled(),
-        "compute": _compute(),
+        "compute": compute,
+        "numerics": numerics.examine(compute["device"], compute["dtype"]),
         "fits": fits,
     }
 

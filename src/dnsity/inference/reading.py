@@ -38,6 +38,7 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
         found.append(weights[0, :, -gists:, first:-gists].clone())  # a view would keep all rows
 
     watched = replace(loaded, lm=loaded.lm.twin("eager"))
+    _ = watched.movable  # before there is a hook that would watch this probe
     backbone.show_attention(watched.lm.base, see)
     info = compress(watched, [text])[0].info
     if info.n_chunks > 1:

@@ -28,7 +28,7 @@ _FAR = 1 << 20
 def require_shift_invariant(base: PreTrainedModel) -> None:
     """Refuse a base that answers differently when all positions are moved by the same number.
 
-    Costs one forward pass of 24 tokens. What is compared in every layer, always from the same
+    Costs one forward pass of 28 tokens. What is compared in every layer, always from the same
     input: scores before softmax, values, and the logits at the end. See `allowed` for how closely.
 
     Raises:
@@ -37,7 +37,7 @@ def require_shift_invariant(base: PreTrainedModel) -> None:
     require_compressible(base.config)
     text = base.config.get_text_config()
     far = min(int(text.max_position_embeddings), _FAR) - 1
-    starts = (0, 3, _NEAR, far, -_NEAR, -far)
+    starts = (0, 3, -2, _NEAR, far, -_NEAR, -far)
     seen = at_positions(base, starts)
     name = f"base model {text.model_type}"
     require_finite(tuple((k[:1], v[:1]) for _, k, v in seen.layers), name)

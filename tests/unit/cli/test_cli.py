@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 import dnsity
-from dnsity.cli import console
+from dnsity.cli import console, numerics
 from dnsity.cli.console import harmless
 from dnsity.data.encode import TextEncoder
 from dnsity.inference.gist_cache import GistCache
@@ -256,10 +256,35 @@ def test_doctor_shows_versions_devices_and_what_fits(run: Run) -> None:
     assert report["compute"]["dtype"] in ("float32", "bfloat16")
     for fit in report["fits"]:
         assert fit["document_kv_bytes"] > fit["gist_kv_bytes"] > 0
+    assert [routine["name"] for routine in report["numerics"]] == list(numerics.ROUTINES)
+    assert not any(routine["problem"] for routine in report["numerics"]), report["numerics"]
     shown = run("doctor")
     assert (shown.code, shown.err) == (0, "")
+    assert "least squares  right, " in shown.out
     assert report["packages"]["torch"] in shown.out
     assert f"models compute in {report['compute']['dtype']}" in shown.out
+
+
+def test_doctor_names_a_routine_that_does_not_return_or_is_wrong(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the place of the process: one that hangs after the first routine, one that breaks."""
+    first = '{"name": "matrix product", "seconds": 0.1, "problem": "differs"}'
+    for ending, says in (
+        ("import time; time.sleep(60)", "did not return"),
+        ("1 / 0", "ZeroDivisionError"),
+    ):
+        script = f"print({first!r}, flush=True); {ending}"
+        found = numerics.in_process([sys.executable, "-c", script], limit_s=3)
+        assert [routine["name"] for routine in found] == list(numerics.ROUTINES)
+        assert found[0]["problem"] == "differs"
+        assert says in found[1]["problem"]
+        assert found[2]["problem"] == "not tried"
+    monkeypatch.setattr(numerics, "examine", lambda *_: found)
+    shown = run("doctor")
+    assert shown.code == 0
+    assert "matrix product differs" in shown.out
+    assert "least squares  not tried" in shown.out
 
 
 @pytest.mark.parametrize(
