@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 from dnsity import __version__
 
 HERE = Path(__file__).parent
@@ -36,3 +38,12 @@ TYPER = [sys.executable, "-m", "typer", "dnsity.cli.app", "utils", "docs"]
 OPTIONS = ["--name", "dnsity", "--title", "Commands", "--output", str(HERE / "cli.md")]
 subprocess.run([*TYPER, *OPTIONS], check=True, capture_output=True)
 shutil.copyfile(HERE.parent / "notebooks" / "gist_demo.ipynb", HERE / "gist_demo.ipynb")
+
+
+def setup(app: Sphinx) -> None:
+    """Let pages link the notebook where it is in the repository, and here its rendered copy."""
+
+    def notebook(app: Sphinx, page: str, source: list[str]) -> None:
+        source[0] = source[0].replace("](../notebooks/gist_demo.ipynb)", "](gist_demo.ipynb)")
+
+    app.connect("source-read", notebook)

@@ -39,7 +39,7 @@ SENTENCES = {
         "shape, {dtype}, everything trained, {cpu}, {cores} cores, commit `{commit}` (`dnsity "
         "bench`).",
         "card": "**Estimated, not measured**, for a card of {teraflops:.0f} teraflops (an RTX 4090 "
-        "by its data sheet), within a factor of two:",
+        "by its data sheet); no run on such a card has checked it:",
     },
     "ko": {
         "evaluation": "과제 {tasks}개, 문서 {documents:,}편. 최대 {window:,}토큰의 문서마다 요지 "
@@ -72,7 +72,7 @@ SENTENCES = {
         "step": "문서 하나와 질문 {asked}개로 하는 학습 한 단계: 동봉 모델의 형태, {dtype}, 모든 "
         "가중치 학습, {cpu}, 코어 {cores}개, 커밋 `{commit}` (`dnsity bench`).",
         "card": "**측정이 아니라 추정**입니다. {teraflops:.0f}테라플롭스 카드(제원표상 RTX 4090) "
-        "기준이며 두 배까지 빗나갈 수 있습니다.",
+        "기준이며, 그런 카드에서 확인한 적은 없습니다.",
     },
 }
 """Sentences and cells that hold figures."""

@@ -38,6 +38,49 @@ def _commands(block: str) -> list[str]:
     return [line for line in lines if re.search(r"(^|\| )dnsity ", line)]
 
 
+LINKING = [*PAGES, *ROOT.glob("*.md")]
+
+
+@pytest.mark.parametrize("page", sorted(set(LINKING)), ids=lambda page: page.name)
+def test_every_link_on_a_page_leads_to_a_file_of_the_repository(page: Path) -> None:
+    """Not to what a build makes: pages are read on the repository's site as well."""
+    text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
+    made = {DOCS / "cli.md", DOCS / "gist_demo.ipynb"}
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if not re.match(r"\w+:", target):
+            path = (page.parent / target).resolve()
+            assert path.exists(), target
+            assert path not in made, target
+
+
+def test_configurations_say_what_data_they_need() -> None:
+    for path in (ROOT / "experiments" / "configs").glob("*.yaml"):
+        text = path.read_text("utf-8")
+        needs = "../shared" in text.replace("(../shared/", "")
+        assert needs == text.startswith("# Needs "), path.name
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_a_configuration_without_its_data_says_what_to_do(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = {"train": "gist_25", "eval": "eval_far"}[command]
+    monkeypatch.chdir(tmp_path)
+    config = ROOT / "experiments" / "configs" / f"{name}.yaml"
+    monkeypatch.setattr(
+        sys, "argv", ["dnsity", command, "--config", str(config), "--output-dir", "out"]
+    )
+    with pytest.raises(SystemExit) as stop:
+        main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2
+    assert "cannot read ../shared/" in said
+    assert "name files of your own" in said
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_on_a_page_can_be_typed(page: Path) -> None:
     root = typer.main.get_command(app)

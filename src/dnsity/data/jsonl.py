@@ -16,6 +16,11 @@ from dnsity.config import whole_file
 from dnsity.data.example import Example
 from dnsity.errors import BadInputError
 
+_MISSING = (
+    "; if a configuration names it: such data are not part of dnsity, name files of your own there "
+    "or with --set (docs/datasets.md says of which form)"
+)
+
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Read a `.jsonl`, `.jsonl.gz`, `.jsonl.xz` or `.jsonl.zst` file, one object at a time.
@@ -40,7 +45,8 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
             f"{path} is damaged behind line {number} ({error}); copy or download it again"
         ) from error
     except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
+        hint = _MISSING if isinstance(error, FileNotFoundError) else ""
+        raise BadInputError(f"cannot read {path}: {error.strerror or error}{hint}") from error
 
 
 def read_examples(path: Path) -> Iterator[Example]:

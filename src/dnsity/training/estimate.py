@@ -106,8 +106,9 @@ class _Work:
 def estimate(config: TrainConfig, gpu_teraflops: float | None = None) -> Estimate:
     """Work out what a run takes on this machine; its speed is measured for a fifth of a second.
 
-    Against real runs on two CPU cores time and memory are within a factor of two (docs/log.md); on
-    a GPU it is untried. Data, probes and libraries come on top.
+    On two CPU cores real runs took half to twice as long (docs/log.md); beside other work the same
+    run was estimated at 3.5 and 9.4 hours. On a GPU it is untried. Data, probes and libraries come
+    on top.
 
     Args:
         config: The run.
@@ -254,5 +255,6 @@ def lines(found: Estimate, where: str = "this machine") -> list[str]:
         f"({trained / all_parameters:.2%})",
         f"a step     {least:,}-{most:,} document tokens, {found.steps:,} steps",
         f"memory     about {total / scale:.1f} {unit} ({memory}), libraries and data aside",
-        f"time       about {duration} on {where}, within a factor of two",
+        f"time       about {duration} on {where}; a rough estimate, several times longer beside "
+        "other work",
     ]
