@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from dnsity.errors import BadInputError, DamagedFileError
+from dnsity.errors import BadInputError, DamagedFileError, UnsupportedModelError
 from dnsity.evaluation.memory import Peak
 from dnsity.inference import store
 from dnsity.inference.gist_cache import GistCache
@@ -284,13 +284,20 @@ def test_what_never_ends_is_not_opened(tried: Tried, tmp_path: Path) -> None:
         tried()
 
 
-def test_numbers_that_are_none_are_refused(tried: Tried, tmp_path: Path, gist: GistCache) -> None:
-    """With a right checksum: written by a model that had broken down."""
+def test_numbers_that_are_none_are_refused(
+    tried: Tried, tmp_path: Path, gist: GistCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a right checksum, by a program that did not look: ours writes no such file."""
     rng = random.Random(3)
     for _ in tried.times(short=20, long=300):
         layers = tuple((k.clone(), v.clone()) for k, v in gist.layers)
         flat = rng.choice(rng.choice(layers)).view(-1)
         flat[rng.randrange(flat.numel())] = rng.choice((torch.nan, torch.inf, -torch.inf))
-        path = GistCache(layers, gist.info).save(tmp_path / "a.gist.safetensors")
+        broken = GistCache(layers, gist.info)
+        with pytest.raises(UnsupportedModelError, match="not finite"):
+            broken.save(tmp_path / "a.gist.safetensors")
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "require_finite", lambda *_: None)
+            path = broken.save(tmp_path / "a.gist.safetensors")
         with pytest.raises(DamagedFileError, match="NaN or infinite"):
             store.load(path)

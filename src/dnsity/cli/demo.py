@@ -62,15 +62,17 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress documents and ask them, with times and right or wrong marks.
+    """Compress documents and ask them.
 
-    A gist model answers from its gists, a base from refined and selected slots; both beside full
+    Answers are marked right or wrong and timed. A gist model answers from its gists, a base from refined and selected slots; both beside full
     context, retrieval and no context.
 
     Example: dnsity demo
     """
     from dnsity.evaluation.methods import heading
+    from dnsity.inference.methods import method_of
 
+    method_of("refine", minutes=minutes)  # a number out of range is refused at once
     loaded = load_model(model, device).loaded
     bundled = "demo_documents" if loaded.trained else "demo_base"
     source = folder or Path(str(resources.files("dnsity.cli") / bundled))
@@ -152,7 +154,7 @@ def _run(
     }
 
 
-def _show(report: dict[str, Any], methods: Sequence[str]) -> None:
+def _show(report: dict[str, Any], methods: Sequence[str] = METHODS) -> None:
     from dnsity.evaluation.methods import heading
 
     out.print(

@@ -667,7 +667,7 @@ WORDING = Wording(
             "The {n} on the label reads {v}.",
         ),
         named=(
-            "passkey for the visitors' network",
+            "passkey for the east wing",
             "passkey for the north gate",
             "access code for the staff canteen",
             "access code for the archive room",

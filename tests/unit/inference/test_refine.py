@@ -227,7 +227,7 @@ def test_time_and_patience_end_a_run() -> None:
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     with pytest.raises(DivergedError, match="learning_rate"):
         tiny_base_model("llama").compress(
-            TEXT, method=Refine(**{**SHORT, "learning_rate": 1e30, "steps": 30, "patience": 99})
+            TEXT, method=Refine(**{**SHORT, "learning_rate": 1e15, "steps": 30, "patience": 99})
         )
 
 
