@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Event, Thread
 
 import pytest
 import torch
@@ -96,6 +97,51 @@ def test_no_answer_depends_on_its_batch(tried: Tried, shelf: Shelf) -> None:
         gists = [shelf.gists[d] for d, _ in rows]
         answers = model.ask_each(gists, [shelf.questions[q] for _, q in rows], SHORT)
         assert [answer.text for answer in answers] == [shelf.alone[row] for row in rows]
+
+
+def test_no_answer_depends_on_its_batch_in_any_type(tried: Tried, shelf: Shelf) -> None:
+    rng = random.Random(5)
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        model = tiny_gist_model()
+        model.loaded.lm.to(dtype)
+        gists = [model.compress(text) for text in shelf.documents]
+        for number in tried.times(short=3, long=150):
+            count = rng.randint(2, 5)
+            asked = rng.choices(shelf.questions, k=count)
+            given = rng.choices(gists, k=count)
+            exact = True if number % 2 else None  # None: left to the type, which decides for itself
+            answers = model.ask_each(given, asked, SHORT, deterministic=exact)
+            alone = [model.ask(g, q, SHORT).text for g, q in zip(given, asked, strict=True)]
+            assert [answer.text for answer in answers] == alone
+
+
+def test_no_answer_depends_on_other_threads(tried: Tried, shelf: Shelf) -> None:
+    """Meanwhile the same model compresses by another method and streams."""
+    model, rng = tiny_gist_model(), random.Random(6)
+    stop = Event()
+    failed: list[BaseException] = []
+
+    def busy() -> None:
+        try:
+            while not stop.is_set():
+                model.compress(shelf.documents[0] * 2, method="select", gists=4)
+                list(model.stream(shelf.gists[0], shelf.questions[0], SHORT))
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [Thread(target=busy) for _ in range(2)]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in tried.times(short=20, long=600):
+            d, q = rng.randrange(len(shelf.gists)), rng.randrange(len(shelf.questions))
+            found = model.ask(shelf.gists[d], shelf.questions[q], SHORT).text
+            assert found == shelf.alone[d, q]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+    assert not failed
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, *SLIDING[1:]])

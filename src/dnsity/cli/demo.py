@@ -64,8 +64,8 @@ def command(
 ) -> None:
     """Compress documents and ask them.
 
-    Answers are marked right or wrong and timed. A gist model answers from its gists, a base from refined and selected slots; both beside full
-    context, retrieval and no context.
+    A gist model answers from its gists, a base from refined and selected slots; full context,
+    retrieval and no context answer the same questions.
 
     Example: dnsity demo
     """
