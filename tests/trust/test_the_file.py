@@ -293,17 +293,11 @@ def test_numbers_that_are_none_are_refused(
         layers = tuple((k.clone(), v.clone()) for k, v in gist.layers)
         flat = rng.choice(rng.choice(layers)).view(-1)
         flat[rng.randrange(flat.numel())] = rng.choice((torch.nan, torch.inf, -torch.inf))
-<<<<<<< HEAD
         broken = GistCache(layers, gist.info)
         with pytest.raises(UnsupportedModelError, match="not finite"):
             broken.save(tmp_path / "a.gist.safetensors")
         with monkeypatch.context() as patch:
             patch.setattr(store, "require_finite", lambda *_: None)
             path = broken.save(tmp_path / "a.gist.safetensors")
-=======
-        with pytest.MonkeyPatch.context() as patch:  # no version of this project writes one
-            patch.setattr(store, "require_finite", lambda *_: None)
-            path = GistCache(layers, gist.info).save(tmp_path / "a.gist.safetensors")
->>>>>>> work-e
         with pytest.raises(DamagedFileError, match="NaN or infinite"):
             store.load(path)
