@@ -2,7 +2,7 @@
 
 Gists work where a token's whole influence on later tokens goes through keys and values (so that
 hiding the document hides it) and where positions are relative (so that the document may stand at
-negative positions). Both are read from the model's own config; names are never sniffed.
+negative positions). Both are read from the model's own config; the few that hide it are listed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,22 @@ from dnsity.errors import UnsupportedModelError
 
 STATIC_ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
 """Rotations that depend on the position alone. `dynamic` and `longrope` look at the length too."""
+
+
+_NORMS = "queries and keys are normalised after rotation, so positions are not relative"
+_UNREAD = {
+    "beam": "full-attention layers scale queries by their position",
+    "dbrx": "transformers cannot build it",
+    "falcon": "its decoder keeps its layers and caches in a way of its own",
+    "hrm_text": "its layers run several times for one token",
+    "hunyuan_v1_dense": _NORMS,
+    "hunyuan_v1_moe": _NORMS,
+    "mllama_text_model": "some layers attend to an image, in a cache of their own",
+    "modernbert-decoder": "its decoder keeps its layers in a way of its own",
+    "moshi": "its logits are not those of the masked sequence",
+}
+"""What no config shows, by model type: found by running every architecture in miniature
+(tests/unit/model/test_every_architecture.py), which also finds what a new release adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,7 @@ def rope_types(config: PreTrainedConfig) -> frozenset[str]:
         return frozenset()
     if "rope_type" in parameters:
         return frozenset({parameters["rope_type"]})
-    return frozenset(each["rope_type"] for each in parameters.values())
+    return frozenset(each["rope_type"] for each in parameters.values() if each)  # None: not rotated
 
 
 def _scales_by_position(config: PreTrainedConfig) -> str | None:
@@ -71,29 +87,45 @@ def _scales_by_position(config: PreTrainedConfig) -> str | None:
     text = config.get_text_config()
     parameters: Any = getattr(text, "rope_parameters", None) or {}
     kinds = [parameters] if "rope_type" in parameters else list(parameters.values())
-    if any(each.get("llama_4_scaling_beta") is not None for each in kinds):
+    if any((each or {}).get("llama_4_scaling_beta") is not None for each in kinds):
         return "llama_4_scaling_beta"
     return "attn_temperature_tuning" if getattr(text, "attn_temperature_tuning", False) else None
 
 
-def judge(config: PreTrainedConfig) -> Verdict:
-    """Decide from the config alone whether this base model can hold gists."""
+def _unfit_layers(config: PreTrainedConfig) -> str | None:
+    """Say why the layers of a decoder cannot hold gists; None if they can."""
     text = config.get_text_config()
-    name = text.model_type
     try:
         cache_layers = {type(layer) for layer in DynamicCache(config=config).layers}
     except Exception as error:  # a config the library itself cannot build a cache for
-        return Verdict("refused", f"{name}: transformers cannot build its cache ({error!r})")
+        return f"transformers cannot build its cache ({error!r})"
     foreign = cache_layers - {DynamicLayer, DynamicSlidingWindowLayer}
     if foreign:
         kinds = ", ".join(sorted(kind.__name__ for kind in foreign))
-        return Verdict(
-            "refused",
-            f"{name}: layers of kind {kinds} carry the document past the gists "
-            "(linear, state-space, convolution, indexed or shared layers)",
+        return (
+            f"layers of kind {kinds} carry the document past the gists "
+            "(linear, state-space, convolution, indexed or shared layers)"
         )
+    other = layer_types(config) - {"full_attention", "sliding_attention"}
+    if other:
+        return f"layers of kind {', '.join(sorted(other))}, which have not been proven equal"
+    if text.model_type in _UNREAD:
+        return _UNREAD[text.model_type]
     if getattr(text, "kv_lora_rank", None):
-        return Verdict("refused", f"{name}: latent attention (MLA) has not been proven equal")
+        return "latent attention (MLA) has not been proven equal"
+    return None
+
+
+def judge(config: PreTrainedConfig) -> Verdict:
+    """Decide from the config alone whether this base model can hold gists."""
+    try:
+        text = config.get_text_config()
+    except ValueError:
+        return Verdict("refused", f"{config.model_type}: it has no single decoder of text")
+    name = text.model_type
+    unfit = _unfit_layers(config)
+    if unfit:
+        return Verdict("refused", f"{name}: {unfit}")
     if not rope_types(config):
         return Verdict("refused", f"{name}: no rotary positions, so the document cannot be moved")
     moving = rope_types(config) - STATIC_ROPE_TYPES

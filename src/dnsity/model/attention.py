@@ -76,8 +76,10 @@ def observe(
         if mask is None:  # the kernel's own causal mask
             visible = torch.ones(tokens, key.shape[2], dtype=torch.bool, device=query.device)
             visible = visible.tril(key.shape[2] - tokens)
-        else:
+        elif mask.dtype == torch.bool:
             visible = mask[0, 0]
+        else:
+            raise _unobserved(base)
         observer(Attention(layer, query[0], key[0], value[0], visible, scale))
 
     backbone.body(backbone.twin(base, _OBSERVED))(
@@ -93,11 +95,26 @@ def _observed(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
     """Show what is attended with, then attend as always."""
-    observer = more.pop("observer")
+    observer = more.pop("observer", None)  # some decoders do not hand it on
     scale = more.get("scaling") or query.shape[-1] ** -0.5
-    observer(module.layer_idx, query, key, value, attention_mask, scale)
+    if observer is not None:
+        observer(module.layer_idx, query, key, value, attention_mask, scale)
+    own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    if own is not None and (more.get("softcap") or more.get("s_aux") is not None):
+        mask = _added(query, key, attention_mask)
+        return own(module, query, key, value, mask, **{"scaling": scale, **more})[0], None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
     return output, None
+
+
+def _added(query: Tensor, key: Tensor, mask: Any) -> Tensor:
+    """Turn a mask of the sdpa kernel into what the eager one adds to scores."""
+    seen = mask
+    if seen is None:
+        seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
+        seen = seen.tril(key.shape[2] - query.shape[2])[None, None]
+    hidden = torch.finfo(query.dtype).min
+    return torch.zeros(seen.shape, dtype=query.dtype, device=seen.device).masked_fill(~seen, hidden)
 
 
 AttentionInterface.register(_OBSERVED, _observed)
@@ -149,12 +166,11 @@ def rotating_layers(base: PreTrainedModel) -> list[bool]:
         UnsupportedModelError: If a layer's keys are neither rotated as `moved` does nor left alone.
     """
     found = []
+    if not cast(Any, base)._supports_sdpa:  # capped scores, attention sinks
+        raise _unobserved(base)
     seen = at_positions(base, (0, _SHIFT)).layers
     if len(seen) != backbone.num_layers(base):
-        raise UnsupportedModelError(
-            f"base model {base.config.get_text_config().model_type}: what its layers attend with "
-            "cannot be observed; use --method refine with a gist checkpoint, or another base"
-        )
+        raise _unobserved(base)
     for layer, (_, keys, _) in enumerate(seen):
         one, other = keys
         by = torch.full(one.shape[:2], _SHIFT, device=one.device)
@@ -169,6 +185,13 @@ def rotating_layers(base: PreTrainedModel) -> list[bool]:
                 "or another base"
             )
     return found
+
+
+def _unobserved(base: PreTrainedModel) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"base model {base.config.get_text_config().model_type}: what its layers attend with "
+        "cannot be observed; use --method refine with a gist checkpoint, or another base"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin, DynamicLayer
 
+from dnsity.errors import UnsupportedModelError
 from dnsity.model.architectures import layer_types, sliding_window
 from dnsity.shapes import KeyOrValue, KeyValues, Logits, PaddingMask, PositionIds, Visible
 
@@ -102,6 +103,21 @@ def num_layers(base: PreTrainedModel) -> int:
 def body(base: PreTrainedModel) -> nn.Module:
     """Return the decoder without its vocabulary head."""
     return cast(nn.Module, base.get_decoder())
+
+
+def require_layers(base: PreTrainedModel) -> None:
+    """Refuse a decoder whose layers are not where nearly all have them.
+
+    Raises:
+        UnsupportedModelError: If they are not.
+    """
+    layers = getattr(body(base), "layers", None)
+    if not isinstance(layers, nn.ModuleList) or len(layers) != num_layers(base):
+        raise UnsupportedModelError(
+            f"base model {base.config.get_text_config().model_type} not supported: its decoder "
+            "keeps its layers in a way of its own. Use a full-attention RoPE model such as Llama, "
+            "Qwen2, Qwen3, Mistral, OLMo or Granite."
+        )
 
 
 def last_layer(base: PreTrainedModel) -> nn.Module:

@@ -8,9 +8,8 @@ from contextlib import nullcontext
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -87,7 +86,7 @@ def load_base(
         else:
             options = _quantize(name, config, quantization, compute)
             base = _load(
-                name, files.folder, compute, device_map, use_safetensors=True, revision=revision,
+                name, files, config, compute, device_map, use_safetensors=True, revision=revision,
                 **options,
             )  # fmt: skip
         tokenizer = load_tokenizer(name, revision=revision)
@@ -106,23 +105,37 @@ def load_base(
     return base, tokenizer
 
 
+def attention_kernel(config: PreTrainedConfig) -> str:
+    """Choose the attention kernel: sdpa, or eager where the library has no other (Gemma 2)."""
+    found: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    kinds = found if isinstance(found, tuple) else (found,)
+    return "sdpa" if all(getattr(kind, "_supports_sdpa", True) for kind in kinds) else "eager"
+
+
 def _load(
-    name: str, folder: str, dtype: torch.dtype, device_map: DeviceMap | None, **options: Any
+    name: str,
+    files: Source,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    device_map: DeviceMap | None,
+    **options: Any,
 ) -> PreTrainedModel:
     """Load the weights; refuse a model that is not exactly what is stored."""
+    attention = attention_kernel(config)
     if device_map is not None:
         options["device_map"] = device_map
     try:
         base, found = cast(Any, AutoModelForCausalLM).from_pretrained(
-            folder,
+            files.folder,
             dtype=dtype,
-            attn_implementation="sdpa",
+            attn_implementation=attention,
             trust_remote_code=False,
             output_loading_info=True,
             generation_config=GenerationConfig(),
+            **({"config": config} if files.gguf else {}),
             **options,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+    except Exception as error:  # of any kind: configs go into arithmetic unchecked
         raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
     require_whole(name, found)
     return cast(PreTrainedModel, base)
@@ -144,13 +157,12 @@ def _load_gguf(
     rounded = gguf_file.is_quantized(files)
     options = {
         "gguf_file": files.gguf,
-        "config": config,
         "quantization_config": GgufConfig(dequantize=True),
     }
     # Loaded in bfloat16, buffers that are computed once would be rounded too.
     first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
     try:
-        base = _load(str(files.path), files.folder, first, device_map, **options)
+        base = _load(str(files.path), files, config, first, device_map, **options)
         require_all_used(str(files.path), gguf_file.unused_tensors(files))
     except Exception as error:  # types it cannot unpack, shapes that do not fit: of many kinds
         if isinstance(error, BadInputError) and error.__cause__ is None:
@@ -232,7 +244,7 @@ def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
         )
     except UnsupportedModelError:
         raise
-    except (OSError, ValueError, StrictDataclassError) as error:
+    except Exception as error:  # of any kind: what a config says goes into arithmetic unchecked
         raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
     return config
 

@@ -67,6 +67,7 @@ class GistLM(nn.Module):
         """
         super().__init__()
         require_supported(base.config)
+        backbone.require_layers(base)
         if spec.chunking == "carry" and sliding_window(base.config) is not None:
             raise BadInputError("chunking 'carry' needs full attention; use 'independent'")
         if (spec.scope == "full") != (lora is None):
