@@ -99,8 +99,9 @@ def load_base(
         _compute_plainly(base, compute)
     # What a base suggests for chatting (banned words, a time limit, beams) would change answers
     # without a word.
-    ends = ends_in(base.config, stored_generation(files, revision))
-    base.generation_config = GenerationConfig(eos_token_id=ends)
+    ends = ends_in(base.config, stored_generation(files, revision)) or []
+    ends += gguf_file.declared_ends(files) if files.gguf else []
+    base.generation_config = GenerationConfig(eos_token_id=sorted({*ends}) or None)
     require_fit(base, tokenizer)
     return base, tokenizer
 

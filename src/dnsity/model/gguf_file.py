@@ -39,6 +39,7 @@ PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
 _READ_APART = re.compile(r"^rope_freqs\.weight$|\.ffn_\w+_projs\.weight$")
 """Tensors without a parameter of their own: `_unread_scaling` judges the first, the library takes
 the others apart."""
+_ENDS = ("eos", "eot", "eom")
 _LOCK = RLock()
 
 
@@ -116,6 +117,16 @@ def tensor_types(source: Source) -> list[str]:
     """
     with reading(source) as reader:
         return sorted({tensor.tensor_type.name for tensor in reader.tensors})
+
+
+def declared_ends(source: Source) -> list[int]:
+    """Return the end tokens that a file declares: of a text, of a turn and of a message.
+
+    The library reads the first only; Llama 3 ends its turns with the second.
+    """
+    with reading(source) as reader:
+        fields = (reader.fields.get(f"tokenizer.ggml.{end}_token_id") for end in _ENDS)
+        return [int(field.parts[field.data[0]][0]) for field in fields if field is not None]
 
 
 def unused_tensors(source: Source) -> list[str]:

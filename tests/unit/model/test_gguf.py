@@ -76,6 +76,21 @@ def test_a_folder_with_one_file_is_that_file(file: Path) -> None:
         assert checkpoint.tokenizer_of(name).chat_template == TEMPLATE
 
 
+def test_the_end_of_a_turn_that_a_file_declares_ends_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Llama 3 declares one end of a text and another of a turn."""
+    add = gguf.GGUFWriter.add_eos_token_id
+
+    def both(own: gguf.GGUFWriter, end: int) -> None:
+        add(own, end)
+        own.add_uint32("tokenizer.ggml.eot_token_id", 7)
+
+    monkeypatch.setattr(gguf.GGUFWriter, "add_eos_token_id", both)
+    model = GistModel.from_base(write_gguf(tmp_path / "turns.gguf"), frame="plain")
+    assert set(model.loaded.end_ids) == {0, 7}
+
+
 def test_its_stored_type_is_bfloat16_and_its_end_is_declared(file: Path) -> None:
     base, tokenizer = load_base(str(file), dtype="auto")
     assert base.dtype == torch.bfloat16
