@@ -81,7 +81,8 @@ def needed(document: Path, gist_file: Path, model_directory: str) -> Callable[..
             ("eval",): ["--output-dir", out],
         }
         method = {"--ratio": "select", "--minutes": "refine", "--steps": "refine"}.get(option)
-        return given.get(path, []) + (["--method", method] if method else [])
+        named = path == ("compress",) and method
+        return given.get(path, []) + (["--method", method] if named else [])
 
     return arguments
 
