@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dnsity.data.corpus import Side, side_of
+from dnsity.data.corpus import Side, side_of, utf8_file
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.jsonl import read_records
 from dnsity.data.stories import read_rows, whole_story
@@ -81,14 +81,10 @@ def on_side(examples: Iterable[Example], side: Side, test_share: float) -> Itera
 
 
 def _squad(path: Path, language: Language) -> Iterator[Example]:
+    with utf8_file(path):
+        text = path.read_text(encoding="utf-8-sig")
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise BadInputError(
-            f"{path} is not UTF-8 (byte {error.start}); convert it to UTF-8"
-        ) from error
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         raise BadInputError(
             f"{path} line {error.lineno} is not JSON ({error.msg}); copy or download it again"

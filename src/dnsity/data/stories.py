@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 
+from dnsity.data.corpus import utf8_file
 from dnsity.errors import BadInputError
 
 NEEDED = ("story_name", "story_section", "question", "answer1")
@@ -34,7 +35,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """
     number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with utf8_file(path), path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
             missing = [name for name in NEEDED if name not in (rows.fieldnames or ())]
             if missing:
@@ -55,12 +56,6 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
                 if empty:
                     raise BadInputError(f"{where}: {empty[0]} is empty; fill it or remove the row")
                 yield cells
-    except UnicodeDecodeError as error:
-        raise BadInputError(
-            f"{path} is not UTF-8 (byte {error.start}); convert it to UTF-8"
-        ) from error
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
     except csv.Error as error:
         raise BadInputError(
             f"{path} row {number + 1} is not CSV ({error}); copy or download it again"

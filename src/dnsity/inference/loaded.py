@@ -14,6 +14,7 @@ from dnsity.data.frame import Frame, frame_of
 from dnsity.errors import BadInputError, GistMismatchError, UnsupportedModelError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.model.attention import rotating_layers
+from dnsity.model.ends import declared_ends
 from dnsity.model.fingerprint import SAMPLED, fingerprints, weights_digest
 from dnsity.model.finite import require_finite
 from dnsity.model.gist_lm import GistLM
@@ -82,12 +83,7 @@ class LoadedModel:
     @cached_property
     def end_ids(self) -> list[int]:
         """Tokens that end an answer: those of frame, tokenizer, config and generation config."""
-        base = self.lm.base
-        declared: list[int] = []
-        for config in (base.config, base.config.get_text_config(), base.generation_config):
-            ends = getattr(config, "eos_token_id", None)
-            declared += [] if ends is None else [ends] if isinstance(ends, int) else ends
-        return list(dict.fromkeys([*self.frame.end_ids, *declared]))
+        return list(dict.fromkeys([*self.frame.end_ids, *(declared_ends(self.lm.base) or ())]))
 
     @cached_property
     @torch.inference_mode()
@@ -112,6 +108,15 @@ class LoadedModel:
             return layers
         return concatenate(shared(self.head, layers[0][0].shape[0]), layers)
 
+    def without_head(self, prefix: KeyValues) -> KeyValues:
+        """Return a prefix's slots after the head: what `after_head` was given. Nothing is copied.
+
+        Args:
+            prefix: The head and a document's slots, `[B, K, H + G, D]` per layer.
+        """
+        first = len(self.frame.head)
+        return tuple((keys[:, :, first:], values[:, :, first:]) for keys, values in prefix)
+
     @torch.inference_mode()
     def read(self, ids: list[int]) -> KeyValues:
         """Return a whole document's keys and values, uncompressed and without the head's.
@@ -121,8 +126,7 @@ class LoadedModel:
         """
         whole = self.lm.read(torch.tensor([[*self.frame.head, *ids]], device=self.device))
         require_finite(whole, f"{self.name}, the document")
-        first = len(self.frame.head)
-        return tuple((k[:, :, first:], v[:, :, first:]) for k, v in whole)
+        return self.without_head(whole)
 
     @cached_property
     def movable(self) -> bool:

@@ -152,11 +152,9 @@ class Run:
                 f"learning_rate than {self.settings.learning_rate}, or another compute type: "
                 f"in {type_name(self.loaded.lm.base.dtype)} the model may overflow"
             )
-        first = len(self.loaded.frame.head)
 
         def answer() -> tuple[bool, ...]:
-            own = tuple((k[:, :, first:], v[:, :, first:]) for k, v in layers)
-            return tuple(right(self.loaded, own, self.probes))
+            return tuple(right(self.loaded, self.loaded.without_head(layers), self.probes))
 
         self.slots.judge(found, answer)
 

@@ -14,7 +14,7 @@ import torch
 from dnsity.gist.layout import split_evenly
 from dnsity.inference.gist_cache import Progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.attention import moved, rotating_layers
+from dnsity.model.attention import moved
 from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyValues
 
@@ -67,8 +67,7 @@ def joined(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
     """
     if len(parts) == 1:
         return parts[0]
-    base = loaded.lm.base
-    rotates = rotating_layers(base)
+    base, rotates = loaded.lm.base, loaded.rotating
     placed: list[KeyValues] = []
     before = 0
     for part in parts:

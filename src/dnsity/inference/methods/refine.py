@@ -173,10 +173,8 @@ class Refine(Config):
             "abstains_full": run.abstains,
             **best.report(trained.before),
         }
-        dtype, first = loaded.lm.base.dtype, len(loaded.frame.head)
-        layers = tuple(
-            (k[:, :, first:].to(dtype), v[:, :, first:].to(dtype)) for k, v in best.layers
-        )
+        dtype, own = loaded.lm.base.dtype, loaded.without_head(best.layers)
+        layers = tuple((keys.to(dtype), values.to(dtype)) for keys, values in own)
         return layers, settings, Check().plus(trained.full, best.answers)
 
     def _prepared(
