@@ -52,6 +52,14 @@ def command(
     ratio: Annotated[
         float | None, typer.Option(help="select: document tokens per slot (default: 2).")
     ] = None,
+    even: Annotated[
+        bool | None,
+        typer.Option(
+            "--even",
+            help="select: the same number of slots in every head, as export needs.",
+            show_default=False,
+        ),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="refine: how long at most (default: 2).")
     ] = None,
@@ -84,7 +92,7 @@ def command(
     from dnsity.inference.origin import from_file
 
     load = partial(load_model, model, device, frame=frame, system=system, instruction=instruction)
-    how = method_of(method, gists=gists, ratio=ratio, minutes=minutes, steps=steps)
+    how = method_of(method, gists=gists, ratio=ratio, even=even, minutes=minutes, steps=steps)
     check = how.name != "gist" if check is None else check
     if is_folder:
         if output is None:

@@ -32,7 +32,8 @@ class MethodSettings(Config):
         top: Chunks retrieval reads; `truncate` reads as many tokens as they hold at most.
         gists: Gists per window, the model's first so many (None: all it was trained with).
         dense_model: Sentence-transformers model of `rag_dense`: a directory or a hub id.
-        ratio: Document tokens per slot of `select`.
+        ratio: Document tokens per slot of `select` (None: its default).
+        even: Whether `select` keeps the same number of slots in every head.
         minutes: How long a document is refined at most, see `inference.methods.refine`.
         steps: How many steps at most.
     """
@@ -41,7 +42,8 @@ class MethodSettings(Config):
     top: int = Field(default=3, ge=1)
     gists: int | None = Field(default=None, ge=1)
     dense_model: str | None = None
-    ratio: float = Field(default=10, ge=1)
+    ratio: float | None = Field(default=None, ge=1)
+    even: bool = False
     minutes: float | None = Field(default=None, gt=0)
     steps: int | None = Field(default=None, ge=0)
 
@@ -68,19 +70,23 @@ class Context:
     Attributes:
         layers: Keys and values `[1, K, S, D]` per layer, without the frame's head; None: nothing.
         seconds: What it took, once the question was known.
+        mean_slots: Of a head, where heads hold different numbers of them.
     """
 
     layers: KeyValues | None
     seconds: float = 0.0
+    mean_slots: int | None = None
 
     @property
     def slots(self) -> int:
         """Slots of key/value cache."""
+        if self.mean_slots is not None:
+            return self.mean_slots
         return 0 if self.layers is None else self.layers[0][0].shape[-2]
 
     @property
     def kv_bytes(self) -> int:
-        """Their size."""
+        """Their size, with the empty slots of heads that hold fewer."""
         return sum(t.numel() * t.element_size() for layer in self.layers or () for t in layer)
 
 

@@ -49,6 +49,11 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
             be written or holds another adapter, or the gist holds numbers that are not finite.
     """
     require_finite(gist.layers, f"{directory} is not written, the gist cannot be used")
+    if gist.info.slots is not None:
+        raise BadInputError(
+            "heads of this gist hold different numbers of slots, a CARTRIDGE adapter needs the "
+            "same for all; compress the document again with --even"
+        )
     from peft import CartridgeConfig
     from peft.tuners.cartridge.utils import prompt_embeddings_from_past_key_values
 

@@ -192,7 +192,7 @@ def check(loaded: LoadedModel, gist: GistCache, text: str) -> Check:
     """
     layers = gist.to(loaded.device, loaded.lm.base.dtype).layers
     found = Check()
-    if gist.info.n_gist + len(loaded.frame.head) + ROOM > loaded.max_positions:
+    if gist.info.positions + len(loaded.frame.head) + ROOM > loaded.max_positions:
         return found
     for part, probes in parts(loaded, text):
         whole = right(loaded, loaded.read(loaded.frame.document(part)), probes)

@@ -28,6 +28,7 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
 from dnsity.model.key_values import shared, unpadded
+from dnsity.model.uneven import is_uneven, twin
 from dnsity.shapes import KeyValues
 
 
@@ -217,9 +218,12 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
     started = loaded.now()
     first = _FirstToken(loaded)
     arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns, begun)
+    uneven = is_uneven(prefix, prefix_mask)
     padded = not bool(arguments["attention_mask"].all())
-    # `generate` counts a sliding window in cache slots: padding would use it up.
+    # `generate` counts a sliding window in cache slots: padding would use it up. Where heads hold
+    # different numbers of slots, padding between them would be taken for slots.
     padding_harms = padded and sliding_window(loaded.lm.base.config) is not None
+    padding_harms |= uneven and prefix_mask is not None and len(questions) > 1
     if padding_harms or (one_at_a_time and len(questions) > 1):
         return [
             answer(
@@ -236,7 +240,8 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
             )
         ]
     with loaded.lm.answering():
-        output = cast(Any, loaded.lm.base).generate(
+        base = twin(loaded.lm.base) if uneven else loaded.lm.base
+        output = cast(Any, base).generate(
             **arguments, stopping_criteria=StoppingCriteriaList([first])
         )
     seconds = loaded.now() - started
@@ -277,7 +282,8 @@ def stream(
     def run() -> None:
         try:
             with torch.inference_mode(), loaded.lm.answering():
-                cast(Any, loaded.lm.base).generate(
+                base = twin(loaded.lm.base) if is_uneven(prefix) else loaded.lm.base
+                cast(Any, base).generate(
                     **arguments,
                     streamer=pieces,
                     stopping_criteria=StoppingCriteriaList([stopped]),

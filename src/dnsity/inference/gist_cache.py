@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -79,7 +79,10 @@ class GistInfo(Config):
 
     Attributes:
         n_context: Document tokens compressed.
-        n_gist: Gist slots, over all chunks.
+        n_gist: Gist slots, over all chunks; the mean of all heads where they differ, rounded up.
+        n_positions: Positions the slots take, where heads hold different numbers of slots: those of
+            the fullest head. None: `n_gist`.
+        slots: Slots of every head of every layer, where they differ; None: `n_gist` each.
         n_chunks: Chunks the document was cut into.
         characters: Characters of the document.
         full_kv_bytes: What the document's own keys and values would take in the same type.
@@ -102,6 +105,8 @@ class GistInfo(Config):
 
     n_context: int = Field(ge=1, le=MOST)
     n_gist: int = Field(ge=1, le=MOST)
+    n_positions: int | None = Field(default=None, ge=1, le=MOST)
+    slots: list[list[Annotated[int, Field(ge=0, le=MOST)]]] | None = None
     n_chunks: int = Field(ge=1, le=MOST)
     characters: int = Field(ge=0, le=MOST)
     full_kv_bytes: int = Field(ge=0, le=MOST)
@@ -119,6 +124,11 @@ class GistInfo(Config):
     text_hash: str | None = None
     source_hash: str | None = None
 
+    @property
+    def positions(self) -> int:
+        """Positions that the slots take."""
+        return self.n_gist if self.n_positions is None else self.n_positions
+
     def __hash__(self) -> int:
         """Hash what tells gists apart; the rest holds dictionaries."""
         return hash((self.n_context, self.n_gist, self.characters, self.model, self.text_hash))
@@ -131,7 +141,8 @@ class GistCache:
     Two are equal if all they hold is: a gist and the same one loaded from its file.
 
     Attributes:
-        layers: Per layer keys and values `[1, K, G, D]`.
+        layers: Per layer keys and values `[1, K, G, D]`; see `model/uneven` for heads that hold
+            different numbers of slots.
         info: Where they come from.
     """
 
@@ -171,7 +182,7 @@ class GistCache:
 
     @property
     def kv_bytes(self) -> int:
-        """Size of the keys and values."""
+        """Size of the keys and values in memory, with the empty slots of shorter heads."""
         return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
 
     def checked(self, check: Check | None) -> GistCache:

@@ -14,6 +14,7 @@ from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.finite import advice, type_name
 from dnsity.model.key_values import shared
+from dnsity.model.uneven import is_uneven
 from dnsity.shapes import KeyValues
 
 
@@ -79,6 +80,7 @@ def likelihoods(
         ids.to(loaded.device),
         None if bool(mask.all()) else mask.to(loaded.device),
         logits_to_keep=longest + 1,
+        uneven=is_uneven(prefix),
     )
     logs = logits[:, :-1].float().log_softmax(dim=-1).cpu()
     if bool(logs.isnan().any()):

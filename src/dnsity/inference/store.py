@@ -1,6 +1,8 @@
 """The gist file: one safetensors file that is refused unless it is exactly what was written.
 
-    k.00 v.00 k.01 v.01 ...   [K, G, D], one pair per layer (k and v may differ in D)
+    k.00 v.00 k.01 v.01 ...   [K, G, D], one pair per layer (k and v may differ in D);
+                              [N, D] where heads hold different numbers of slots (version 2):
+                              one head after the other, as `slots` counts them
     metadata "gist"           canonical JSON: format version, GistInfo, SHA-256 of all of it
 
 Exactly one metadata entry: with several, the library writes them in varying order and equal
@@ -29,8 +31,10 @@ from dnsity.errors import BadInputError, DamagedFileError
 from dnsity.inference.formats import GIST_SUFFIX
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.model.finite import require_finite
+from dnsity.model.uneven import packed, unpacked
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 has the same number of slots in every head; such gists are still written as 1."""
 SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
@@ -52,12 +56,14 @@ def save(gist: GistCache, path: Path) -> Path:
             finite; an existing file is left as it was.
     """
     require_finite(gist.layers, f"{path} is not written, the gist cannot be used")
+    uneven = gist.info.slots is not None
+    pairs = packed(gist.layers)[1] if uneven else [(k[0], v[0]) for k, v in gist.layers]
     tensors: dict[str, Tensor] = {}
-    for index, (keys, values) in enumerate(gist.layers):
-        tensors[f"k.{index:02d}"] = keys[0].detach().cpu().contiguous()
-        tensors[f"v.{index:02d}"] = values[0].detach().cpu().contiguous()
+    for index, (keys, values) in enumerate(pairs):
+        tensors[f"k.{index:02d}"] = keys.detach().cpu().contiguous()
+        tensors[f"v.{index:02d}"] = values.detach().cpu().contiguous()
     description: dict[str, Any] = {
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if uneven else 1,
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
@@ -208,9 +214,26 @@ def _layers(
     dtypes = {tensor.dtype for tensor in tensors.values()}
     if len(dtypes) != 1 or not dtypes <= DTYPES:
         raise _damaged(path, "its tensors have mixed or unknown types")
-    if any(t.dim() != 3 or t.shape[1] != info.n_gist for t in tensors.values()):
-        raise _damaged(path, f"a tensor does not hold {info.n_gist} gists")
-    return tuple((tensors[f"k.{i:02d}"][None], tensors[f"v.{i:02d}"][None]) for i in range(count))
+    pairs = [(tensors[f"k.{i:02d}"], tensors[f"v.{i:02d}"]) for i in range(count)]
+    if info.slots is None:
+        if any(t.dim() != 3 or t.shape[1] != info.n_gist for t in tensors.values()):
+            raise _damaged(path, f"a tensor does not hold {info.n_gist} gists")
+        return tuple((keys[None], values[None]) for keys, values in pairs)
+    sizes = [sum(heads) for heads in info.slots]
+    heads = [len(each) for each in info.slots]
+    whole = (
+        len(sizes) == count
+        and all(heads)
+        and info.n_gist == -(-sum(sizes) // sum(heads))
+        and all(max(each) <= info.positions <= info.n_context for each in info.slots)
+        and all(
+            t.dim() == 2 and t.shape[0] == n for n, p in zip(sizes, pairs, strict=True) for t in p
+        )
+        and not any(bool((keys == 0).all(dim=-1).any()) for keys, _ in pairs)
+    )
+    if not whole:
+        raise _damaged(path, "its tensors do not hold the slots it counts")
+    return unpacked(info.slots, pairs, info.positions)
 
 
 def write_whole(path: Path, data: bytes) -> None:

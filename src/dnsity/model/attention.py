@@ -99,10 +99,28 @@ def _observed(
     scale = more.get("scaling") or query.shape[-1] ** -0.5
     if observer is not None:
         observer(module.layer_idx, query, key, value, attention_mask, scale)
+    return attend(module, query, key, value, attention_mask, **more)
+
+
+def attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
+) -> tuple[Tensor, None]:
+    """Attend as the library does, by the kernel that can: capped scores and sinks need the eager.
+
+    Args:
+        module: The attention layer.
+        query: After rotation, `[B, H, T, D]`.
+        key: `[B, K, S, D]`.
+        value: Likewise.
+        attention_mask: True where a query sees a key, for one head or for each of them,
+            `[B, 1 or H, T, S]`; None: all earlier ones.
+        more: What the layer passes on.
+    """
     own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
     if own is not None and (more.get("softcap") or more.get("s_aux") is not None):
+        scale = more.get("scaling") or query.shape[-1] ** -0.5
         mask = _added(query, key, attention_mask)
-        return own(module, query, key, value, mask, **{"scaling": scale, **more})[0], None
+        return own(module, query, key, value, mask, **{**more, "scaling": scale})[0], None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
     return output, None
 

@@ -29,6 +29,7 @@ from dnsity.model import backbone
 from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.model.base import quantization_of
 from dnsity.model.key_values import concatenate
+from dnsity.model.uneven import twin
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
@@ -335,6 +336,7 @@ class GistLM(nn.Module):
         *,
         prefix_mask: PaddingMask | None = None,
         logits_to_keep: int = 0,
+        uneven: bool = False,
     ) -> Logits:
         """Run questions (and answers, in training) behind gists, or behind a document read in full.
 
@@ -344,6 +346,7 @@ class GistLM(nn.Module):
             attention_mask: True at real tokens of `input_ids`.
             prefix_mask: True at real slots of the prefix; None: all are.
             logits_to_keep: Logits of only the last so many tokens; 0 for all.
+            uneven: The prefix has empty slots, see `model/uneven`.
 
         Returns:
             Logits `[B, Q or logits_to_keep, vocab]`.
@@ -370,7 +373,7 @@ class GistLM(nn.Module):
             )
         with self.answering():
             return backbone.segment_logits(
-                self.base,
+                twin(self.base) if uneven else self.base,
                 input_ids,
                 positions,
                 seen,

@@ -35,11 +35,12 @@ def stacked(gists: Sequence[KeyValues]) -> tuple[KeyValues, Tensor]:
         Keys and values `[B, K, S, D]`, and the mask `[B, S]` that is True at real slots.
     """
     lengths = [layers[0][0].shape[-2] for layers in gists]
-    longest = max(lengths)
 
     def joined(tensors: Sequence[Tensor]) -> Tensor:
+        longest = max(x.shape[-2] for x in tensors)
         return torch.cat([pad(x, (0, 0, longest - x.shape[-2], 0)) for x in tensors])
 
+    longest = max(lengths)
     mask = torch.arange(longest)[None] >= longest - torch.tensor(lengths)[:, None]
     layers = tuple(
         (joined([k for k, _ in each]), joined([v for _, v in each]))

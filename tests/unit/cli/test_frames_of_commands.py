@@ -89,7 +89,7 @@ def test_a_gist_model_keeps_its_frame(document: Path) -> None:
 
 
 def test_export_writes_the_template_too(base: Path, document: Path, tmp_path: Path) -> None:
-    gist = _compress(document, base)
+    gist = _compress(document, base, "--even")
     found = json.loads(_run("export", gist, "--peft", tmp_path / "adapter", "--json"))
     info = GistCache.load(gist).info
     assert found["virtual_tokens"] == info.n_head + info.n_gist > info.n_gist

@@ -13,6 +13,7 @@ from dnsity.errors import BadInputError, DamagedFileError
 from dnsity.inference import cartridge
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
+from dnsity.inference.methods.select import Select
 from support import assert_same, gap, tiny_base
 from templates import WITH_SYSTEM, chat_tokenizer
 from tiny import DOCUMENT, tiny_base_model, tiny_gist_model
@@ -22,7 +23,7 @@ from tiny import DOCUMENT, tiny_base_model, tiny_gist_model
 def test_peft_gives_the_same_logits(family: str, tmp_path: Path) -> None:
     model = tiny_base_model(family)
     base = model.loaded.lm.base
-    gist = model.compress(DOCUMENT, method="select", gists=6)
+    gist = model.compress(DOCUMENT, method=Select(gists=6, even=True))
     cartridge.export(gist, tmp_path / "adapter", "tiny-base")
     ids = torch.tensor([model.loaded.encoder.encode("When does the office open?")])
     with torch.no_grad():
@@ -38,7 +39,7 @@ def test_a_chat_gist_is_exported_with_the_head(tmp_path: Path) -> None:
     tokenizer = chat_tokenizer("cl100k", WITH_SYSTEM)
     base = tiny_base("llama", vocab_size=len(tokenizer), max_position_embeddings=512)
     model = GistModel.from_base(base, tokenizer)
-    gist = model.compress(DOCUMENT, method="select", gists=6)
+    gist = model.compress(DOCUMENT, method=Select(gists=6, even=True))
     head = model.loaded.head
     assert head is not None
     assert gist.info.n_head == head[0][0].shape[2] > 0

@@ -87,7 +87,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, slots: int, full: int, wrong: int
 
 def test_both_are_asked_the_same_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_base_model("llama")
-    gist = model.compress(LONG_DOCUMENT, method=Select(gists=5))
+    gist = model.compress(LONG_DOCUMENT, method=Select(gists=5, even=True))
     asked = len(held_out(model.loaded, LONG_DOCUMENT))
     assert asked >= 4
     _scripted(monkeypatch, slots=5, full=99, wrong=1)

@@ -21,7 +21,7 @@ from tiny import DOCUMENT, QUESTIONS, tiny_base_model, tiny_gist_model, tiny_tok
 METHODS: dict[str, Any] = {
     "gist": Gist(),
     "select": Select(gists=6),
-    "select as it is": Select(gists=6, refit=False),
+    "select, values fitted": Select(gists=6, even=True),
     "refine": Refine(gists=4, steps=0, rows=16),
 }
 

@@ -202,7 +202,7 @@ def test_it_is_an_ordinary_gist(tmp_path: Path) -> None:
     model = tiny_base_model("gemma3")
     gist = model.compress(DOCUMENT, method="select", gists=8)
     assert (gist.info.method, gist.info.n_gist) == ("select", 8)
-    assert gist.info.settings == {"gists": 8, "ratio": None, "refit": True}
+    assert gist.info.settings == {"gists": 8, "ratio": None, "even": False}
     read = GistCache.load(gist.save(tmp_path / "a.gist.safetensors"))
     assert read.info == gist.info
     assert [a.text for a in model.ask(read, QUESTIONS)] == [

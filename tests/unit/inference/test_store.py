@@ -355,9 +355,9 @@ def test_the_description_must_be_that_of_a_gist(tmp_path: Path, change: dict[str
 
 
 def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
-    message = _refused(_forge(tmp_path / "x", _named(_cache()), format_version=2, news=1))
-    assert "format version 2" in message
-    assert "reads up to 1" in message
+    message = _refused(_forge(tmp_path / "x", _named(_cache()), format_version=3, news=1))
+    assert "format version 3" in message
+    assert "reads up to 2" in message
     assert "upgrade dnsity" in message
 
 

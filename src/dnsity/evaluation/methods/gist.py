@@ -31,7 +31,7 @@ class Compressed(Method):
     def context(self, ingested: Ingested, question: str) -> Context:
         """Take the slots."""
         cache: GistCache = ingested.handle
-        return Context(cache.layers)
+        return Context(cache.layers, mean_slots=cache.info.n_gist)
 
 
 class Gist(Compressed):

@@ -12,15 +12,15 @@ from dnsity.inference.methods.select import Select
 
 
 class Selected(Compressed):
-    """The document's own keys that get attention while it is repeated, values refitted."""
+    """The document's own keys that get attention while it is repeated."""
 
     name = "select"
     heading = "selected keys"
     by_default = False  # refuses what does not fit the window
 
     def how(self) -> methods.Method:
-        """Keep one in `method.ratio`."""
-        return Select(ratio=self.settings.ratio)
+        """Keep one in `method.ratio` tokens."""
+        return Select(ratio=self.settings.ratio, even=self.settings.even)
 
 
 class Refined(Compressed):

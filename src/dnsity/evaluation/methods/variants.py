@@ -21,7 +21,7 @@ _TAKES = {
     "gist_untrained": ("gists",),
     "refine": ("minutes", "steps", "gists"),
     "refine_from_keys": ("minutes", "steps", "gists"),
-    "select": ("ratio",),
+    "select": ("ratio", "even"),
     "rag": ("top", "chunk_tokens"),
     "rag_equal_kv": ("gists",),
     "rag_dense": ("top", "chunk_tokens", "dense_model"),
@@ -32,6 +32,7 @@ _TAKES = {
 """Settings that change what a method does, in the order of a canonical name; others take none."""
 _SAID: Mapping[str, Callable[[Any], str]] = {
     "ratio": lambda ratio: f"{ratio:g}x",
+    "even": lambda even: "same for every head" if even else "shared by all heads",
     "minutes": lambda minutes: f"{minutes:g} min",
     "steps": lambda steps: f"{steps} steps",
     "gists": lambda gists: f"{gists} slots",

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from transformers import PreTrainedModel
 
 from dnsity.gist.layout import split_evenly
 from dnsity.inference.gist_cache import Progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.attention import moved
 from dnsity.model.key_values import concatenate
-from dnsity.shapes import KeyValues
+from dnsity.shapes import KeyOrValue, KeyValues
 
 
 def chunks_for(loaded: LoadedModel, tokens: int, beside: int) -> list[tuple[int, int]]:
@@ -71,10 +72,13 @@ def joined(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
     placed: list[KeyValues] = []
     before = 0
     for part in parts:
-        by = torch.full(part[0][0].shape[1:3], before, device=loaded.device)
         placed.append(tuple(
-            (moved(base, number, keys[0], by)[None] if turns and before else keys, values)
+            (_moved(base, number, keys, before) if turns and before else keys, values)
             for number, ((keys, values), turns) in enumerate(zip(part, rotates, strict=True))
         ))  # fmt: skip
         before += part[0][0].shape[2]
     return concatenate(*placed)
+
+
+def _moved(base: PreTrainedModel, layer: int, keys: KeyOrValue, by: int) -> KeyOrValue:
+    return moved(base, layer, keys[0], torch.full(keys.shape[1:3], by, device=keys.device))[None]

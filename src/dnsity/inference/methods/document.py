@@ -10,6 +10,7 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.origin import text_hash
 from dnsity.model.fingerprint import describe_base
 from dnsity.model.finite import require_finite
+from dnsity.model.uneven import is_uneven, packed, unpacked
 from dnsity.shapes import KeyValues
 
 
@@ -89,7 +90,8 @@ def cache_of(
         loaded: Model and tokenizer.
         text: The document.
         tokens: Of the document.
-        layers: Per layer keys and values `[1, K, G, D]` at positions H..H+G-1, after the head's H.
+        layers: Per layer keys and values `[1, K, G, D]` at positions H..H+G-1, after the head's H;
+            the first layer says how many (`model/uneven`).
         chunks: Pieces the document was read in.
         method: What made them.
         settings: What it was told and what it did; nothing of the document.
@@ -98,14 +100,20 @@ def cache_of(
         UnsupportedModelError: If a number is not finite.
     """
     require_finite(layers, f"{loaded.name}, method {method!r}")
-    slots = layers[0][0].shape[-2]
-    slot_bytes = sum(t.numel() * t.element_size() for layer in layers for t in layer) // slots
+    positions, counts = layers[0][0].shape[-2], None
+    slots = positions
+    if is_uneven(layers):
+        counts, flat = packed(layers)
+        layers = unpacked(counts, flat, positions)
+        slots = -(-sum(map(sum, counts)) // sum(map(len, counts)))
     info = GistInfo(
         n_context=tokens,
         n_gist=slots,
+        n_positions=None if counts is None else positions,
+        slots=counts,
         n_chunks=chunks,
         characters=len(text),
-        full_kv_bytes=slot_bytes * tokens,
+        full_kv_bytes=token_bytes(layers) * tokens,
         model=loaded.name,
         base=describe_base(loaded.lm),
         fingerprints=loaded.fingerprints,
@@ -119,3 +127,8 @@ def cache_of(
         text_hash=text_hash(text, loaded.fingerprints),
     )
     return GistCache(layers, info)
+
+
+def token_bytes(layers: KeyValues) -> int:
+    """Return what one token's keys and values take: all heads of all layers."""
+    return sum(t.shape[1] * t.shape[3] * t.element_size() for layer in layers for t in layer)

@@ -1,16 +1,20 @@
 """Method `select`: keep the document's own keys that matter, no training; seconds.
 
     read      [document] ──▶ keys and values of all its tokens
-    repeat    [repeat the text:][document] behind them ──▶ attention that each token receives
-    keep      per head the G tokens with the most (without a head of the frame, the first one where
-              it is seen: the attention sink)
-    move      their keys to slots H..H+G-1 after the head, by the model's own rotary module
-    refit     values by least squares, so that what the repeating queries read stays the same
+    repeat    [repeat the text:][document] after them ──▶ attention that each token receives
+    keep      the tokens with the most, the same number on average but not in every head (without
+              a head of the frame, the first one where it is seen: the attention sink)
+    move      their keys to the positions before the question, by the model's own rotary module
 
 Which keys matter is KVzip's rule (2505.23416): the most attention that a token gets while the model
-repeats the text, whatever will be asked. Values are refitted as in Attention Matching (2602.16284),
-whose bias per slot an ordinary cache cannot hold; instead what is matched is the document's share
-of the output, weighed against the query's own tokens, so values make up for lost attention.
+repeats the text, whatever will be asked. All heads share one budget, which is worth more than all
+the rest (`model/uneven`).
+
+With `even` every head keeps the same number, as an ordinary cache needs. Then values are fitted by
+least squares, so that what the repeating queries read stays the same, as in Attention Matching
+(2602.16284), whose bias per slot an ordinary cache cannot hold; instead what is matched is the
+document's share of the output, weighed against the query's own tokens, so values make up for lost
+attention. Where heads share a budget the same fit does harm (docs/log.md) and is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -38,6 +43,7 @@ from dnsity.inference.methods.document import (
 )
 from dnsity.model.attention import Attention, moved, observe, windows
 from dnsity.model.finite import require_finite
+from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
 
 RATIO = 2.0
@@ -62,7 +68,8 @@ class Select(Config):
         gists: Slots in all.
         ratio: Document tokens per slot (default: 2, or as many as fill half of the window); at 1
             every token is kept: full context.
-        refit: Whether values are fitted.
+        even: Keep the same number of slots in every head, as an ordinary cache of other software
+            needs; always so on a base with sliding windows.
     """
 
     name: ClassVar[str] = "select"
@@ -70,7 +77,7 @@ class Select(Config):
     batched: ClassVar[bool] = False
     gists: int | None = Field(default=None, ge=1)
     ratio: float | None = Field(default=None, ge=1)
-    refit: bool = True
+    even: bool = False
 
     @model_validator(mode="after")
     def _one_target(self) -> Select:
@@ -109,6 +116,12 @@ class Select(Config):
         given = self.gists or self.ratio
         return self.slots(tokens) if given else min(self.slots(tokens), most_slots(loaded))
 
+    def _most(self, loaded: LoadedModel, chunks: int) -> int | None:
+        """Return the most slots a head may hold of one chunk; None: all hold the same number."""
+        if self.even or any(windows(loaded.lm.base)):
+            return None
+        return most_slots(loaded) // chunks
+
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         ids = encode(loaded, text)
         slots = self._slots(loaded, len(ids))
@@ -116,7 +129,7 @@ class Select(Config):
         if self.ratio != 1 or len(chunks) > 1:
             require_smaller(loaded, len(ids), slots, slots)
         parts = [
-            kept(loaded, ids[start:stop], share, refit=self.refit,
+            kept(loaded, ids[start:stop], share, most=self._most(loaded, len(chunks)),
                  progress=after(progress, start, len(ids)))
             for (start, stop), share in zip(chunks, shares(slots, chunks), strict=True)
         ]  # fmt: skip
@@ -137,34 +150,76 @@ def kept(
     ids: list[int],
     slots: int,
     *,
-    refit: bool = True,
+    most: int | None = None,
+    refit: bool | None = None,
     progress: Progress = ignore_progress,
     read: KeyValues | None = None,
 ) -> KeyValues:
-    """Keep so many of a document's keys and values per head, at positions right after the head.
+    """Keep some of a document's keys and values, at positions right after the head.
 
     Args:
         loaded: Model and tokenizer.
         ids: The document.
-        slots: At most its tokens.
-        refit: Whether values are fitted.
+        slots: Of a head, on average; at most its tokens.
+        most: Slots of a head at most, if all heads share one budget; None: each keeps `slots`.
+        refit: Whether values are fitted (None: unless heads share one budget).
         progress: Called with tokens repeated and tokens in all.
         read: Keys and values of head and document, if known.
+
+    Returns:
+        Keys and values `[1, K, G, D]` per layer, with empty slots where heads share one budget.
 
     Raises:
         DnsityError: If it does not fit the window, or the keys cannot be moved.
     """
-    base, head, first = loaded.lm.base, loaded.frame.head, len(loaded.frame.head)
-    asked = loaded.frame.question(_REPEAT)
-    before = _beside(loaded)
-    require_readable(loaded, len(ids), before + min(_LEAST_PASS, len(ids)), Select.name)
-    most = min(_PASS, loaded.max_positions - first - len(ids) - before)
-    rotates = loaded.rotating
+    head, first = loaded.frame.head, len(loaded.frame.head)
+    require_readable(loaded, len(ids), _beside(loaded) + min(_LEAST_PASS, len(ids)), Select.name)
     document = read or loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
     require_finite(document, f"{loaded.name}, the document")
+    fits = slots < len(ids) and (most is None if refit is None else refit)
+    repeated = _repeat(loaded, ids, document, fits, progress)
+    chosen = _chosen(repeated, min(slots, len(ids)), most)
+    positions = max(int(own.sum(dim=-1).max()) for own in chosen)
+    base, layers = loaded.lm.base, []
+    for number, ((keys, values), own) in enumerate(zip(document, chosen, strict=True)):
+        length = 0 if number else positions
+        k, tokens = aligned(keys[0, :, first:], own, length)
+        v, _ = aligned(values[0, :, first:], own, length)
+        rotates = loaded.rotating[number]
+        if rotates:
+            there = positions - tokens.shape[1] + torch.arange(tokens.shape[1], device=k.device)
+            k = moved(base, number, k, there - tokens)
+        if fits:
+            seen = repeated[number]
+            queries = seen.queries
+            if rotates:
+                queries = moved(base, number, queries, torch.full(
+                    queries.shape[:2], positions - len(ids), device=queries.device))  # fmt: skip
+            whole = [torch.cat([part[0, :, :first], slot], dim=1)
+                     for part, slot in ((keys, k), (values, v))]  # fmt: skip
+            v = _fitted(seen, queries, *whole)[:, first:]
+        layers.append((k[None], v[None]))
+    return tuple(layers)
+
+
+def _repeat(
+    loaded: LoadedModel, ids: list[int], document: KeyValues, fits: bool, progress: Progress
+) -> list[_Repeated]:
+    """Let the model repeat a document, and note what each layer attends to.
+
+    Args:
+        loaded: Model and tokenizer.
+        ids: The document.
+        document: Keys and values of head and document.
+        fits: Whether values will be fitted to the repeating queries.
+        progress: Called with tokens repeated and tokens in all.
+    """
+    base, first = loaded.lm.base, len(loaded.frame.head)
+    asked = loaded.frame.question(_REPEAT)
     repeated = [_Repeated(keys.shape[-2], window, first) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip
-    stride = math.ceil(len(ids) / _QUERIES)
+    most = min(_PASS, loaded.max_positions - first - len(ids) - _beside(loaded))
+    stride = math.ceil(len(ids) / _QUERIES) if fits else None
     with loaded.lm.answering():
         for start in range(0, len(ids), most):
             lead = max(0, start - _LEAD)
@@ -176,21 +231,36 @@ def kept(
 
             observe(base, torch.tensor([row], device=loaded.device), document, note)
             progress(min(start + most, len(ids)), len(ids))
-    layers = []
-    for number, ((keys, values), seen) in enumerate(zip(document, repeated, strict=True)):
-        chosen = seen.best(slots)
-        by = torch.arange(chosen.shape[1], device=chosen.device) - chosen
-        k, v = (_take(tensor[0], chosen) for tensor in (keys, values))
-        if rotates[number]:
-            k = moved(base, number, k, by)
-        if refit and slots < len(ids):
-            queries = seen.queries
-            if rotates[number]:
-                queries = moved(base, number, queries, torch.full(
-                    queries.shape[:2], slots - len(ids), device=queries.device))  # fmt: skip
-            v = _fitted(seen, queries, k, v)
-        layers.append((k[None, :, first:], v[None, :, first:]))
-    return tuple(layers)
+    return repeated
+
+
+def _chosen(
+    repeated: Sequence[_Repeated], slots: int, most: int | None
+) -> list[Bool[Tensor, "K N"]]:
+    """Choose which tokens of the document each head of each layer keeps.
+
+    Args:
+        repeated: Of each layer.
+        slots: Of a head on average.
+        most: Of a head at most, if one budget is shared by all; None: all keep the same number.
+    """
+    ranked = [seen.ranked() for seen in repeated]
+    if most is None or most <= slots:
+        return [_largest(own, slots) for own in ranked]
+    for own in ranked:  # no head without a slot, nor with too many
+        own.masked_fill_(_largest(own, 1), torch.inf)
+        own.masked_fill_(~_largest(own, min(most, own.shape[1])), -torch.inf)
+    every = torch.cat([own.flatten() for own in ranked])
+    budget = slots * sum(own.shape[0] for own in ranked)
+    kept = torch.zeros_like(every, dtype=torch.bool)
+    kept[every.topk(budget).indices] = True
+    parts = torch.split(kept, [own.numel() for own in ranked])
+    return [part.view_as(own) for part, own in zip(parts, ranked, strict=True)]
+
+
+def _largest(ranked: Tensor, count: int) -> Bool[Tensor, "K N"]:
+    """Say which numbers of each row are its largest."""
+    return torch.zeros_like(ranked, dtype=torch.bool).scatter(1, ranked.topk(count).indices, True)
 
 
 @dataclass(slots=True)
@@ -219,8 +289,14 @@ class _Repeated:
         """Queries that values are fitted to, `[H, C, D]`."""
         return torch.cat([part[0] for part in self.parts], dim=1)
 
-    def add(self, seen: Attention, skipped: int, stride: int) -> None:
-        """Take note of one pass, without its first tokens, which repeat nothing."""
+    def add(self, seen: Attention, skipped: int, stride: int | None) -> None:
+        """Take note of one pass, without its first tokens, which repeat nothing.
+
+        Args:
+            seen: What the layer attended with.
+            skipped: First tokens that repeat nothing.
+            stride: Keep the query of every so many tokens to fit values to; None: of none.
+        """
         self.scale = seen.scale
         for block in _blocks(skipped, seen.queries.shape[1]):
             scores = _scores(seen.queries[:, block], seen.keys, seen.scale)
@@ -228,6 +304,8 @@ class _Repeated:
             shares = scores.softmax(dim=-1)[..., : self.tokens]
             most = shares.amax(dim=(1, 2))
             self.scores = most if self.scores is None else torch.maximum(self.scores, most)
+            if stride is None:
+                continue
             picked = torch.arange(block.stop - block.start)[-block.start % stride :: stride]
             self.parts.append(
                 (
@@ -238,18 +316,17 @@ class _Repeated:
                 )
             )
 
-    def best(self, slots: int) -> Tensor:
-        """Choose tokens per head, in order, `[K, first + slots]`: the frame's head and the best.
+    def ranked(self) -> Float[Tensor, "K N"]:
+        """Return what each head keeps the document's tokens by, the sink first.
 
-        Of equals the later is taken, which is nearer to the question.
+        Of equals the later is kept, which is nearer to the question.
         """
         assert self.scores is not None
         ranked = self.scores + 1e-9 * torch.arange(self.tokens, device=self.scores.device)
-        if self.first:
-            ranked[:, : self.first] = torch.inf
-        elif self.window is None or self.tokens < self.window:
+        ranked = ranked[:, self.first :]
+        if not self.first and (self.window is None or self.tokens < self.window):
             ranked[:, 0] = torch.inf
-        return ranked.topk(self.first + slots, dim=-1).indices.sort(dim=-1).values
+        return ranked
 
 
 def _blocks(start: int, stop: int) -> Iterator[slice]:
@@ -262,11 +339,6 @@ def _scores(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
     grouped = queries.float().reshape(keys.shape[0], -1, *queries.shape[1:])
     scores: Tensor = grouped @ keys[:, None].float().mT * scale
     return scores
-
-
-def _take(heads: Tensor, chosen: Tensor) -> Tensor:
-    """Pick tokens of every head, `[K, N, D]` by `[K, G]`."""
-    return heads.gather(1, chosen[..., None].expand(-1, -1, heads.shape[-1]))
 
 
 def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
