@@ -46,7 +46,7 @@ from dnsity.model.finite import require_finite
 from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
 
-RATIO = 2.0
+RATIO = 4.0
 """Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
 _REPEAT = "Repeat the text word for word."
 _PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
@@ -66,7 +66,7 @@ class Select(Config):
 
     Attributes:
         gists: Slots in all.
-        ratio: Document tokens per slot (default: 2, or as many as fill half of the window); at 1
+        ratio: Document tokens per slot (default: 4, or as many as fill half of the window); at 1
             every token is kept: full context.
         even: Keep the same number of slots in every head, as an ordinary cache of other software
             needs; always so on a base with sliding windows.
@@ -109,7 +109,7 @@ class Select(Config):
 
     def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
         """Say whether a gist of this method and model was made with these settings."""
-        same = info.n_gist == self._slots(loaded, info.n_context)  # the default was 10 once
+        same = info.n_gist == self._slots(loaded, info.n_context)  # the default was another once
         return same and self.model_dump(mode="json") == info.settings
 
     def _slots(self, loaded: LoadedModel, tokens: int) -> int:
