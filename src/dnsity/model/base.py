@@ -22,16 +22,11 @@ from transformers import (
 )
 
 from dnsity.errors import BadInputError, UnsupportedModelError, first_line
-from dnsity.model import gguf_file
+from dnsity.model import adapter_beside, gguf_file
 from dnsity.model.architectures import require_supported
 from dnsity.model.ends import ends_in, stored_generation
 from dnsity.model.names import Source, source
-from dnsity.model.stored import (
-    require_all_used,
-    require_fit,
-    require_no_adapter_beside,
-    require_whole,
-)
+from dnsity.model.stored import note_unused, require_fit, require_whole
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +54,9 @@ def load_base(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a causal LM and its tokenizer; no remote code, no pickles, no foreign kernels.
 
+    A LoRA adapter in the base's folder is merged into the weights. Stored tensors that the config
+    has no place for are noted on the model; `GistLM` refuses such a base.
+
     The model's `generation_config` only states the ids that end an answer: those that its config
     and its generation_config.json declare, as a sorted list, or None.
 
@@ -72,9 +70,9 @@ def load_base(
         revision: Branch, tag or commit of a hub repository.
 
     Raises:
-        BadInputError: If it is missing, is not wholly used or has an adapter beside it, is stored
-            quantised in another way, needs bitsandbytes or gguf where that is not installed, or
-            does not fit into memory.
+        BadInputError: If it is missing, incomplete or stored quantised in another way, has an
+            adapter beside it that cannot be merged, needs bitsandbytes or gguf where that is not
+            installed, or does not fit into memory.
         UnsupportedModelError: If it cannot hold gists, or its tokenizer belongs to another model.
     """
     files = source(name)
@@ -85,10 +83,7 @@ def load_base(
             base = _load_gguf(files, config, compute, quantization, device_map)
         else:
             options = _quantize(name, config, quantization, compute)
-            base = _load(
-                name, files, config, compute, device_map, use_safetensors=True, revision=revision,
-                **options,
-            )  # fmt: skip
+            base = _load_folder(name, files, config, compute, device_map, revision, options)
         tokenizer = load_tokenizer(name, revision=revision)
     if any(parameter.is_meta for parameter in base.parameters()):
         raise BadInputError(
@@ -111,6 +106,30 @@ def attention_kernel(config: PreTrainedConfig) -> str:
     found: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     kinds = found if isinstance(found, tuple) else (found,)
     return "sdpa" if all(getattr(kind, "_supports_sdpa", True) for kind in kinds) else "eager"
+
+
+def _load_folder(
+    name: str,
+    files: Source,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    device_map: DeviceMap | None,
+    revision: str | None,
+    options: dict[str, Any],
+) -> PreTrainedModel:
+    """Load a base in HuggingFace format, with an adapter that lies beside it merged."""
+    options = {**options, "use_safetensors": True, "revision": revision}
+    if not adapter_beside.has_adapter(name, files.folder, revision):
+        return _load(name, files, config, dtype, device_map, **options)
+    if options.get("quantization_config") or quantization_of(config):
+        raise BadInputError(
+            f"{name} contains a PEFT adapter, which cannot be merged into quantised weights; "
+            "leave the quantization out, or merge it beforehand (PEFT: `merge_and_unload`)"
+        )
+    with adapter_beside.base_alone(files.folder) as alone:
+        base = _load(name, Source(alone), config, dtype, device_map, **options)
+    base.config._name_or_path = base.name_or_path = files.folder
+    return adapter_beside.merge(name, base, files.folder)
 
 
 def _load(
@@ -139,6 +158,7 @@ def _load(
     except Exception as error:  # of any kind: configs go into arithmetic unchecked
         raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
     require_whole(name, found)
+    note_unused(base, name, found["unexpected_keys"])
     return cast(PreTrainedModel, base)
 
 
@@ -164,7 +184,7 @@ def _load_gguf(
     first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
     try:
         base = _load(str(files.path), files, config, first, device_map, **options)
-        require_all_used(str(files.path), gguf_file.unused_tensors(files))
+        note_unused(base, str(files.path), gguf_file.unused_tensors(files))
     except Exception as error:  # types it cannot unpack, shapes that do not fit: of many kinds
         if isinstance(error, BadInputError) and error.__cause__ is None:
             raise  # incomplete, or not all of it is used
@@ -229,7 +249,12 @@ def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
             transformers cannot read.
     """
     files = source(name)
-    require_no_adapter_beside(name, files.folder, revision)
+    adapted = adapter_beside.has_adapter(name, files.folder, revision)
+    if adapted and files.gguf:
+        raise BadInputError(
+            f"{name} contains a PEFT adapter beside a GGUF file, into which it cannot be merged; "
+            "give a folder with the GGUF file alone, or the base in HuggingFace format"
+        )
     if files.gguf:  # no attention code can be named there: the library reads a fixed list of keys
         return gguf_file.read_config(files)
     try:

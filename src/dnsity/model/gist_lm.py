@@ -29,6 +29,7 @@ from dnsity.model import backbone
 from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.model.base import quantization_of
 from dnsity.model.key_values import concatenate
+from dnsity.model.stored import require_all_used
 from dnsity.model.uneven import twin
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
 
@@ -64,10 +65,12 @@ class GistLM(nn.Module):
 
         Raises:
             UnsupportedModelError: If gists would not be safe on this architecture.
-            BadInputError: If scope and adapter, or scope and a quantised base, do not fit together.
+            BadInputError: If scope and adapter, or scope and a quantised base, do not fit together,
+                or stored tensors of the base were not loaded.
         """
         super().__init__()
         require_supported(base.config)
+        require_all_used(base)
         backbone.require_layers(base)
         if spec.chunking == "carry" and sliding_window(base.config) is not None:
             raise BadInputError("chunking 'carry' needs full attention; use 'independent'")

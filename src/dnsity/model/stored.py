@@ -1,8 +1,9 @@
 """What is computed is what is stored: nothing left out, nothing made up, nothing on top.
 
-The library goes on, with a line in the log at most, where a config has no place for stored tensors,
-where tensors are missing, and where an adapter is in a base's folder. The model that answers is
-then another one than was asked for. Here such bases are refused.
+The library goes on, with a line in the log at most, where a config has no place for stored tensors
+and where tensors are missing. The model that answers is then another one than was asked for. Such
+bases are refused: missing tensors when a base is loaded, unused ones when gists are to be made of
+it (`GistLM`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Collection
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils.peft_utils import find_adapter_config_file
 
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.model.ends import declared_ends
@@ -22,34 +22,45 @@ COMPUTED = ("inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached", "maske
 _SHOWN = 5
 
 
-def require_all_used(name: str, unused: Collection[str]) -> None:
-    """Refuse stored tensors that the model has no place for.
+_UNUSED = "dnsity_unused_tensors"
+
+
+def note_unused(base: PreTrainedModel, name: str, names: Collection[str]) -> None:
+    """Note on a base which stored tensors it has no place for.
 
     Args:
+        base: As it was loaded.
         name: What was loaded.
-        unused: Names of tensors that are stored and were not loaded.
+        names: Of tensors that are stored and were not loaded.
+    """
+    setattr(base, _UNUSED, (name, sorted(n for n in names if not n.endswith(COMPUTED))))
+
+
+def require_all_used(base: PreTrainedModel) -> None:
+    """Refuse a base that was loaded without some of its stored tensors.
 
     Raises:
         BadInputError: Naming them.
     """
-    left = sorted(key for key in unused if not key.endswith(COMPUTED))
+    name, left = getattr(base, _UNUSED, ("", []))
     if left:
         raise BadInputError(
-            f"base model {name!r} has {len(left)} stored tensors that its config has no place for "
-            f"({_some(left)}): without them it would be another model; correct its config "
-            "(number of layers, biases, architecture), or copy the matching one again"
+            f"base model {name!r} has {len(left)} stored tensors that its "
+            f"config has no place for ({_some(left)}): without them it would be another model; "
+            "correct its config (number of layers, biases, architecture), or copy the matching one "
+            "again"
         )
 
 
 def require_whole(name: str, found: dict[str, Any]) -> None:
-    """Refuse a base that the library reports as not exactly what is stored.
+    """Refuse a base that the library reports as less than what its config asks for.
 
     Args:
         name: What was loaded.
         found: The library's loading information.
 
     Raises:
-        BadInputError: Naming the missing, mismatched or unused tensors.
+        BadInputError: Naming the missing or mismatched tensors.
     """
     missing = sorted(found["missing_keys"])
     if missing:  # the library would go on with random numbers in their place
@@ -65,31 +76,6 @@ def require_whole(name: str, found: dict[str, Any]) -> None:
         )
     if found.get("error_msgs"):
         raise BadInputError(f"base model {name!r} cannot be loaded: {found['error_msgs'][0]}")
-    require_all_used(name, found["unexpected_keys"])
-
-
-def require_no_adapter_beside(name: str, folder: str, revision: str | None) -> None:
-    """Refuse a folder or repository with a PEFT adapter, which the library would apply silently.
-
-    Args:
-        name: What is loaded.
-        folder: A directory or a hub id.
-        revision: Branch, tag or commit of a hub repository.
-
-    Raises:
-        BadInputError: If there is an adapter_config.json.
-    """
-    find: Any = find_adapter_config_file
-    try:
-        adapter = find(folder, revision=revision)
-    except (OSError, ValueError):
-        return  # no such repository, as reading its config says
-    if adapter is not None:
-        raise BadInputError(
-            f"{name} contains a PEFT adapter (adapter_config.json), so it is unclear which model "
-            "is meant: merge the adapter into its base (PEFT: `merge_and_unload`, then "
-            "`save_pretrained`) and give that folder, or give the base without the adapter's files"
-        )
 
 
 def require_no_adapter_inside(model: PreTrainedModel) -> None:

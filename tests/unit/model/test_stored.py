@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
@@ -18,7 +19,7 @@ from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.base import load_base
 from dnsity.model.gist_lm import GistLM
-from support import tiny_base
+from support import assert_same, gap, tiny_base
 from tiny import tiny_tokenizer
 
 
@@ -68,15 +69,17 @@ def test_tensors_without_a_place_are_refused_and_named(
     load_base(name)
     _configure(tmp_path, **said)
     with pytest.raises(BadInputError, match=rf"stored tensors that its config.*{named}") as caught:
-        load_base(name)
+        GistModel.from_base(name)
     assert "\n" not in str(caught.value)
+    with pytest.raises(BadInputError, match="stored tensors"):
+        GistLM(load_base(name)[0], GistSpec(scope="full"))
 
 
 def test_any_other_tensor_is_refused_too(tmp_path: Path) -> None:
     name = _write(tmp_path, _model())
     _tensors(tmp_path, lambda t: t.update({"score.weight": torch.ones(2)}))
     with pytest.raises(BadInputError, match=r"1 stored tensors .*score\.weight"):
-        load_base(name)
+        GistModel.from_base(name)
 
 
 def test_what_every_model_computes_by_itself_may_be_stored(tmp_path: Path) -> None:
@@ -117,14 +120,14 @@ def test_layers_of_a_gguf_file_without_a_place_are_refused(
     monkeypatch.setattr(gguf.GGUFWriter, "add_block_count", lambda own, n: add(own, n - 1))
     path = write_gguf(tmp_path / "short.gguf")
     with pytest.raises(BadInputError, match=r"stored tensors .*blk\.2\.attn_k\.weight"):
-        load_base(str(path))
+        GistModel.from_base(path)
 
 
 # Adapters
 
 
 def _adapter(folder: Path, base: PreTrainedModel) -> Any:
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
     lora = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
     wrapped = get_peft_model(base, lora)
@@ -132,18 +135,67 @@ def _adapter(folder: Path, base: PreTrainedModel) -> Any:
     return wrapped
 
 
-def test_an_adapter_beside_a_base_is_refused(tmp_path: Path) -> None:
+def _logits(base: Any) -> torch.Tensor:
+    with torch.no_grad():
+        found: torch.Tensor = base(torch.arange(3, 30)[None]).logits
+    return found
+
+
+def test_an_adapter_beside_a_base_is_merged(tmp_path: Path) -> None:
+    """As transformers applies it; and it is in the weights, where nothing can lose it."""
     name = _write(tmp_path, _model())
-    load_base(name)
+    before = GistModel.from_base(name).loaded
     _adapter(tmp_path, _model())
+    base, _ = load_base(name)
+    plain = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).eval()
+    assert_same(_logits(base), _logits(plain), "logits")
+    assert gap(_logits(base), _logits(before.lm.base)) > 1e-2
+    assert base.name_or_path == name
+    assert not any("lora" in key for key, _ in base.named_parameters())
+    own = LoraConfig(r=2, target_modules=["q_proj"])
+    lm = GistLM(base, GistSpec(gists=4, window_tokens=64, scope="document"), lora=own).eval()
+    with torch.no_grad():
+        assert_same(lm.answer(None, torch.arange(3, 30)[None]), _logits(plain), "logits")
+    after = GistModel.from_base(name).loaded
+    assert after.differences(before.fingerprints) == ["weights"]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda folder: _configured(folder, peft_type="IA3"), "IA3.*merge_and_unload"),
+        (lambda folder: _configured(folder, r=3), "cannot be merged"),
+        (lambda folder: _configured(folder, target_modules=["k_proj"]), "does not fit the base"),
+        (lambda folder: _configured(folder, target_modules=["x_proj"]), "cannot be merged"),
+        (lambda folder: (folder / "adapter_config.json").write_text("{"), "unreadable"),
+        (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b"no"), "cannot be"),
+        (
+            lambda folder: (folder / "adapter_model.safetensors").rename(
+                folder / "adapter_model.bin"
+            ),
+            "in safetensors",
+        ),
+    ],
+)
+def test_an_adapter_that_cannot_be_merged_is_refused(
+    change: Callable[[Path], Any], match: str, tmp_path: Path
+) -> None:
+    name = _write(tmp_path, _model())
+    _adapter(tmp_path, _model())
+    change(tmp_path)
     for load in (load_base, GistModel.from_base):
-        with pytest.raises(BadInputError, match=r"contains a PEFT adapter.*merge_and_unload"):
+        with pytest.raises(BadInputError, match=match):
             load(name)
+
+
+def _configured(folder: Path, **values: Any) -> None:
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
 def test_an_adapter_alone_is_refused_with_what_to_do(tmp_path: Path) -> None:
     _adapter(tmp_path, _model())
-    with pytest.raises(BadInputError, match="merge the adapter into its base"):
+    with pytest.raises(BadInputError, match="Merge the adapter into its base"):
         load_base(str(tmp_path))
 
 
