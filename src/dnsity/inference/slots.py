@@ -105,8 +105,8 @@ class Slots:
     def judge(self, score: Score, answer: Callable[[], tuple[bool, ...]]) -> None:
         """Keep the slots if they are the best so far: a lower loss, and no fewer right answers.
 
-        Where full context answers some questions, slots that answer none are no better than the
-        start, whatever their loss.
+        Than the start they must have more right answers, whatever their loss, if there are any
+        questions that full context answers.
 
         Args:
             score: On held-out rows.
@@ -119,8 +119,10 @@ class Slots:
         self.lowest, self.waited = min(score.loss, self.lowest), 0
         answers = answer()
         score = replace(score, right=sum(answers))
-        some = any(answers) or not any(self.full)
-        if self.best is None or (some and sum(answers) >= sum(self.best.answers)):
+        fewest = 0
+        if self.best is not None:
+            fewest = sum(self.best.answers) + int(self.best.is_start and any(self.full))
+        if sum(answers) >= fewest:
             kept = tuple((k.detach().clone(), v.detach().clone()) for k, v in
                          self.layers(torch.float32))  # fmt: skip
             self.best = Best(kept, score, answers, is_start=first)

@@ -32,11 +32,11 @@ def _answering(monkeypatch: pytest.MonkeyPatch, *counts: int) -> None:
     monkeypatch.setattr(refining, "right", right)
 
 
-@pytest.mark.parametrize("counts", [(3, 2, 1), (3, 0, 0)])
-def test_slots_that_answer_fewer_questions_are_not_saved(
+@pytest.mark.parametrize("counts", [(3, 2, 1), (3, 0, 0), (3, 2, 2)])
+def test_slots_that_answer_no_more_questions_are_not_saved(
     monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...]
 ) -> None:
-    """Whatever their loss; nor such as answer none where the whole document answers some."""
+    """Whatever their loss."""
     _answering(monkeypatch, *counts)
     model = tiny_base_model("llama")
     gist = model.compress(TEXT, method=Refine(**SHORT))
@@ -50,10 +50,11 @@ def test_slots_that_answer_fewer_questions_are_not_saved(
     assert_same_keys(gist.layers, start)
 
 
-@pytest.mark.parametrize("counts", [(3, 1, 2), (3, 2, 2), (0, 0, 0)])
-def test_slots_that_answer_as_many_at_a_lower_loss_are_saved(
+@pytest.mark.parametrize("counts", [(3, 1, 2), (0, 0, 0)])
+def test_slots_that_answer_more_at_a_lower_loss_are_saved(
     monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...]
 ) -> None:
+    """Where full context answers none there is nothing to answer: the loss decides."""
     _answering(monkeypatch, *counts)
     gist = tiny_base_model("llama").compress(TEXT, method=Refine(**SHORT))
     said = gist.info.settings
