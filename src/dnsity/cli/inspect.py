@@ -50,6 +50,9 @@ def inspect(file: File, json: Json = False) -> None:
         "tensors": f"{len(gist.layers)} layers x {keys.shape[1]} heads x {keys.shape[3]}, "
         f"{str(keys.dtype).removeprefix('torch.')}",
     }
+    if info.slots is not None:
+        each = [count for layer in info.slots for count in layer]
+        rows["slots"] = f"{min(each)} to {max(each)} in a head, {info.positions} positions"
     if info.check is not None:
         rows["check"] = str(info.check) + ("" if info.check.passed else ": below the floor")
     for name, value in rows.items():
