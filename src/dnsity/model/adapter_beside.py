@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from dnsity.errors import BadInputError, first_line
+from dnsity.model.lora import MERGED_SETTINGS, foreign_settings
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -44,18 +45,31 @@ def has_adapter(name: str, folder: str, revision: str | None = None) -> bool:
     if found is None:
         return False
     local = Path(folder)
-    try:
-        kind = json.loads(Path(found).read_text(encoding="utf-8")).get("peft_type")
-    except (OSError, ValueError, AttributeError):
-        kind = "of an unreadable kind"
-    if (local / "config.json").is_file() and (local / WEIGHTS).is_file() and kind == "LORA":
+    if local.is_dir():
+        own = (local / "config.json").is_file() and (local / WEIGHTS).is_file()
+        why = "no base or no safetensors beside it" if not own else _foreign(local / CONFIG)
+    else:
+        why = "in a hub repository"
+    if not why:
         return True
     raise BadInputError(
-        f"{name} contains a PEFT adapter ({CONFIG}, {kind}). Only a LoRA adapter in safetensors "
-        "beside a base in HuggingFace format is merged here. Merge the adapter into its base "
+        f"{name} contains a PEFT adapter ({CONFIG}: {why}). Only a plain LoRA adapter in "
+        "safetensors beside a base in HuggingFace format is merged here. Merge it into its base "
         "(PEFT: `merge_and_unload`, then `save_pretrained`) and give that folder, or give the base "
         "without the adapter's files"
     )
+
+
+def _foreign(path: Path) -> str:
+    """Say what of an adapter's configuration cannot be taken; nothing if all can."""
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        plain = stored.get("init_lora_weights") in (True, False, None, "gaussian")
+        # Otherwise training began from other weights of the base than those stored here.
+        named = foreign_settings(stored, (*MERGED_SETTINGS, *["init_lora_weights"] * plain))
+    except (OSError, ValueError, TypeError, AttributeError):
+        return "unreadable"
+    return ", ".join(named)
 
 
 @contextmanager
@@ -83,7 +97,9 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
     from peft.utils import load_peft_weights
 
     try:
-        wrapped: Any = get_peft_model(base, LoraConfig.from_pretrained(folder))
+        stored = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+        settings = {key: stored[key] for key in MERGED_SETTINGS if stored.get(key) is not None}
+        wrapped: Any = get_peft_model(base, LoraConfig(**settings))
         found: Any = set_peft_model_state_dict(wrapped, load_peft_weights(folder, device="cpu"))
         missing = [key for key in found.missing_keys if "lora_" in key]
         left = [*found.unexpected_keys, *missing]

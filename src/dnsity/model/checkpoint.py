@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,17 +35,11 @@ from dnsity.model.base import (
 )
 from dnsity.model.ends import declared_ends
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.lora import GIST_SETTINGS, foreign_settings
 
 CONFIG_FILE = "gist_config.json"
 ROWS_FILE = "gist.safetensors"
 BUNDLED = names.BUNDLED
-ADAPTER_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules")
-"""What an adapter may set; other settings can make PEFT import, read or download things."""
-ADAPTER_NOTES = frozenset(
-    "auto_mapping base_model_name_or_path inference_mode peft_type peft_version revision "
-    "task_type".split()
-)
-"""What PEFT notes down about it."""
 
 
 class CheckpointConfig(Config):
@@ -243,18 +236,11 @@ def _lora_config(adapter: Path) -> Any:
     try:
         # Without the file PEFT would look for one on a hub.
         stored = json.loads(path.read_text(encoding="utf-8"))
-        plain = asdict(LoraConfig())
-        foreign = sorted(
-            key
-            for key, value in stored.items()
-            if key not in ADAPTER_NOTES.union(ADAPTER_SETTINGS)
-            and value
-            and value != plain.get(key)
-        )
-        if stored.get("peft_type") != "LORA" or foreign:
+        foreign = foreign_settings(stored, GIST_SETTINGS)
+        if foreign:
             raise BadInputError(
-                f"{path} asks for {', '.join(foreign) or stored.get('peft_type')}, a gist model "
-                f"has a plain LoRA adapter ({', '.join(ADAPTER_SETTINGS)}); train it again, "
+                f"{path} asks for {', '.join(foreign)}, a gist model has a plain LoRA adapter "
+                f"({', '.join(GIST_SETTINGS)}); train it again, "
                 "or do not trust it"
             )
         return LoraConfig.from_pretrained(str(adapter))

@@ -195,7 +195,7 @@ def _configured(folder: Path, **values: Any) -> None:
 
 def test_an_adapter_alone_is_refused_with_what_to_do(tmp_path: Path) -> None:
     _adapter(tmp_path, _model())
-    with pytest.raises(BadInputError, match="Merge the adapter into its base"):
+    with pytest.raises(BadInputError, match="Merge it into its base"):
         load_base(str(tmp_path))
 
 
