@@ -225,7 +225,9 @@ def _layers(
         len(sizes) == count
         and all(heads)
         and info.n_gist == -(-sum(sizes) // sum(heads))
-        and all(max(each) <= info.positions <= info.n_context for each in info.slots)
+        # A file that claims many positions must not fill the memory.
+        and all(max(each) <= info.positions for each in info.slots)
+        and info.positions <= min(info.n_context, sum(sizes))
         and all(
             t.dim() == 2 and t.shape[0] == n for n, p in zip(sizes, pairs, strict=True) for t in p
         )
