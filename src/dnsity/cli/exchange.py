@@ -33,10 +33,12 @@ def export(
     Example: dnsity export handbook.gist.safetensors --peft adapter/
     """
     from dnsity.inference.cartridge import export as write
+    from dnsity.inference.cartridge import require_even
     from dnsity.inference.gist_cache import GistCache
     from dnsity.model.checkpoint import base_named
 
     gist = GistCache.load(file)
+    require_even(gist)
     head = None
     if gist.info.n_head:
         loaded = load_model_of(gist, model, device).loaded

@@ -49,11 +49,7 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
             be written or holds another adapter, or the gist holds numbers that are not finite.
     """
     require_finite(gist.layers, f"{directory} is not written, the gist cannot be used")
-    if gist.info.slots is not None:
-        raise BadInputError(
-            "heads of this gist hold different numbers of slots, a CARTRIDGE adapter needs the "
-            "same for all; compress the document again with --even"
-        )
+    require_even(gist)
     from peft import CartridgeConfig
     from peft.tuners.cartridge.utils import prompt_embeddings_from_past_key_values
 
@@ -97,6 +93,19 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
     return directory
 
 
+def require_even(gist: GistCache) -> None:
+    """Refuse a gist whose heads hold different numbers of slots.
+
+    Raises:
+        BadInputError: If they do.
+    """
+    if gist.info.slots is not None:
+        raise BadInputError(
+            "heads of this gist hold different numbers of slots, a CARTRIDGE adapter needs the "
+            "same for all; compress the document again with --even"
+        )
+
+
 def _require_own(directory: Path, flat: torch.Tensor) -> None:
     """Refuse a directory that holds another adapter; the same gist may be exported again."""
     files = [directory / name for name in (_WEIGHTS, _CONFIG, INFO_FILE, *_OTHER_WEIGHTS)]
@@ -132,6 +141,11 @@ def read(directory: Path) -> GistCache:
             f"{directory} holds no gist as a CARTRIDGE adapter ({first_line(error)}); give a "
             "directory written by dnsity export --peft"
         ) from error
+    if info.slots is not None or info.n_positions is not None:
+        raise DamagedFileError(
+            f"{directory / INFO_FILE} counts slots head by head, which an adapter cannot have; "
+            "export the gist again"
+        )
     layers, heads = config.num_layers, config.num_attention_heads
     shape = (info.n_head + info.n_gist, layers * 2 * config.token_dim)
     if tuple(flat.shape) != shape or not bool(torch.isfinite(flat).all()):

@@ -28,7 +28,7 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
 from dnsity.model.key_values import shared, unpadded
-from dnsity.model.uneven import is_uneven, twin
+from dnsity.model.uneven import is_uneven
 from dnsity.shapes import KeyValues
 
 
@@ -217,14 +217,19 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
     """
     started = loaded.now()
     first = _FirstToken(loaded)
-    arguments = _arguments(loaded, prefix, questions, sampling, prefix_mask, template, turns, begun)
     uneven = is_uneven(prefix, prefix_mask)
-    padded = not bool(arguments["attention_mask"].all())
-    # `generate` counts a sliding window in cache slots: padding would use it up. Where heads hold
-    # different numbers of slots, padding between them would be taken for slots.
-    padding_harms = padded and sliding_window(loaded.lm.base.config) is not None
-    padding_harms |= uneven and prefix_mask is not None and len(questions) > 1
-    if padding_harms or (one_at_a_time and len(questions) > 1):
+    several = len(questions) > 1
+    # Where heads hold different numbers of slots, zeros that pad a shorter document in a batch
+    # would count as its positions.
+    alone = several and (one_at_a_time or (uneven and prefix_mask is not None))
+    if not alone:
+        arguments = _arguments(
+            loaded, prefix, questions, sampling, prefix_mask, template, turns, begun
+        )
+        padded = not bool(arguments["attention_mask"].all())
+        # `generate` counts a sliding window in cache slots: padding would use it up.
+        alone = padded and sliding_window(loaded.lm.base.config) is not None
+    if alone:
         return [
             answer(
                 loaded,
@@ -239,8 +244,7 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
                 zip(questions, unpadded(prefix, prefix_mask, len(questions)), strict=True)
             )
         ]
-    with loaded.lm.answering():
-        base = twin(loaded.lm.base) if uneven else loaded.lm.base
+    with loaded.answering(prefix, uneven=uneven) as base:
         output = cast(Any, base).generate(
             **arguments, stopping_criteria=StoppingCriteriaList([first])
         )
@@ -281,8 +285,10 @@ def stream(
 
     def run() -> None:
         try:
-            with torch.inference_mode(), loaded.lm.answering():
-                base = twin(loaded.lm.base) if is_uneven(prefix) else loaded.lm.base
+            with (
+                torch.inference_mode(),
+                loaded.answering(prefix, uneven=is_uneven(prefix)) as base,
+            ):
                 cast(Any, base).generate(
                     **arguments,
                     streamer=pieces,

@@ -75,13 +75,14 @@ def likelihoods(
     slots = 0 if whole is None else whole[0][0].shape[-2]
     require_room(loaded, slots, ids.shape[1], 0)
     longest = max(map(len, scored))
-    logits = loaded.lm.answer(
-        None if whole is None else shared(whole, len(scored)),
-        ids.to(loaded.device),
-        None if bool(mask.all()) else mask.to(loaded.device),
-        logits_to_keep=longest + 1,
-        uneven=is_uneven(prefix),
-    )
+    with loaded.answering(prefix, uneven=is_uneven(prefix)) as base:
+        logits = loaded.lm.answer(
+            None if whole is None else shared(whole, len(scored)),
+            ids.to(loaded.device),
+            None if bool(mask.all()) else mask.to(loaded.device),
+            logits_to_keep=longest + 1,
+            base=base,
+        )
     logs = logits[:, :-1].float().log_softmax(dim=-1).cpu()
     if bool(logs.isnan().any()):
         raise UnsupportedModelError(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.frame import Frame, frame_of
@@ -21,6 +23,7 @@ from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import concatenate, shared
 from dnsity.model.positions import require_shift_invariant
 from dnsity.model.stored import embedding_rows
+from dnsity.model.uneven import real_slots, twin
 from dnsity.shapes import KeyValues
 
 
@@ -127,6 +130,28 @@ class LoadedModel:
         whole = self.lm.read(torch.tensor([[*self.frame.head, *ids]], device=self.device))
         require_finite(whole, f"{self.name}, the document")
         return self.without_head(whole)
+
+    @contextmanager
+    def answering(self, prefix: KeyValues | None, *, uneven: bool) -> Iterator[PreTrainedModel]:
+        """Give the model that answers from a prefix, as it is when it answers.
+
+        Args:
+            prefix: Keys and values without the head, `[B or 1, K, G, D]` per layer.
+            uneven: The prefix has empty slots, see `model/uneven`.
+        """
+        with self.lm.answering():
+            if prefix is None or not uneven:
+                yield self.lm.base
+                return
+            # A copy's adapter stays on or off as it was when the copy was made.
+            adapted = self.lm.peft_model is not None
+            base = twin(self.lm.base) if adapted else self._uneven_twin
+            with real_slots(prefix, len(self.frame.head)):
+                yield base
+
+    @cached_property
+    def _uneven_twin(self) -> PreTrainedModel:
+        return twin(self.lm.base)
 
     @cached_property
     def movable(self) -> bool:

@@ -103,10 +103,10 @@ class Slots:
         self.step += 1
 
     def judge(self, score: Score, answer: Callable[[], tuple[bool, ...]]) -> None:
-        """Keep the slots if they are the best so far: a lower loss, and no fewer right answers.
+        """Keep the slots if they are the best so far.
 
-        Than the start they must have more right answers, whatever their loss, if there are any
-        questions that full context answers.
+        That is, if their loss is lower and they answer no fewer held-out questions. Against the
+        start they must answer more, unless it answers as many as full context does already.
 
         Args:
             score: On held-out rows.
@@ -121,7 +121,8 @@ class Slots:
         score = replace(score, right=sum(answers))
         fewest = 0
         if self.best is not None:
-            fewest = sum(self.best.answers) + int(self.best.is_start and any(self.full))
+            right = sum(self.best.answers)
+            fewest = right + int(self.best.is_start and right < sum(self.full))
         if sum(answers) >= fewest:
             kept = tuple((k.detach().clone(), v.detach().clone()) for k, v in
                          self.layers(torch.float32))  # fmt: skip

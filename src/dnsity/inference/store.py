@@ -16,7 +16,7 @@ import json
 import os
 import struct
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ FORMAT_VERSION = 2
 SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
+LARGEST_SPREAD = 64
+"""How many times their size the slots of a file may take in memory, empty ones included."""
 DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16})
 
 
@@ -94,9 +96,9 @@ def load(path: Path) -> GistCache:
         info = GistInfo.model_validate({k: v for k, v in description.items() if k not in own})
     except ValidationError as error:
         raise _damaged(path, "its description is incomplete") from error
-    layers = _layers(path, tensors, info)
     if checksum(description, tensors) != expected:
         raise _damaged(path, "its checksum does not match")
+    layers = _layers(path, tensors, info, description["format_version"])
     if not all(bool(torch.isfinite(t).all()) for layer in layers for t in layer):
         raise _damaged(path, "it holds NaN or infinite values")
     return GistCache(layers, info)
@@ -205,7 +207,7 @@ def _description(path: Path, header: bytes, parsed: Any) -> dict[str, Any]:
 
 
 def _layers(
-    path: Path, tensors: Mapping[str, Tensor], info: GistInfo
+    path: Path, tensors: Mapping[str, Tensor], info: GistInfo, version: int
 ) -> tuple[tuple[Tensor, Tensor], ...]:
     count = len(tensors) // 2
     names = {f"{kind}.{index:02d}" for index in range(count) for kind in "kv"}
@@ -215,27 +217,41 @@ def _layers(
     if len(dtypes) != 1 or not dtypes <= DTYPES:
         raise _damaged(path, "its tensors have mixed or unknown types")
     pairs = [(tensors[f"k.{i:02d}"], tensors[f"v.{i:02d}"]) for i in range(count)]
+    if (version == 1) != (info.slots is None) or (info.slots is None) != (info.n_positions is None):
+        raise _damaged(path, "its format version is not that of its slots")
     if info.slots is None:
         if any(t.dim() != 3 or t.shape[1] != info.n_gist for t in tensors.values()):
             raise _damaged(path, f"a tensor does not hold {info.n_gist} gists")
         return tuple((keys[None], values[None]) for keys, values in pairs)
-    sizes = [sum(heads) for heads in info.slots]
-    heads = [len(each) for each in info.slots]
-    whole = (
-        len(sizes) == count
-        and all(heads)
-        and info.n_gist == -(-sum(sizes) // sum(heads))
-        # A file that claims many positions must not fill the memory.
-        and all(max(each) <= info.positions for each in info.slots)
-        and info.positions <= min(info.n_context, sum(sizes))
-        and all(
-            t.dim() == 2 and t.shape[0] == n for n, p in zip(sizes, pairs, strict=True) for t in p
-        )
-        and not any(bool((keys == 0).all(dim=-1).any()) for keys, _ in pairs)
-    )
-    if not whole:
+    if not _counted(info, pairs):
         raise _damaged(path, "its tensors do not hold the slots it counts")
     return unpacked(info.slots, pairs, info.positions)
+
+
+def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
+    """Say whether tensors `[N, D]` hold the slots that a description counts, in sane sizes."""
+    counts = info.slots or []
+    heads = len(counts[0]) if counts else 0
+    sizes = [sum(each) for each in counts]
+    if len(counts) != len(pairs) or not heads or any(len(each) != heads for each in counts):
+        return False
+    if info.n_positions is None or info.n_gist != -(-sum(sizes) // (heads * len(counts))):
+        return False
+    if min(map(min, counts)) < 1 or not max(map(max, counts)) <= info.positions <= info.n_context:
+        return False
+    tensors = [t for pair in pairs for t in pair]
+    lengths = [n for n in sizes for _ in "kv"]
+    if any(t.dim() != 2 or t.shape[0] != n for t, n in zip(tensors, lengths, strict=True)):
+        return False
+    # A small file that claims many positions must not fill the memory.
+    held = sum(t.numel() for t in tensors)
+    longest = [info.positions, *map(max, counts[1:])]
+    whole = sum(
+        heads * n * sum(t.shape[1] for t in pair) for n, pair in zip(longest, pairs, strict=True)
+    )
+    return whole <= LARGEST_SPREAD * held and not any(
+        bool((keys == 0).all(dim=-1).any()) for keys, _ in pairs
+    )
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -9,13 +9,13 @@ Merged, it is part of the weights that a fingerprint covers, and training cannot
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.utils.peft_utils import find_adapter_config_file
 
@@ -72,16 +72,6 @@ def _foreign(path: Path) -> str:
     return ", ".join(named)
 
 
-@contextmanager
-def base_alone(folder: str) -> Iterator[str]:
-    """Give a folder with the same files but for the adapter's, as the library would apply it."""
-    with TemporaryDirectory(prefix="dnsity-base-") as alone:
-        for file in Path(folder).iterdir():
-            if not file.name.startswith("adapter_"):
-                os.symlink(file.resolve(), Path(alone) / file.name)
-        yield alone
-
-
 def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
     """Add an adapter's weights to those of its base.
 
@@ -91,19 +81,25 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
         folder: Where the adapter's files are.
 
     Raises:
-        BadInputError: If the adapter is damaged or was made for another base.
+        BadInputError: If the adapter is damaged, was made for another base, holds more than LoRA
+            weights, or changes an embedding that the model shares between input and output.
     """
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from peft.utils import load_peft_weights
 
     try:
+        tensors = load_file(Path(folder) / WEIGHTS)
         stored = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
         settings = {key: stored[key] for key in MERGED_SETTINGS if stored.get(key) is not None}
-        wrapped: Any = get_peft_model(base, LoraConfig(**settings))
-        found: Any = set_peft_model_state_dict(wrapped, load_peft_weights(folder, device="cpu"))
+        _require_plain(name, settings, tensors)
+        _require_untied(name, base, tensors)
+        with torch.random.fork_rng(devices=[]):  # PEFT draws weights that are replaced at once
+            wrapped: Any = get_peft_model(base, LoraConfig(**settings))
+        found: Any = set_peft_model_state_dict(wrapped, tensors)
         missing = [key for key in found.missing_keys if "lora_" in key]
         left = [*found.unexpected_keys, *missing]
         merged: PreTrainedModel = wrapped.merge_and_unload(safe_merge=True)
+    except BadInputError:
+        raise
     except Exception as error:  # what a config says goes into arithmetic unchecked
         raise BadInputError(
             f"the adapter in {name} cannot be merged into the base there: {first_line(error)}"
@@ -114,3 +110,46 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
             f"{left[0]}); give the base it was trained on, or remove the adapter's files"
         )
     return merged.requires_grad_(True)
+
+
+def _require_plain(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Refuse settings that PEFT would take as patterns, and weights that are not of LoRA."""
+    names: list[str] = []
+    for key in ("target_modules", "exclude_modules", "layers_pattern"):
+        value = settings.get(key) or []
+        names += [] if value == "all-linear" else [value] if isinstance(value, str) else value
+    for key in ("rank_pattern", "alpha_pattern"):
+        names += settings.get(key) or {}
+    patterns = [each for each in names if not re.fullmatch(r"[\w.]+", str(each))]
+    foreign = [key for key in tensors if "lora_" not in key]
+    if patterns or foreign:
+        raise BadInputError(
+            f"the adapter in {name} is not merged: it has "
+            + (f"the pattern {patterns[0]!r}" if patterns else f"the tensor {foreign[0]}")
+            + ", and only LoRA weights of modules given by name are; merge it with PEFT "
+            "(`merge_and_unload`, then `save_pretrained`) and give that folder"
+        )
+    ranks = [int(settings.get("r", 8)), *map(int, (settings.get("rank_pattern") or {}).values())]
+    first = ("lora_A", "lora_embedding_A")
+    stored = max(
+        (t.shape[0] for key, t in tensors.items() if any(a in key for a in first)), default=0
+    )
+    if max(ranks) > stored:
+        raise BadInputError(
+            f"the adapter in {name} does not fit its weights: rank {max(ranks)} is asked for, "
+            f"{stored} is stored; copy it again"
+        )
+
+
+def _require_untied(name: str, base: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
+    """Refuse to merge into one matrix what belongs to the input or the output alone."""
+    ends: list[Any] = [base.get_input_embeddings(), base.get_output_embeddings()]
+    if getattr(ends[0], "weight", None) is not getattr(ends[1], "weight", ends):
+        return
+    names = [key.rpartition(".")[2] for key, part in base.named_modules() if part in ends]
+    if any(f".{own}.lora_" in key for key in tensors for own in names):
+        raise BadInputError(
+            f"the adapter in {name} changes an embedding that the base shares between input and "
+            "output, so it cannot be merged; train it without lm_head and embed_tokens, or untie "
+            "them and merge it yourself"
+        )

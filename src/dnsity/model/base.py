@@ -126,9 +126,9 @@ def _load_folder(
             f"{name} contains a PEFT adapter, which cannot be merged into quantised weights; "
             "leave the quantization out, or merge it beforehand (PEFT: `merge_and_unload`)"
         )
-    with adapter_beside.base_alone(files.folder) as alone:
-        base = _load(name, Source(alone), config, dtype, device_map, **options)
-    base.config._name_or_path = base.name_or_path = files.folder
+    # Where it looks for an adapter, so that the base comes without.
+    options["adapter_kwargs"] = {"subfolder": "none"}
+    base = _load(name, files, config, dtype, device_map, **options)
     return adapter_beside.merge(name, base, files.folder)
 
 

@@ -30,7 +30,6 @@ from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.model.base import quantization_of
 from dnsity.model.key_values import concatenate
 from dnsity.model.stored import require_all_used
-from dnsity.model.uneven import twin
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
@@ -339,7 +338,7 @@ class GistLM(nn.Module):
         *,
         prefix_mask: PaddingMask | None = None,
         logits_to_keep: int = 0,
-        uneven: bool = False,
+        base: PreTrainedModel | None = None,
     ) -> Logits:
         """Run questions (and answers, in training) behind gists, or behind a document read in full.
 
@@ -349,7 +348,7 @@ class GistLM(nn.Module):
             attention_mask: True at real tokens of `input_ids`.
             prefix_mask: True at real slots of the prefix; None: all are.
             logits_to_keep: Logits of only the last so many tokens; 0 for all.
-            uneven: The prefix has empty slots, see `model/uneven`.
+            base: Run this copy of the base, which attends in another way (`model/uneven`).
 
         Returns:
             Logits `[B, Q or logits_to_keep, vocab]`.
@@ -376,7 +375,7 @@ class GistLM(nn.Module):
             )
         with self.answering():
             return backbone.segment_logits(
-                twin(self.base) if uneven else self.base,
+                base or self.base,
                 input_ids,
                 positions,
                 seen,

@@ -15,7 +15,9 @@ heads keeps far more of what a document says than the same number for every head
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -123,9 +125,28 @@ def unpacked(counts: Counts, flat: Sequence[tuple[Tensor, Tensor]], positions: i
     return tuple(layers)
 
 
+_REAL: ContextVar[tuple[Tensor, ...]] = ContextVar("dnsity_real_slots")
+"""Which slots of the prefix are real, `[B or 1, K, S]` per layer."""
+
+
 def twin(base: PreTrainedModel) -> PreTrainedModel:
-    """Return a copy of a model, sharing its weights, that attends to real slots only."""
+    """Return a copy of a model, sharing its weights, that runs inside `real_slots` only."""
     return backbone.twin(base, _UNEVEN)
+
+
+@contextmanager
+def real_slots(prefix: KeyValues, head: int) -> Iterator[None]:
+    """Let the twin attend to the real slots of a prefix, in this thread.
+
+    Args:
+        prefix: Keys and values `[B or 1, K, G, D]` per layer.
+        head: Slots of the frame's head before them.
+    """
+    before = _REAL.set(tuple(pad(~_empty(keys), (head, 0), value=True) for keys, _ in prefix))
+    try:
+        yield
+    finally:
+        _REAL.reset(before)
 
 
 def _attend(
@@ -138,7 +159,9 @@ def _attend(
         seen = seen.tril(length - tokens)[None, None]
     else:  # made for the first layer, which is the longest
         seen = attention_mask[..., -length:]
-    real = ~_empty(key).repeat_interleave(query.shape[1] // key.shape[1], dim=1)
+    real = _REAL.get()[module.layer_idx]
+    real = pad(real, (0, length - real.shape[-1]), value=True)  # question and answer
+    real = real.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
     return attend(module, query, key, value, seen & real[:, :, None], **more)
 
 

@@ -50,11 +50,11 @@ def test_slots_that_answer_no_more_questions_are_not_saved(
     assert_same_keys(gist.layers, start)
 
 
-@pytest.mark.parametrize("counts", [(3, 1, 2), (0, 0, 0)])
+@pytest.mark.parametrize("counts", [(3, 1, 2), (3, 3, 3), (0, 0, 0)])
 def test_slots_that_answer_more_at_a_lower_loss_are_saved(
     monkeypatch: pytest.MonkeyPatch, counts: tuple[int, ...]
 ) -> None:
-    """Where full context answers none there is nothing to answer: the loss decides."""
+    """Where the start answers as many as full context, the loss decides."""
     _answering(monkeypatch, *counts)
     gist = tiny_base_model("llama").compress(TEXT, method=Refine(**SHORT))
     said = gist.info.settings

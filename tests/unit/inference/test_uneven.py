@@ -86,9 +86,11 @@ def reference(model: GistModel, prefix: KeyValues, ids: list[int]) -> Tensor:
 def test_logits_are_those_of_heads_one_by_one(make: Any) -> None:
     model = make()
     loaded = model.loaded
-    prefix = loaded.after_head(uneven_gist(model).layers)
+    layers = uneven_gist(model).layers
+    prefix = loaded.after_head(layers)
     ids = loaded.frame.question(QUESTIONS[0])
-    found = loaded.lm.answer(prefix, torch.tensor([ids]), uneven=True)
+    with loaded.answering(layers, uneven=True) as base:
+        found = loaded.lm.answer(prefix, torch.tensor([ids]), base=base)
     assert_same(found, reference(model, prefix, ids), "logits")
     blind = loaded.lm.answer(
         tuple((k[:, :, -8:], v[:, :, -8:]) for k, v in prefix), torch.tensor([ids])
@@ -153,7 +155,7 @@ def test_all_heads_share_one_budget() -> None:
         each = [count for layer in counts for count in layer]
         assert sum(each) == slots * HEADS * LAYERS
         assert 1 <= min(each) < slots < max(each) <= most
-    for most in (None, slots):
+    for most in (None, slots, 3):
         counts, _ = uneven.packed(kept(loaded, ids, slots, most=most))
         assert counts == [[slots] * HEADS] * LAYERS
 
@@ -242,6 +244,9 @@ def _description(path: Path) -> dict[str, Any]:
     [
         {"slots": [[1, 1]] * LAYERS},
         {"slots": [[]] * LAYERS},
+        {"slots": [[30, 30], [30, 30], [60, 0]]},
+        {"slots": [[30, 30], [30, 30], [60]]},
+        {"n_positions": None},
         {"slots": []},
         {"n_positions": 1},
         {"n_positions": 10**9},

@@ -126,12 +126,12 @@ def test_layers_of_a_gguf_file_without_a_place_are_refused(
 # Adapters
 
 
-def _adapter(folder: Path, base: PreTrainedModel) -> Any:
+def _adapter(folder: Path, base: PreTrainedModel, target: str = "q_proj") -> Any:
     from peft import get_peft_model
 
-    lora = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    lora = LoraConfig(r=2, target_modules=[target], init_lora_weights=False)
     wrapped = get_peft_model(base, lora)
-    wrapped.save_pretrained(str(folder))
+    wrapped.save_pretrained(str(folder), save_embedding_layers=False)
     return wrapped
 
 
@@ -164,7 +164,11 @@ def test_an_adapter_beside_a_base_is_merged(tmp_path: Path) -> None:
     ("change", "match"),
     [
         (lambda folder: _configured(folder, peft_type="IA3"), "IA3.*merge_and_unload"),
-        (lambda folder: _configured(folder, r=3), "cannot be merged"),
+        (lambda folder: _configured(folder, r=1), "cannot be merged"),
+        (lambda folder: _configured(folder, r=10**8), "rank 100000000 is asked for"),
+        (lambda folder: _configured(folder, target_modules="(q|k)_proj"), "the pattern"),
+        (lambda folder: _configured(folder, rank_pattern={"(a+)+": 2}), "the pattern"),
+        (lambda folder: _foreign_tensor(folder), r"the tensor .*up_proj\.weight"),
         (lambda folder: _configured(folder, target_modules=["k_proj"]), "does not fit the base"),
         (lambda folder: _configured(folder, target_modules=["x_proj"]), "cannot be merged"),
         (lambda folder: (folder / "adapter_config.json").write_text("{"), "unreadable"),
@@ -186,6 +190,27 @@ def test_an_adapter_that_cannot_be_merged_is_refused(
     for load in (load_base, GistModel.from_base):
         with pytest.raises(BadInputError, match=match):
             load(name)
+
+
+def _foreign_tensor(folder: Path) -> None:
+    path = folder / "adapter_model.safetensors"
+    name = "base_model.model.model.layers.1.mlp.up_proj.weight"
+    save_file({**load_file(path), name: torch.zeros(48, 32)}, path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:peft")
+@pytest.mark.parametrize("target", ["lm_head", "embed_tokens"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_shared_embedding_takes_no_adapter(tmp_path: Path, target: str, tied: bool) -> None:
+    family = "qwen3-tied" if tied else "qwen3-untied"
+    name = _write(tmp_path, _model(family))
+    _adapter(tmp_path, _model(family), target)
+    if tied:
+        with pytest.raises(BadInputError, match="shares between input and output"):
+            load_base(name)
+    else:
+        plain = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32).eval()
+        assert_same(_logits(load_base(name)[0]), _logits(plain), "logits")
 
 
 def _configured(folder: Path, **values: Any) -> None:

@@ -173,6 +173,8 @@ def kept(
         DnsityError: If it does not fit the window, or the keys cannot be moved.
     """
     head, first = loaded.frame.head, len(loaded.frame.head)
+    if most is not None and most <= slots:
+        most = None  # no room for differences
     require_readable(loaded, len(ids), _beside(loaded) + min(_LEAST_PASS, len(ids)), Select.name)
     document = read or loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
     require_finite(document, f"{loaded.name}, the document")
@@ -245,17 +247,17 @@ def _chosen(
         most: Of a head at most, if one budget is shared by all; None: all keep the same number.
     """
     ranked = [seen.ranked() for seen in repeated]
-    if most is None or most <= slots:
+    if most is None:
         return [_largest(own, slots) for own in ranked]
     for own in ranked:  # no head without a slot, nor with too many
         own.masked_fill_(_largest(own, 1), torch.inf)
         own.masked_fill_(~_largest(own, min(most, own.shape[1])), -torch.inf)
-    every = torch.cat([own.flatten() for own in ranked])
+    every = torch.cat([own.flatten().cpu() for own in ranked])
     budget = slots * sum(own.shape[0] for own in ranked)
     kept = torch.zeros_like(every, dtype=torch.bool)
     kept[every.topk(budget).indices] = True
     parts = torch.split(kept, [own.numel() for own in ranked])
-    return [part.view_as(own) for part, own in zip(parts, ranked, strict=True)]
+    return [part.view_as(own).to(own.device) for part, own in zip(parts, ranked, strict=True)]
 
 
 def _largest(ranked: Tensor, count: int) -> Bool[Tensor, "K N"]:
