@@ -142,7 +142,8 @@ def command(
         return
     say(
         f"{info.n_context:,} tokens -> {info.n_gist} gists ({gist.compression_ratio:.0f}x), "
-        f"KV {data_size(info.full_kv_bytes)} -> {data_size(gist.kv_bytes)}, {seconds:.2f} s"
+        f"KV {data_size(info.full_kv_bytes)} -> {data_size(gist.kv_bytes)}"
+        f"{'' if info.slots is None else ' in memory'}, {seconds:.2f} s"
     )
     if info.n_chunks > 1:
         spec = loaded.loaded.lm.spec

@@ -80,8 +80,8 @@ class GistInfo(Config):
     Attributes:
         n_context: Document tokens compressed.
         n_gist: Gist slots, over all chunks; the mean of all heads where they differ, rounded up.
-        n_positions: Positions the slots take, where heads hold different numbers of slots: those of
-            the fullest head. None: `n_gist`.
+        n_positions: Positions the slots take, where heads hold different numbers of slots: of each
+            chunk as many as its fullest head holds. None: `n_gist`.
         slots: Slots of every head of every layer, where they differ; None: `n_gist` each.
         n_chunks: Chunks the document was cut into.
         characters: Characters of the document.
