@@ -12,9 +12,10 @@ from pydantic import Field
 from rich.table import Column, Table
 from rich.text import Text
 
-from dnsity.cli.console import err, out, progress_bar, show_json
+from dnsity.cli.console import err, out, progress_bar, show_json, warn
 from dnsity.cli.options import Device, Json, Model, load_model
 from dnsity.config import Config, load, manifest
+from dnsity.errors import BadInputError
 from dnsity.evaluation.units import data_size
 from dnsity.inference.text import read_text
 
@@ -91,6 +92,7 @@ def command(
     for document in demo.documents:
         report = _run(loaded, read_text(str(source / document.document)), document, names)
         reports.append(report)
+        names = tuple(report["prepare_s"])
         if not json:
             _show(report, names)
     if json:
@@ -123,19 +125,25 @@ def _run(
     from dnsity.evaluation.metrics import contains, exact
 
     right = exact if loaded.trained else contains  # a base answers in sentences
-    methods: Sequence[Method] = [build(name, loaded) for name in names]
+    methods: list[Method] = []
+    ingested = []
     with progress_bar(f"reading {document.document}") as progress:
-        ingested = []
-        for number, method in enumerate(methods):
-            ingested.append(method.ingest(text))
-            progress(number + 1, len(methods))
+        for number, name in enumerate(names):
+            method = build(name, loaded)
+            try:
+                ingested.append(method.ingest(text))
+            except BadInputError as error:  # on a slow or busy machine refining needs longer
+                warn(f"{method.heading} is left out: {error}")
+                continue
+            methods.append(method)
+            progress(number + 1, len(names))
     gist = ingested[0].handle
     questions = []
     for item in document.questions:
         answers = {}
-        for name, method, held in zip(names, methods, ingested, strict=True):
+        for method, held in zip(methods, ingested, strict=True):
             answer = method.answer(held, [item.question])[0]
-            answers[name] = {
+            answers[method.label] = {
                 "answer": answer.text.strip(),
                 "right": right(answer.text, item.answer),
                 "ttft_s": answer.ttft_s,
@@ -149,7 +157,9 @@ def _run(
         "full_kv_bytes": gist.info.full_kv_bytes,
         "gist_kv_bytes": gist.kv_bytes,
         "compress_s": ingested[0].seconds,
-        "prepare_s": {name: held.seconds for name, held in zip(names, ingested, strict=True)},
+        "prepare_s": {
+            method.label: held.seconds for method, held in zip(methods, ingested, strict=True)
+        },
         "questions": questions,
     }
 
