@@ -90,12 +90,12 @@ def main() -> None:
         base=Path(given.base).name, haystack=Path(given.haystack).name, documents=given.documents
     )
     model = GistModel.from_base(given.base, instruction=run.instruction)
-    result: dict[str, Any] = {"manifest": manifest(run, run.seed), "rows": []}
+    result: dict[str, Any] = {"manifest": manifest(run, run.seed), "calibration": []}
     if given.output.exists():
-        result["rows"] = json.loads(given.output.read_text(encoding="utf-8"))["rows"]
-    done = len(result["rows"]) // len(run.ratios)
+        result["calibration"] = json.loads(given.output.read_text(encoding="utf-8"))["calibration"]
+    done = len(result["calibration"]) // len(run.ratios)
     for rows in rows_of(model, run, given.haystack, done):
-        result["rows"] += rows
+        result["calibration"] += rows
         write_json(given.output, result)
         sys.stdout.write("".join(f"{row}\n" for row in rows))
         sys.stdout.flush()

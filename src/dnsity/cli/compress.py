@@ -50,7 +50,7 @@ def command(
         ),
     ] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="select: document tokens per slot (default: 4).")
+        float | None, typer.Option(help="select: document tokens per slot (default: 2).")
     ] = None,
     even: Annotated[
         bool | None,

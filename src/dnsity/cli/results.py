@@ -106,6 +106,9 @@ def _show(result: dict[str, Any]) -> None:
             say(f"{row['config']}: estimated, not run: {memory:.0f} GB, {hours:.0f} hours")
     elif "compared" in result:
         out.print(_compared(result["compared"]))
+    elif "calibration" in result:
+        for ratio in sorted({row["ratio"] for row in result["calibration"]}):
+            say(_calibrated(ratio, [r for r in result["calibration"] if r["ratio"] == ratio]))
     elif "rows" in result:
         out.print(_scores(result["rows"]))
     elif "documents" in result:
@@ -116,6 +119,18 @@ def _show(result: dict[str, Any]) -> None:
     else:
         shares = _shares(result["result"]["probe"])
         say(f"{result['config']}: after {result['result']['step']} steps right from {shares}")
+
+
+def _calibrated(ratio: float, rows: list[dict[str, Any]]) -> str:
+    """Set the quality check's share beside the share of hidden facts answered."""
+    checked, facts = (
+        (sum(row["check"]["both"] for row in rows), sum(row["check"]["full"] for row in rows)),
+        (sum(row["facts_both"] for row in rows), sum(row["facts_full"] for row in rows)),
+    )
+    return (
+        f"select at {ratio:g}x, of what full context answers: check questions {checked[0]} of "
+        f"{checked[1]}, hidden facts {facts[0]} of {facts[1]}"
+    )
 
 
 def _shares(probe: dict[str, Any]) -> str:

@@ -74,7 +74,7 @@ def test_the_default_ratio_leaves_room_for_questions() -> None:
     model = tiny_base_model("llama")
     for text in (LONG_DOCUMENT, LONG):
         gist = model.compress(text, method="select")
-        assert gist.info.n_gist == min(-(-gist.info.n_context // 4), 256)
+        assert gist.info.n_gist == min(-(-gist.info.n_context // 2), 256)
         assert Select().made(model.loaded, gist.info)
     older = model.compress(LONG_DOCUMENT, method=Select(ratio=10)).info
     unasked = older.model_copy(update={"settings": Select().model_dump(mode="json")})

@@ -46,7 +46,7 @@ from dnsity.model.finite import require_finite
 from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
 
-RATIO = 4.0
+RATIO = 2.0
 """Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
 _REPEAT = "Repeat the text word for word."
 _PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
@@ -66,7 +66,7 @@ class Select(Config):
 
     Attributes:
         gists: Slots in all.
-        ratio: Document tokens per slot (default: 4, or as many as fill half of the window); at 1
+        ratio: Document tokens per slot (default: 2, or as many as fill half of the window); at 1
             every token is kept: full context.
         even: Keep the same number of slots in every head, as an ordinary cache of other software
             needs; always so on a base with sliding windows.
@@ -120,7 +120,7 @@ class Select(Config):
         """Return the most slots a head may hold of one chunk; None: all hold the same number."""
         if self.even or any(windows(loaded.lm.base)):
             return None
-        return most_slots(loaded) // chunks
+        return (loaded.max_positions * 3 // 4 - len(loaded.frame.head)) // chunks
 
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         ids = encode(loaded, text)
