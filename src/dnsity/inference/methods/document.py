@@ -83,6 +83,7 @@ def cache_of(
     chunks: int = 1,
     method: str = "gist",
     settings: dict[str, Any] | None = None,
+    uneven: bool = False,
 ) -> GistCache:
     """Say of keys and values where they come from.
 
@@ -95,6 +96,7 @@ def cache_of(
         chunks: Pieces the document was read in.
         method: What made them.
         settings: What it was told and what it did; nothing of the document.
+        uneven: Slots whose key is all zeros are empty.
 
     Raises:
         UnsupportedModelError: If a number is not finite.
@@ -102,7 +104,7 @@ def cache_of(
     require_finite(layers, f"{loaded.name}, method {method!r}")
     positions, counts = layers[0][0].shape[-2], None
     slots = positions
-    if is_uneven(layers):
+    if uneven and is_uneven(layers):
         counts, flat = packed(layers)
         layers = unpacked(counts, flat, positions)
         slots = -(-sum(map(sum, counts)) // sum(map(len, counts)))

@@ -135,7 +135,7 @@ class Select(Config):
         ]  # fmt: skip
         return cache_of(
             loaded, text, len(ids), joined(loaded, parts), chunks=len(chunks), method=self.name,
-            settings=self.model_dump(mode="json"),
+            settings=self.model_dump(mode="json"), uneven=not self.even,
         )  # fmt: skip
 
 
