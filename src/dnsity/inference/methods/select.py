@@ -173,6 +173,7 @@ def kept(
         DnsityError: If it does not fit the window, or the keys cannot be moved.
     """
     head, first = loaded.frame.head, len(loaded.frame.head)
+    rotating = loaded.rotating  # refuses a base whose layers cannot be observed
     if most is not None and most <= slots:
         most = None  # no room for differences
     require_readable(loaded, len(ids), _beside(loaded) + min(_LEAST_PASS, len(ids)), Select.name)
@@ -187,14 +188,13 @@ def kept(
         length = 0 if number else positions
         k, tokens = aligned(keys[0, :, first:], own, length)
         v, _ = aligned(values[0, :, first:], own, length)
-        rotates = loaded.rotating[number]
-        if rotates:
+        if rotating[number]:
             there = positions - tokens.shape[1] + torch.arange(tokens.shape[1], device=k.device)
             k = moved(base, number, k, there - tokens)
         if fits:
             seen = repeated[number]
             queries = seen.queries
-            if rotates:
+            if rotating[number]:
                 queries = moved(base, number, queries, torch.full(
                     queries.shape[:2], positions - len(ids), device=queries.device))  # fmt: skip
             whole = [torch.cat([part[0, :, :first], slot], dim=1)
