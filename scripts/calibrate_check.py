@@ -19,6 +19,7 @@ from typing import Any
 from dnsity import GistModel
 from dnsity.config import Config, manifest, write_json
 from dnsity.data.niah import NiahConfig, generate
+from dnsity.errors import BadInputError
 from dnsity.inference.check import check
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.methods.select import Select
@@ -92,7 +93,10 @@ def main() -> None:
     model = GistModel.from_base(given.base, instruction=run.instruction)
     result: dict[str, Any] = {"manifest": manifest(run, run.seed), "calibration": []}
     if given.output.exists():
-        result["calibration"] = json.loads(given.output.read_text(encoding="utf-8"))["calibration"]
+        begun = json.loads(given.output.read_text(encoding="utf-8"))
+        if any(begun["manifest"][key] != result["manifest"][key] for key in ("config", "commit")):
+            raise BadInputError(f"{given.output} is of other settings or code; choose another file")
+        result = begun
     done = len(result["calibration"]) // len(run.ratios)
     for rows in rows_of(model, run, given.haystack, done):
         result["calibration"] += rows

@@ -235,7 +235,7 @@ def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
     sizes = [sum(each) for each in counts]
     if len(counts) != len(pairs) or not heads or any(len(each) != heads for each in counts):
         return False
-    if info.n_positions is None or info.n_gist != -(-sum(sizes) // (heads * len(counts))):
+    if info.n_gist != -(-sum(sizes) // (heads * len(counts))):
         return False
     if min(map(min, counts)) < 1 or not max(map(max, counts)) <= info.positions <= info.n_context:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
@@ -119,7 +120,7 @@ def _load_folder(
 ) -> PreTrainedModel:
     """Load a base in HuggingFace format, with an adapter that lies beside it merged."""
     options = {**options, "use_safetensors": True, "revision": revision}
-    if not adapter_beside.has_adapter(name, files.folder, revision):
+    if not (Path(files.folder) / adapter_beside.CONFIG).is_file():  # judged with the config
         return _load(name, files, config, dtype, device_map, **options)
     if options.get("quantization_config") or quantization_of(config):
         raise BadInputError(

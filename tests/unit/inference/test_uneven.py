@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.methods.select import Select, kept
 from dnsity.model import backbone, uneven
+from dnsity.model.attention import moved
 from dnsity.model.key_values import stacked
 from dnsity.shapes import KeyValues
 from support import assert_same, assert_same_keys, gap, tiny_base
@@ -43,6 +45,9 @@ def in_chat_template() -> GistModel:
     tokenizer = chat_tokenizer("cl100k", WITH_SYSTEM)
     base = tiny_base("llama", vocab_size=len(tokenizer), max_position_embeddings=512)
     return GistModel.from_base(base, tokenizer)
+
+
+MODELS = [*(partial(tiny_base_model, family) for family in FAMILIES), in_chat_template]
 
 
 def head_by_head(
@@ -79,9 +84,7 @@ def reference(model: GistModel, prefix: KeyValues, ids: list[int]) -> Tensor:
     )
 
 
-@pytest.mark.parametrize(
-    "make", [*(lambda f=f: tiny_base_model(f) for f in FAMILIES), in_chat_template]
-)
+@pytest.mark.parametrize("make", MODELS)
 @torch.inference_mode()
 def test_logits_are_those_of_heads_one_by_one(make: Any) -> None:
     model = make()
@@ -98,9 +101,7 @@ def test_logits_are_those_of_heads_one_by_one(make: Any) -> None:
     assert gap(blind, found) > 1e-3, "the slots change nothing"
 
 
-@pytest.mark.parametrize(
-    "make", [*(lambda f=f: tiny_base_model(f) for f in FAMILIES), in_chat_template]
-)
+@pytest.mark.parametrize("make", MODELS)
 @torch.inference_mode()
 def test_generated_tokens_are_the_likeliest_of_the_reference(make: Any) -> None:
     model = make()
@@ -178,14 +179,9 @@ def test_what_is_kept_are_tokens_at_their_positions() -> None:
             chosen = torch.cdist(values[0, head][real], all_values[0, head]).argmin(dim=-1)
             assert bool((chosen.diff() > 0).all())
             here = positions - len(chosen) + torch.arange(len(chosen))
-            there = uneven_moved(loaded, layer, all_keys[0, head : head + 1, chosen], here - chosen)
+            whole = all_keys[0, head : head + 1, chosen]
+            there = moved(loaded.lm.base, layer, whole, (here - chosen)[None])
             assert_same(keys[0, head][real], there[0], "keys")
-
-
-def uneven_moved(loaded: Any, layer: int, keys: Tensor, by: Tensor) -> Tensor:
-    from dnsity.model.attention import moved
-
-    return moved(loaded.lm.base, layer, keys, by[None])
 
 
 @torch.inference_mode()
