@@ -7,13 +7,13 @@ import re
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnsity.data.example import Language
 from dnsity.data.hide import NOT_FOUND, fits, insert, needle_example
 from dnsity.data.needles import Needle, draw, facts, passkey
-from dnsity.data.sentences import places, sentence_ends
+from dnsity.data.sentences import places, sentence_ends, starts_with_heading
 
 ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'
 KOREAN = "도서관은 조용하다. 사람이 많은가요? 2024. 3. 14. 문을 열었다.\n“그렇다.” 그가 말했다."
@@ -126,10 +126,17 @@ def test_a_sentence_before_a_heading_gets_a_line_of_its_own() -> None:
 
 
 @given(haystack=haystacks, depths=depth_lists)
+@example(haystack="One day. \n" + " One day." * 7, depths=[0.0])  # begins with a heading
 def test_taking_the_sentences_out_rebuilds_the_haystack(haystack: str, depths: list[float]) -> None:
     haystack = haystack.strip()
     document = insert(haystack, marks(len(depths)), depths)
-    at_start = re.sub(r"\A(⟦\d+⟧ ?)+", "", document)
+    at_start = document
+    if first := re.match(r"⟦\d+⟧( ⟦\d+⟧)*", document):
+        rest = document[first.end() :]
+        piece = MARKED.split(rest)[0][1:]  # up to the next mark, perhaps with what was added there
+        piece = piece if haystack.startswith(piece) else piece[:-1]
+        assert rest[:1] in ("", "\n" if starts_with_heading(piece) else " ")
+        at_start = rest[1:]
     behind_space = re.sub(r"(?<=\n)(⟦\d+⟧ )+", "", at_start)
     assert re.sub(r" ⟦\d+⟧", "", behind_space) == haystack
 
