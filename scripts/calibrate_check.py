@@ -18,7 +18,7 @@ from typing import Any
 
 from dnsity import GistModel
 from dnsity.config import Config, manifest, write_json
-from dnsity.data.niah import NiahConfig, generate
+from dnsity.data.generators.niah import NiahConfig, generate
 from dnsity.errors import BadInputError
 from dnsity.inference.check import check
 from dnsity.inference.generate import Sampling, answer

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dnsity.data.longbench import LIMITS, PROMPTS, REPOSITORY, TASKS, fetch
+from dnsity.data.readers.longbench import LIMITS, PROMPTS, REPOSITORY, TASKS, fetch
 from dnsity.errors import BadInputError
 
 

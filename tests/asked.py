@@ -7,7 +7,7 @@ from typing import Any
 from dnsity.data.collate import collate
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
 from support import tiny_base

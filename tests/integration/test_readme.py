@@ -12,7 +12,10 @@ import pytest
 import yaml
 
 from dnsity.config import load
-from dnsity.data import values_en, values_ko, wording_en, wording_ko
+from dnsity.data.generators.en import values as values_en
+from dnsity.data.generators.en import wording as wording_en
+from dnsity.data.generators.ko import values as values_ko
+from dnsity.data.generators.ko import wording as wording_ko
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.training.pretrain import PretrainConfig
 from dnsity.training.train_gist import TrainConfig

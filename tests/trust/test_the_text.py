@@ -15,7 +15,7 @@ from tokenizers import AddedToken, Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_model import GistModel

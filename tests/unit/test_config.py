@@ -14,7 +14,7 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from dnsity.config import Config, load, manifest, write_json
-from dnsity.data.corpus import read_documents
+from dnsity.data.readers.corpus import read_documents
 from dnsity.errors import BadInputError
 
 

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from dnsity.bench.config import BenchConfig
 from dnsity.bench.training import measure_training
 from dnsity.bench.turns import in_turns
-from dnsity.data.niah import Filler
+from dnsity.data.generators.niah import Filler
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings, Reply
 from dnsity.evaluation.methods import build
 from dnsity.evaluation.runner import Progress

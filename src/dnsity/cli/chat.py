@@ -26,7 +26,7 @@ from dnsity.evaluation.units import data_size, duration
 from dnsity.inference.text import read_text
 
 if TYPE_CHECKING:
-    from dnsity.data.chat import Turn
+    from dnsity.data.text.chat import Turn
     from dnsity.inference.gist_cache import GistCache
     from dnsity.inference.gist_model import GistModel
 

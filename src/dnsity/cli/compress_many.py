@@ -35,7 +35,7 @@ def compress_folder(
     check: bool = False,
 ) -> None:  # fmt: skip
     """Compress what is not there yet, report, and end with an error if a file was skipped."""
-    from dnsity.data.corpus import TEXT_SUFFIXES
+    from dnsity.data.readers.corpus import TEXT_SUFFIXES
     from dnsity.inference.compress import require_trained
     from dnsity.inference.files import NEW, reason_to_compress, survey
 

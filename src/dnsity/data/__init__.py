@@ -1,1 +1,10 @@
-"""Training and test material: documents with questions whose answers they contain."""
+"""Documents with questions: read, generated, and encoded for a model.
+
+example      the record every source yields: one document and its questions
+encode       text to token ids
+collate      examples to padded tensors
+packing      rows for plain language modelling
+text/        chunking, sentences, Korean particles, the prompt around a question
+readers/     corpora, benchmarks, question sets
+generators/  needles, questions, mixtures; a folder per language
+"""

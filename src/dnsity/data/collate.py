@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dnsity.data.example import Example
-from dnsity.data.frame import Frame
+from dnsity.data.text.frame import Frame
 from dnsity.gist.layout import Layout, cut
 from dnsity.gist.spec import GistSpec
 

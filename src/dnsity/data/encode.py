@@ -12,8 +12,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from dnsity.data import chat
-from dnsity.data.pipelines import Pieces, Pipeline, Place, prefix_ids
+from dnsity.data.text import chat
+from dnsity.data.text.pipelines import Pieces, Pipeline, Place, prefix_ids
 from dnsity.errors import BadInputError, UnsupportedModelError
 
 

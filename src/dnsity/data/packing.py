@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.text.sentences import sentence_ends
 
 _NEAR = 2000
 """Characters in which a sentence start is looked for; longer sentences are rare."""

@@ -17,7 +17,7 @@ from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
-from dnsity.data.longbench import TASKS
+from dnsity.data.readers.longbench import TASKS
 from dnsity.errors import BadInputError
 
 FIRST_LINE_ONLY = frozenset({"trec", "triviaqa", "samsum", "lsht"})

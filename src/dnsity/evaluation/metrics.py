@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import TypeAlias
 
 from dnsity.data.example import Question
-from dnsity.data.longbench import TASKS
+from dnsity.data.readers.longbench import TASKS
 from dnsity.evaluation import longbench_metrics
 from dnsity.evaluation.longbench_metrics import PUNCTUATION, qa_f1, rouge, shared
 

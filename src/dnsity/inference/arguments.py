@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dnsity.data.corpus import TEXT_SUFFIXES
+from dnsity.data.readers.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError
 from dnsity.inference.formats import GIST_SUFFIX, by_name
 from dnsity.inference.gist_cache import GistCache

@@ -21,8 +21,8 @@ from itertools import pairwise
 from typing import Literal
 
 from dnsity.data.example import Language
-from dnsity.data.quote import VALUE
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.generators.quote import VALUE
+from dnsity.data.text.sentences import sentence_ends
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_cache import Check, GistCache
 from dnsity.inference.loaded import LoadedModel

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnsity.data.corpus import TEXT_SUFFIXES
+from dnsity.data.readers.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError, DamagedFileError, DnsityError, GistMismatchError
 from dnsity.inference.check import check as check_answers
 from dnsity.inference.compress import compress

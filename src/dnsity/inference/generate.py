@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from dnsity.config import MOST
-from dnsity.data.chat import Turn
 from dnsity.data.collate import left_pad
-from dnsity.data.frame import Plain
+from dnsity.data.text.chat import Turn
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model import backbone

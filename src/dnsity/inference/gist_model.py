@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from dnsity.data.chat import Turn
+from dnsity.data.text.chat import Turn
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import FrameName, GistSpec
 from dnsity.inference import check as _check

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from dnsity.data.collate import left_pad
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnsity.data.corpus import TEXT_SUFFIXES
+from dnsity.data.readers.corpus import TEXT_SUFFIXES
 from dnsity.inference.formats import by_name, is_media
 from dnsity.inference.store import SUFFIX
 

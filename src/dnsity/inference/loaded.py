@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import Frame, frame_of
+from dnsity.data.text.frame import Frame, frame_of
 from dnsity.errors import BadInputError, GistMismatchError, UnsupportedModelError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.model.attention import rotating_layers

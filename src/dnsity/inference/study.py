@@ -25,13 +25,13 @@ import torch
 from torch import Tensor
 
 from dnsity.data.example import Language, Question
-from dnsity.data.frame import Frame
-from dnsity.data.hide import NOT_FOUND, absent_questions, fits
-from dnsity.data.needles import facts
-from dnsity.data.quote import quotes, values
-from dnsity.data.rules.questions import rule_questions
-from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
-from dnsity.data.self_study.study import excerpt
+from dnsity.data.generators.hide import NOT_FOUND, absent_questions, fits
+from dnsity.data.generators.needles import facts
+from dnsity.data.generators.quote import quotes, values
+from dnsity.data.generators.rules.questions import rule_questions
+from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
+from dnsity.data.generators.self_study.study import excerpt
+from dnsity.data.text.frame import Frame
 from dnsity.inference.check import Probe, language_of
 from dnsity.inference.distillation import gold_log_p, top_of
 from dnsity.inference.generate import Sampling, answer

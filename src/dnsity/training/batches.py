@@ -18,8 +18,8 @@ import torch
 from torch.utils.data import IterableDataset
 
 from dnsity.data.collate import IGNORE, collate
-from dnsity.data.frame import Frame
-from dnsity.data.mixture import UNSCORED, Mixture
+from dnsity.data.generators.mixture import UNSCORED, Mixture
+from dnsity.data.text.frame import Frame
 from dnsity.training.curriculum import Curriculum, Mode, Stage
 from dnsity.training.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from dnsity.config import Config, Gists, Tokens, Weight, some_weight
-from dnsity.data.mixture import DocumentKind
+from dnsity.data.generators.mixture import DocumentKind
 from dnsity.errors import BadInputError
 
 Mode = Literal["text", "repeat", "full", "gist"]

@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from dnsity.config import Config
-from dnsity.data.corpus import read_documents
 from dnsity.data.encode import TextEncoder
-from dnsity.data.mixture import MixtureConfig
+from dnsity.data.generators.mixture import MixtureConfig
+from dnsity.data.readers.corpus import read_documents
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.curriculum import Stage

@@ -20,8 +20,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from dnsity.config import Config, Digits, Gists, Seed, Tokens, Weight, some_weight
 from dnsity.data.collate import collate
 from dnsity.data.example import Language
-from dnsity.data.frame import Frame
-from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
+from dnsity.data.generators.mixture import DocumentKind, Mixture, MixtureConfig
+from dnsity.data.text.frame import Frame
 from dnsity.training.answers import answers
 from dnsity.training.objective import exactly_right
 from dnsity.training.passes import Passes

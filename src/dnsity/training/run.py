@@ -12,8 +12,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from dnsity.config import manifest, write_json
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import frame_of
-from dnsity.data.mixture import Mixture, MixtureConfig
+from dnsity.data.generators.mixture import Mixture, MixtureConfig
+from dnsity.data.text.frame import frame_of
 from dnsity.errors import BadInputError
 from dnsity.model import backbone
 from dnsity.model.positions import require_shift_invariant

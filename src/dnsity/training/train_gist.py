@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from dnsity.config import Config
 from dnsity.data.encode import TextEncoder
-from dnsity.data.mixture import MixtureConfig
+from dnsity.data.generators.mixture import MixtureConfig
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
 from dnsity.model import checkpoint

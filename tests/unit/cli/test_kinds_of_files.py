@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dnsity.data.chunking import stream_documents
-from dnsity.data.corpus import read_documents
+from dnsity.data.readers.corpus import read_documents
+from dnsity.data.text.chunking import stream_documents
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.origin import made_of
 from running import Run

@@ -171,7 +171,7 @@ def test_a_bad_number_in_a_list_is_named(config: type[Config], name: str) -> Non
 
 @pytest.mark.parametrize("weights", [{"passkey": -1}, {"passkey": 0}, {"passkey": float("nan")}])
 def test_weights_that_nothing_can_be_drawn_by(weights: dict[str, float]) -> None:
-    from dnsity.data.mixture import MixtureConfig
+    from dnsity.data.generators.mixture import MixtureConfig
     from dnsity.training.curriculum import Stage
     from dnsity.training.probe import ProbeConfig
 

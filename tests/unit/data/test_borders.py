@@ -14,8 +14,8 @@ from tokenizers import AddedToken, processors
 from transformers import PreTrainedTokenizerFast
 
 from dnsity.data.encode import TextEncoder, control_ids
-from dnsity.data.frame import Chat, Plain
-from dnsity.data.pipelines import Place
+from dnsity.data.text.frame import Chat, Plain
+from dnsity.data.text.pipelines import Place
 from dnsity.errors import BadInputError
 from templates import CHATML, CONTROL, KINDS, MORE_KINDS, TEMPLATES, chat_tokenizer
 

@@ -15,7 +15,7 @@ from dnsity.data.collate import (
 )
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import UnsupportedModelError
 from dnsity.gist.layout import chunks_of, split_evenly
 from dnsity.gist.spec import GistSpec

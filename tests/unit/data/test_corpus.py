@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsity.data.corpus import Corpus, Document, read_documents, side_of
+from dnsity.data.readers.corpus import Corpus, Document, read_documents, side_of
 from dnsity.errors import BadInputError
 
 

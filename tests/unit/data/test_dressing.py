@@ -7,12 +7,13 @@ import re
 
 import pytest
 
-from dnsity.data import wording_en, wording_ko
-from dnsity.data.dressing import ENGLISH, KOREAN, Dress
 from dnsity.data.example import Language
-from dnsity.data.korean import fill
-from dnsity.data.needles import Needle, facts, passkey
-from dnsity.data.wording import Part, Wording
+from dnsity.data.generators.dressing import ENGLISH, KOREAN, Dress
+from dnsity.data.generators.en import wording as wording_en
+from dnsity.data.generators.ko import wording as wording_ko
+from dnsity.data.generators.needles import Needle, facts, passkey
+from dnsity.data.generators.wording import Part, Wording
+from dnsity.data.text.particles import fill
 
 WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
 DRESSES: dict[Language, Dress] = {"en": ENGLISH, "ko": KOREAN}

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from tiny import CONTROL_TEXTS, END, tiny_tokenizer
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from dnsity.data import exams
 from dnsity.data.example import Example, Question
+from dnsity.data.readers import exams
 from dnsity.errors import BadInputError
 
 SHARED = Path(__file__).parents[4] / "shared" / "data" / "exams"

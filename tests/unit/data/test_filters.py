@@ -7,7 +7,13 @@ from collections import Counter
 import pytest
 
 from dnsity.data.example import Language, Question
-from dnsity.data.filters import FilterSettings, filter_questions, grounded, normalise, token_f1
+from dnsity.data.generators.filters import (
+    FilterSettings,
+    filter_questions,
+    grounded,
+    normalise,
+    token_f1,
+)
 
 DOCUMENT = (
     "The lighthouse keeper Mara Quill lit the lamp at 19:40 every evening. She counted 2,350 "

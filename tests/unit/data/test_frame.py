@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import Chat, Plain, frame_of
+from dnsity.data.text.frame import Chat, Plain, frame_of
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
 from templates import (

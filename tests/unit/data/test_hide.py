@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dnsity.data.example import Language
-from dnsity.data.hide import NOT_FOUND, fits, insert, needle_example
-from dnsity.data.needles import Needle, draw, facts, passkey
-from dnsity.data.sentences import places, sentence_ends, starts_with_heading
+from dnsity.data.generators.hide import NOT_FOUND, fits, insert, needle_example
+from dnsity.data.generators.needles import Needle, draw, facts, passkey
+from dnsity.data.text.sentences import places, sentence_ends, starts_with_heading
 
 ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'
 KOREAN = "도서관은 조용하다. 사람이 많은가요? 2024. 3. 14. 문을 열었다.\n“그렇다.” 그가 말했다."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dnsity.data.example import Language
-from dnsity.data.leads import read_lead
+from dnsity.data.generators.leads import read_lead
 
 READ: list[tuple[Language, str, str, str, str]] = [
     (

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from dnsity.data import longbench
 from dnsity.data.example import Example, Question
-from dnsity.data.longbench import (
+from dnsity.data.readers import longbench
+from dnsity.data.readers.longbench import (
     ARCHIVE,
     LIMITS,
     MANIFEST,

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from dnsity.config import validated
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language, Question
-from dnsity.data.hide import NOT_FOUND
+from dnsity.data.generators.hide import NOT_FOUND
+from dnsity.data.generators.mixture import UNSCORED, DocumentKind, Mixture, MixtureConfig
 from dnsity.data.jsonl import write_records
-from dnsity.data.mixture import UNSCORED, DocumentKind, Mixture, MixtureConfig
 from dnsity.errors import BadInputError
 from tiny import tiny_tokenizer
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsity.data import wording_en, wording_ko
 from dnsity.data.example import Language
-from dnsity.data.korean import particle
-from dnsity.data.needles import (
+from dnsity.data.generators.en import wording as wording_en
+from dnsity.data.generators.ko import wording as wording_ko
+from dnsity.data.generators.needles import (
     Needle,
     NeedleKind,
     codes,
@@ -24,7 +24,8 @@ from dnsity.data.needles import (
     passkey,
     passphrase,
 )
-from dnsity.data.wording import Wording
+from dnsity.data.generators.wording import Wording
+from dnsity.data.text.particles import particle
 
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
 WORDINGS = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}

@@ -13,8 +13,8 @@ import pytest
 from dnsity.config import validated
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language
-from dnsity.data.needles import NeedleKind
-from dnsity.data.niah import NiahConfig, generate
+from dnsity.data.generators.needles import NeedleKind
+from dnsity.data.generators.niah import NiahConfig, generate
 from dnsity.errors import BadInputError
 from tiny import tiny_tokenizer
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dnsity.data.corpus import Corpus, Document, read_documents
 from dnsity.data.jsonl import write_records
-from dnsity.data.overlap import WORDS, HeldOut
+from dnsity.data.readers.corpus import Corpus, Document, read_documents
+from dnsity.data.readers.overlap import WORDS, HeldOut
 from dnsity.errors import BadInputError
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -8,7 +8,7 @@ import pytest
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.packing import pack
-from dnsity.data.sentences import sentence_ends
+from dnsity.data.text.sentences import sentence_ends
 from tiny import CONTROL_TEXTS, tiny_tokenizer
 
 _SENTENCES = ("The quiet boat {n} rests near a stone wall.", "나루터 안내소 {n} 문을 엽니다.")

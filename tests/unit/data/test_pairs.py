@@ -3,7 +3,7 @@ import random
 import pytest
 
 from dnsity.data.example import Language
-from dnsity.data.pairs import pairs
+from dnsity.data.generators.pairs import pairs
 
 WORDS = [f"{head}{tail}" for head in ("ba", "do", "ke", "mi", "nu") for tail in ("lon", "rat", "s")]
 

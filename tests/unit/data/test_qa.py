@@ -9,10 +9,10 @@ from typing import Any, get_args
 
 import pytest
 
-from dnsity.data.corpus import Side
 from dnsity.data.example import Example, Question
 from dnsity.data.jsonl import write_records
-from dnsity.data.qa import on_side, read_qa
+from dnsity.data.readers.corpus import Side
+from dnsity.data.readers.qa import on_side, read_qa
 from dnsity.errors import BadInputError
 
 SIDES: tuple[Side, ...] = get_args(Side)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
-from dnsity.data.quote import continuation, quotes, reconstruction, values
+from dnsity.data.generators.quote import continuation, quotes, reconstruction, values
 from tiny import tiny_tokenizer
 
 words = st.sampled_from(["one", "two", "셋이", "넷은", 'say "five"', "six,\n", "7."])

@@ -10,7 +10,7 @@ import pytest
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
 from dnsity.data.jsonl import write_records
-from dnsity.data.records import Records
+from dnsity.data.readers.records import Records
 from dnsity.errors import BadInputError
 from tiny import tiny_tokenizer
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import dnsity.cli
 from dnsity.data.example import Language, Question
-from dnsity.data.rules import facts_en, facts_ko
-from dnsity.data.rules.questions import rule_questions, supported
+from dnsity.data.generators.en import facts as facts_en
+from dnsity.data.generators.ko import facts as facts_ko
+from dnsity.data.generators.rules.questions import rule_questions, supported
 
 DEMO = Path(dnsity.cli.__file__).parent / "demo_documents"
 ENGLISH = """\
@@ -97,7 +98,7 @@ def test_same_seed_same_questions_and_another_seed_differs(
 
 def test_questions_do_not_depend_on_the_order_of_sets() -> None:
     code = (
-        "import random, sys; from dnsity.data.rules.questions import rule_questions; "
+        "import random, sys; from dnsity.data.generators.rules.questions import rule_questions; "
         "print(rule_questions(sys.argv[1], language='en', rng=random.Random(1), limit=9))"
     )
     outputs = [

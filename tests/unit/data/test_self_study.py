@@ -18,11 +18,16 @@ from typing import Any
 
 import pytest
 
-from dnsity.data.corpus import Document
+from dnsity.data.generators.self_study.models import (
+    Endpoint,
+    Generator,
+    endpoint_generator,
+    hf_generator,
+)
+from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
+from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
 from dnsity.data.jsonl import read_examples
-from dnsity.data.self_study.models import Endpoint, Generator, endpoint_generator, hf_generator
-from dnsity.data.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
-from dnsity.data.self_study.study import SelfStudySettings, self_study
+from dnsity.data.readers.corpus import Document
 from dnsity.errors import BadInputError
 
 DOCUMENTS = [Document("a", "The mill grinds rye on Monday.", "Mill"), Document("b", "Wind. " * 90)]

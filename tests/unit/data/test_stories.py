@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from dnsity.data.example import Question
-from dnsity.data.qa import read_qa
-from dnsity.data.stories import whole_story
+from dnsity.data.readers.qa import read_qa
+from dnsity.data.readers.stories import whole_story
 from dnsity.errors import BadInputError
 
 HEADER = (

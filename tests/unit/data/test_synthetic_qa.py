@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dnsity.data.corpus import Document
 from dnsity.data.example import Example
-from dnsity.data.filters import FilterSettings
-from dnsity.data.synthetic_qa import ModelSource, SyntheticReport, make
+from dnsity.data.generators.filters import FilterSettings
+from dnsity.data.generators.synthetic_qa import ModelSource, SyntheticReport, make
+from dnsity.data.readers.corpus import Document
 from dnsity.errors import BadInputError
 
 TEXT = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dnsity.data.example import Question
-from dnsity.data.longbench import TASKS
+from dnsity.data.readers.longbench import TASKS
 from dnsity.errors import BadInputError
 from dnsity.evaluation import longbench_metrics
 from dnsity.evaluation.longbench_metrics import classification, score

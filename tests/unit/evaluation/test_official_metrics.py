@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from dnsity.data.example import Question
-from dnsity.data.longbench import TASKS
+from dnsity.data.readers.longbench import TASKS
 from dnsity.evaluation.asking import _scored
 from dnsity.evaluation.longbench_metrics import score
 from dnsity.evaluation.method import Reply

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from dnsity.data import exams
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
 from dnsity.data.jsonl import write_records
-from dnsity.data.longbench import LIMITS, PROMPTS
+from dnsity.data.readers import exams
+from dnsity.data.readers.longbench import LIMITS, PROMPTS
 from dnsity.errors import BadInputError
 from dnsity.evaluation.metrics import METRICS
 from dnsity.evaluation.task import CHOICE, Item, Task

@@ -13,7 +13,7 @@ import pytest
 from dnsity.config import validated
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
-from dnsity.data.korean import fill
+from dnsity.data.text.particles import fill
 from dnsity.errors import BadInputError
 from dnsity.evaluation.task import CHOICE, Item, Task
 from dnsity.evaluation.tasks.understanding import Understanding

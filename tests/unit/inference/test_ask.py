@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_cache import GistCache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_model import GistModel

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from dnsity.data.hide import NOT_FOUND
+from dnsity.data.generators.hide import NOT_FOUND
 from dnsity.errors import BadInputError, DamagedFileError, DivergedError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel

@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig
 
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache

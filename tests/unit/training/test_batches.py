@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from dnsity.data.collate import IGNORE, collate
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import Plain
-from dnsity.data.mixture import DocumentKind, Mixture, MixtureConfig
+from dnsity.data.generators.mixture import DocumentKind, Mixture, MixtureConfig
+from dnsity.data.text.frame import Plain
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
 from dnsity.training.settings import Settings

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.frame import Plain
+from dnsity.data.text.frame import Plain
 from dnsity.inference.gist_model import GistModel
 from dnsity.training.callbacks import METRICS
 from dnsity.training.passes import Passes

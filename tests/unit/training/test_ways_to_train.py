@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from dnsity.data.encode import TextEncoder
+from dnsity.data.generators.niah import NiahConfig, generate
 from dnsity.data.jsonl import write_records
-from dnsity.data.niah import NiahConfig, generate
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_model import GistModel
 from dnsity.model import checkpoint

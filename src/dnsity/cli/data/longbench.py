@@ -34,7 +34,7 @@ def command(
     Example: dnsity data longbench --folder data/longbench --task qasper -o qasper.jsonl
     """
     from dnsity.data.jsonl import write_records
-    from dnsity.data.longbench import fetch, load
+    from dnsity.data.readers.longbench import fetch, load
 
     if output is None:
         states = fetch(folder, source, task or [])

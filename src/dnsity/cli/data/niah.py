@@ -50,8 +50,8 @@ def command(
     Example: dnsity data niah --language ko --tokens 512,2048 --haystack prose.jsonl -o ko.jsonl
     """
     from dnsity.config import validated
+    from dnsity.data.generators.niah import NiahConfig, generate
     from dnsity.data.jsonl import write_records
-    from dnsity.data.niah import NiahConfig, generate
 
     config = validated(
         NiahConfig,

@@ -30,8 +30,8 @@ def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json
 
     Example: dnsity data overlap --held-out test.jsonl --training corpus.jsonl.xz
     """
-    from dnsity.data.corpus import Document, read_documents
-    from dnsity.data.overlap import HeldOut
+    from dnsity.data.readers.corpus import Document, read_documents
+    from dnsity.data.readers.overlap import HeldOut
 
     with progress_bar("training documents read") as progress:
 

@@ -13,7 +13,7 @@ from dnsity.cli.options import MOST, Json
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:
-    from dnsity.data.synthetic_qa import ModelSource
+    from dnsity.data.generators.synthetic_qa import ModelSource
 
 
 def command(
@@ -52,9 +52,9 @@ def command(
     """
     from itertools import islice
 
-    from dnsity.data.corpus import read_documents
+    from dnsity.data.generators.synthetic_qa import SyntheticReport, make
     from dnsity.data.jsonl import write_records
-    from dnsity.data.synthetic_qa import SyntheticReport, make
+    from dnsity.data.readers.corpus import read_documents
 
     report = SyntheticReport()
     asker = _asker(model, endpoint, output)
@@ -82,9 +82,9 @@ def _asker(model: str | None, endpoint: str | None, output: Path) -> ModelSource
         if endpoint is not None:
             raise BadInputError("--endpoint needs --model, the name of the model on that server")
         return None
-    from dnsity.data.self_study.models import Endpoint, endpoint_generator, hf_generator
-    from dnsity.data.self_study.study import SelfStudySettings
-    from dnsity.data.synthetic_qa import ModelSource
+    from dnsity.data.generators.self_study.models import Endpoint, endpoint_generator, hf_generator
+    from dnsity.data.generators.self_study.study import SelfStudySettings
+    from dnsity.data.generators.synthetic_qa import ModelSource
 
     generate = endpoint_generator(Endpoint(endpoint, model)) if endpoint else hf_generator(model)
     work_file = output.with_name(f"{output.stem}.asked.jsonl")

@@ -7,7 +7,7 @@ rag_equal_kv   BM25, at most as many tokens as there are gists
 
 from __future__ import annotations
 
-from dnsity.data.chunking import chunk
+from dnsity.data.text.chunking import chunk
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import Context, Ingested
 from dnsity.evaluation.methods.reading import Reading, first_tokens, gist_slots

@@ -24,9 +24,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from dnsity.data import exams
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
+from dnsity.data.readers import exams
 from dnsity.evaluation.task import CHOICE, Family, Item, Task
 
 VERSION = 1

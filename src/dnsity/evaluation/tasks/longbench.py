@@ -23,7 +23,7 @@ from pydantic import Field
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Question
-from dnsity.data.longbench import (
+from dnsity.data.readers.longbench import (
     TASKS,
     LongBenchRecord,
     Prompt,

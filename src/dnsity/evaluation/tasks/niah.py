@@ -20,9 +20,9 @@ from pydantic import Field
 from dnsity.config import Digits, Share, Tokens, validated
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
-from dnsity.data.needles import NeedleKind
-from dnsity.data.niah import FILLER, Form, NiahConfig, generate
-from dnsity.data.wording import Part
+from dnsity.data.generators.needles import NeedleKind
+from dnsity.data.generators.niah import FILLER, Form, NiahConfig, generate
+from dnsity.data.generators.wording import Part
 from dnsity.evaluation.task import Family, Item, Task
 
 VERSION = 4

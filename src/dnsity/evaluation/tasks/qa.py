@@ -21,10 +21,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from dnsity.data.corpus import Side
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language, Question
-from dnsity.data.qa import on_side, read_qa
+from dnsity.data.readers.corpus import Side
+from dnsity.data.readers.qa import on_side, read_qa
 from dnsity.errors import BadInputError
 from dnsity.evaluation.task import Family, Item, Task
 

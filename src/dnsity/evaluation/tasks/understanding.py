@@ -33,7 +33,9 @@ from typing import Literal
 from pydantic import Field
 
 from dnsity.config import Tokens
-from dnsity.data.articles import (
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Language, Question
+from dnsity.data.generators.articles import (
     ANSWERS,
     Article,
     about,
@@ -41,11 +43,9 @@ from dnsity.data.articles import (
     read_article,
     whether_about,
 )
-from dnsity.data.corpus import read_documents
-from dnsity.data.encode import TextEncoder
-from dnsity.data.example import Language, Question
-from dnsity.data.rules.check import rules_for
-from dnsity.data.rules.page import overlap
+from dnsity.data.generators.rules.check import rules_for
+from dnsity.data.generators.rules.page import overlap
+from dnsity.data.readers.corpus import read_documents
 from dnsity.errors import BadInputError
 from dnsity.evaluation.task import CHOICE, Family, Item, Task
 

@@ -1,0 +1,117 @@
+"""Questions on encyclopedia articles that no single sentence of them answers.
+
+    title     its title
+    topic     what its subject is, in a few words
+    lead      its first sentence, the subject blank
+    summary   its first sentence
+    part      in which third a sentence stands
+    yes_no    whether it is about a title
+
+The document is the article without title and first paragraph. Title, definition and summary are
+taken from what is left out, so they must be understood and cannot be copied.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dnsity.data.example import Language, Question
+from dnsity.data.generators.leads import Lead, read_lead
+from dnsity.data.generators.rules.check import plain_title, rules_for
+from dnsity.data.generators.rules.page import flatten
+from dnsity.data.readers.corpus import Document
+from dnsity.data.text.sentences import sentence_ends
+
+PROMPTS: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "title": "What is the title of this article?",
+        "topic": "What is this article about? Say in a few words what it is, not its name.",
+        "lead": "With which sentence does this article open? Write ____ for its subject.",
+        "part": "In which third of this article does the following sentence stand, the first, "
+        "the second or the last? {x}",
+        "summary": "Summarise this article in one sentence.",
+        "yes_no": 'Is this article about "{x}"? Answer Yes or No.',
+    },
+    "ko": {
+        "title": "이 글의 제목은 무엇입니까?",
+        "topic": "이 글은 무엇에 관한 글입니까? 이름 대신 그것이 무엇인지 짧게 쓰십시오.",
+        "lead": "이 글은 어떤 문장으로 시작합니까? 글이 다루는 대상은 ____로 쓰십시오.",
+        "part": "이 글을 셋으로 나눌 때 다음 문장은 앞부분, 가운데, 뒷부분 중 어디에 나옵니까? {x}",
+        "summary": "이 글을 한 문장으로 요약하십시오.",
+        "yes_no": "이 글은 '{x}'에 관한 글입니까? 예 또는 아니요로 답하십시오.",
+    },
+}
+# Of about the same length, since choices are compared per character.
+THIRDS: Mapping[Language, tuple[str, str, str]] = {
+    "en": ("the first third", "the second third", "the last third"),
+    "ko": ("앞부분", "가운데", "뒷부분"),
+}
+_CLEAR = 0.15
+"""A sentence asked for is further from the next third than this share of a third."""
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """What is known of an article: `body` is all that may be seen of it."""
+
+    id: str
+    title: str
+    lead: Lead
+    body: str
+
+
+ANSWERS: Mapping[str, Callable[[Article], str]] = {
+    "title": lambda article: article.title,
+    "topic": lambda article: article.lead.definition,
+    "lead": lambda article: article.lead.masked,
+    "summary": lambda article: article.lead.sentence,
+}
+
+
+def read_article(document: Document, language: Language) -> Article | None:
+    """Take a document apart; None if its first sentence does not say what it is about."""
+    title = plain_title(document.title)
+    if not title:
+        return None
+    first, _, rest = document.text.strip().partition("\n")
+    if plain_title(first.strip("#= ")).casefold() == title.casefold():
+        first, _, rest = rest.strip().partition("\n")
+    lead, body = read_lead(first.strip(), title, language), rest.strip()
+    return Article(document.id, title, lead, body) if lead and body else None
+
+
+def about(article: Article, language: Language, kind: str) -> Question:
+    """Ask for one of `ANSWERS`."""
+    answer = ANSWERS[kind](article)
+    return Question(PROMPTS[language][kind], answer, f"understanding:{kind}")
+
+
+def whether_about(title: str, language: Language, *, yes: bool) -> Question:
+    """Ask whether a text is about a title."""
+    answers = rules_for(language).answers
+    text = PROMPTS[language]["yes_no"].format(x=title)
+    return Question(text, answers[not yes], "understanding:yes_no", choices=answers)
+
+
+def in_which_third(rng: random.Random, language: Language, document: str) -> Question | None:
+    """Ask for the place of a sentence that is whole, occurs once and leans on no other."""
+    rules, found = rules_for(language), dict[int, list[str]]()
+    for start, end in pairwise(sentence_ends(document)):
+        sentence = flatten(document[start:end])
+        third, within = divmod((start + end) / 2 / len(document) * 3, 1)
+        if (
+            _CLEAR < within < 1 - _CLEAR
+            and rules.intact(sentence)
+            and rules.stands_alone(sentence)
+            and document.count(document[start:end].strip()) == 1
+        ):
+            found.setdefault(int(third), []).append(sentence)
+    if not found:
+        return None
+    third = rng.choice(sorted(found))
+    text = PROMPTS[language]["part"].format(x=rng.choice(found[third]))
+    thirds = THIRDS[language]
+    return Question(text, thirds[third], "understanding:part", choices=thirds)

@@ -1,0 +1,1 @@
+"""English: values, sentences and questions of needles; shapes for questions by rule."""

@@ -1,0 +1,133 @@
+"""Hides sentences in a text at chosen depths, and asks for what they say."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+from dnsity.data.example import Example, Language, Question
+from dnsity.data.generators.needles import Needle
+from dnsity.data.text.sentences import places, starts_with_heading
+
+NOT_FOUND: Mapping[Language, str] = {
+    "en": "not in the document",
+    "ko": "문서에 없습니다",
+}
+"""The answer to a question that a document does not answer."""
+
+
+def insert(
+    haystack: str, sentences: Sequence[str], depths: Sequence[float], stop: int | None = None
+) -> str:
+    """Puts each sentence at the sentence border nearest to its depth.
+
+    The haystack itself stays as it was: only sentences, and single spaces (a line break before a
+    heading) where it has no white space of its own, are added.
+
+    Args:
+        haystack: The text to hide in.
+        sentences: What to hide.
+        depths: One depth in 0..1 for each sentence, as a share of the haystack's characters.
+            Sentences that meet at one border stand in order of depth, then as given.
+        stop: Depths are shares of so many characters (default: all), nothing is put behind them.
+
+    Returns:
+        The text with the sentences in it.
+
+    Raises:
+        ValueError: If the counts differ or a depth is outside 0..1.
+    """
+    if len(sentences) != len(depths):
+        raise ValueError(f"{len(sentences)} sentences but {len(depths)} depths")
+    if not all(0.0 <= depth <= 1.0 for depth in depths):
+        raise ValueError(f"depths must be in 0..1, got {list(depths)}")
+    length = len(haystack) if stop is None else stop
+    ends = [end for end in places(haystack) if end <= length]
+    pieces: list[str] = []
+    at = 0
+    for index in sorted(range(len(depths)), key=lambda number: depths[number]):
+        border = _nearest(ends, depths[index] * length)
+        pieces.append(haystack[at:border])
+        pieces.append(sentences[index])
+        at = border
+    pieces.append(haystack[at:])
+    return _join([piece for piece in pieces if piece])
+
+
+def fits(haystack: str, needle: Needle) -> bool:
+    """Whether the haystack does not hold the needle's answer already."""
+    return needle.answer not in haystack
+
+
+def needle_example(
+    rng: random.Random,
+    haystack: str,
+    language: Language,
+    needles: Sequence[Needle],
+    *,
+    depths: Sequence[float] | None = None,
+    absent: Sequence[Needle] = (),
+    source: str = "",
+) -> Example:
+    """Hides needles in a haystack and asks for each of them.
+
+    Args:
+        rng: The only source of chance: depths, and the wording of each question.
+        haystack: The text to hide in.
+        language: Language of the haystack and the needles.
+        needles: What to hide; questions come in the same order.
+        depths: Where, see `insert`; uniformly at random when None.
+        absent: Further needles that are asked for and not hidden.
+        source: Id of the haystack document.
+
+    Returns:
+        The example.
+
+    Raises:
+        ValueError: If the haystack holds an answer already (see `fits`), or `depths` is wrong.
+    """
+    for needle in needles:
+        if not fits(haystack, needle):
+            raise ValueError(f"the haystack already contains the answer {needle.answer!r}")
+    if depths is None:
+        depths = [rng.random() for _ in needles]
+    document = insert(haystack, [needle.sentence for needle in needles], depths)
+    asked = questions(rng, needles) + absent_questions(rng, language, absent)
+    return Example(document, asked, language, source)
+
+
+def questions(rng: random.Random, needles: Sequence[Needle]) -> tuple[Question, ...]:
+    """Asks for every needle, each in a wording drawn from its own."""
+    return tuple(
+        Question(rng.choice(needle.questions), needle.answer, needle.kind) for needle in needles
+    )
+
+
+def absent_questions(
+    rng: random.Random, language: Language, needles: Sequence[Needle]
+) -> tuple[Question, ...]:
+    """Asks for needles that are not in the document: the answer says so."""
+    return tuple(
+        Question(rng.choice(needle.questions), NOT_FOUND[language], f"absent:{needle.kind}")
+        for needle in needles
+    )
+
+
+def _nearest(ends: Sequence[int], target: float) -> int:
+    """The border closest to a position; the earlier one if two are equally close."""
+    after = bisect_left(ends, target)
+    if after in (0, len(ends)):
+        return ends[0 if after == 0 else -1]
+    before, behind = ends[after - 1], ends[after]
+    return before if target - before <= behind - target else behind
+
+
+def _join(pieces: Sequence[str]) -> str:
+    """Joins pieces, with white space wherever two meet without any."""
+    text: list[str] = []
+    for piece in pieces:
+        if text and not text[-1][-1].isspace() and not piece[0].isspace():
+            text.append("\n" if starts_with_heading(piece) else " ")
+        text.append(piece)
+    return "".join(text)

@@ -1,0 +1,1 @@
+"""Korean: values, sentences and questions of needles; shapes for questions by rule."""

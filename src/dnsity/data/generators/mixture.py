@@ -1,0 +1,356 @@
+"""The training mixture: facts hidden in prose, prose asked for itself, and ready-made records.
+
+Facts are put into `seen` sentences and questions only, about `seen` names, so that evaluation can
+ask in others.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from dnsity.config import Config, Digits, Weight, some_weight
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Example, Language
+from dnsity.data.generators.articles import about, in_which_third, read_article, whether_about
+from dnsity.data.generators.hide import fits, needle_example
+from dnsity.data.generators.names import Names
+from dnsity.data.generators.needles import (
+    ATTRIBUTES,
+    Needle,
+    codes,
+    different_facts,
+    facts,
+    passkey,
+    passphrase,
+)
+from dnsity.data.generators.pairs import pairs
+from dnsity.data.generators.quote import continuation, quotes, reconstruction
+from dnsity.data.generators.rules.check import plain_title
+from dnsity.data.packing import pack
+from dnsity.data.readers.corpus import Corpus, read_documents
+from dnsity.data.readers.overlap import HeldOut
+from dnsity.data.readers.records import Records
+from dnsity.errors import BadInputError
+
+DocumentKind = Literal[
+    "passkey",
+    "repeated",
+    "passphrase",
+    "pairs",
+    "codes",
+    "value_first",
+    "facts",
+    "alike",
+    "quote",
+    "reconstruct",
+    "continue",
+    "article",
+    "records",
+]
+"""What a document hides: an unnamed passkey; one in a few sentences said again and again; one made
+of words of another document; pairs of arbitrary words; codes of easily mistaken owners; such codes
+named before their owners; facts of different attributes; facts that are easily mistaken for one
+another; nothing, and it is asked for a few words of its own, a stretch of itself, how it goes on,
+or what all of it is about; whatever a ready-made record asks for."""
+
+UNSCORED = ("reconstruction", "continuation", "understanding")
+"""How the kinds of questions begin whose answers nobody expects word for word; they count in no
+running accuracy (a stage that waits for one would never end)."""
+
+_REPEATED_TOKENS = (16, 64)
+"""Least and most of the passage that fills a document of kind `repeated`."""
+_SENTENCE_SHARE = 0.25
+"""Of articles that are asked for a whole sentence: the loss is a mean over answer tokens, so long
+answers outweigh all others of their step (docs/log.md)."""
+_TRIES = 1000
+"""Passages drawn for one question before the corpus is given up."""
+_NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
+_NO_RECORDS = (
+    "records are to be drawn, but data.records is empty; set it to [your.jsonl], or leave records "
+    "out of `documents` in data and stages"
+)
+
+
+class MixtureConfig(Config):
+    """What training documents are made of.
+
+    Attributes:
+        corpus: Prose per language, each source as `data.corpus.read_documents` takes it; needed by
+            every kind of document but `records`.
+        corpus_characters: How much of each language to read.
+        held_out: Corpora to evaluate on; what shares 13 words in a row with them is not read.
+        documents: Relative weight of each kind of document.
+        digits: Lengths of passkeys and codes, drawn evenly.
+        alphabets: From how many different digits passkeys and codes are drawn, drawn evenly. Few
+            digits force a model to copy a number by place (docs/log.md).
+        attributes: What documents of kind `facts` say of their entities (empty: anything).
+        max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
+        tokens_per_fact: A document holds at most one code or fact per so many tokens.
+        absent: Share of documents that hide needles which are also asked for one they do not hold.
+        any_name: Share of documents of codes or facts that name their owners, and half of their
+            persons, by words of other documents or of no document: from a list only the names of a
+            list are learned, and only tokens that were copied often can be. Passphrases, too.
+        tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
+        span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
+        records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
+    """
+
+    corpus: dict[Language, Annotated[list[str], Field(min_length=1)]] = Field(default={})
+    corpus_characters: int = Field(default=30_000_000, ge=1)
+    held_out: list[str] = Field(default=[])
+    documents: Annotated[dict[DocumentKind, Weight], AfterValidator(some_weight)] = Field(
+        default={"passkey": 1.0, "codes": 1.0, "facts": 1.0}, min_length=1
+    )
+    digits: list[Digits] = Field(default=[5], min_length=1)
+    alphabets: list[Annotated[int, Field(ge=1, le=10)]] = Field(default=[10], min_length=1)
+    attributes: list[str] = Field(default=[])
+    max_facts: int = Field(default=4, ge=1)
+    tokens_per_fact: int = Field(default=48, ge=1)
+    absent: float = Field(default=0.0, ge=0, le=1)
+    any_name: float = Field(default=0.0, ge=0, le=1)
+    tokens_per_quote: int = Field(default=24, ge=1)
+    span_tokens: int = Field(default=64, ge=1)
+    records: list[str] = Field(default=[])
+
+    @field_validator("attributes")
+    @classmethod
+    def _are_known(cls, names: list[str]) -> list[str]:
+        if unknown := set(names) - set(ATTRIBUTES):
+            raise ValueError(f"unknown {sorted(unknown)}, allowed are {ATTRIBUTES}")
+        return names
+
+    @model_validator(mode="after")
+    def _has_what_it_draws(self) -> MixtureConfig:
+        drawn = {kind for kind, weight in self.documents.items() if weight > 0}
+        if "records" in drawn and not self.records:
+            raise ValueError(_NO_RECORDS)
+        most = self.max_facts + (self.absent > 0)
+        if 0 < len(self.attributes) < most:
+            lacking = " and one that is absent" if self.absent else ""
+            raise ValueError(
+                f"max_facts={self.max_facts}{lacking} different attributes cannot be drawn from "
+                f"the {len(self.attributes)} of attributes; name more or lower max_facts"
+            )
+        if not self.corpus and (of_prose := sorted(drawn - {"records"})):
+            raise ValueError(f"data.documents has {', '.join(of_prose)}, but {_NO_PROSE}")
+        return self
+
+
+class Mixture:
+    """Draws training documents of a wanted length in tokens."""
+
+    def __init__(self, config: MixtureConfig, encoder: TextEncoder) -> None:
+        """Read the corpus and measure how many characters a token holds in each language.
+
+        Raises:
+            BadInputError: If a file of the corpus or of the records cannot be used; the message
+                names the setting.
+        """
+        self.config = config
+        self.encoder = encoder
+        self.corpora: dict[Language, Corpus] = {}
+        with _setting("data.held_out"):
+            held_out = HeldOut(chain.from_iterable(map(read_documents, config.held_out)))
+        for language, paths in config.corpus.items():
+            with _setting(f"data.corpus.{language}"):
+                self.corpora[language] = Corpus(
+                    paths,
+                    language,
+                    config.corpus_characters,
+                    held_out.shares if config.held_out else None,
+                )
+        with _setting("data.records"):
+            self._records = Records(config.records, encoder) if config.records else None
+        self._names = Names(lambda *drawn: self.text(*drawn)[0], encoder)
+        self._characters_per_token = {
+            language: _characters_per_token(corpus, encoder)
+            for language, corpus in self.corpora.items()
+        }
+
+    def text(self, rng: random.Random, language: Language, tokens: int) -> tuple[str, str]:
+        """Draw plain prose of about so many tokens; returns text and source id."""
+        characters = max(8, int(tokens * self._characters_per_token[language]))
+        return self.corpora[language].passage(rng, characters)
+
+    def language(self, rng: random.Random) -> Language:
+        """Draw a language.
+
+        Raises:
+            BadInputError: If there is no corpus.
+        """
+        if not self.corpora:
+            raise BadInputError(_NO_PROSE)
+        return rng.choice(sorted(self.corpora))
+
+    def draw(
+        self,
+        rng: random.Random,
+        tokens: int,
+        documents: Mapping[DocumentKind, float] | None = None,
+    ) -> Example:
+        """Draw a document of about so many tokens with everything hidden in it asked for.
+
+        Args:
+            rng: The only source of chance.
+            tokens: Length of the document.
+            documents: Weights of the kinds, instead of the configured ones.
+
+        Raises:
+            BadInputError: If there is no corpus or no record to draw from, no record is that short,
+                or the corpus cannot be asked for its own words.
+        """
+        language = self.language(rng) if self.corpora else None
+        weights = documents or self.config.documents
+        kind = rng.choices(list(weights), list(weights.values()))[0]
+        if kind == "records":
+            if self._records is None:
+                raise BadInputError(_NO_RECORDS)
+            return self._records.draw(rng, tokens)
+        if language is None:
+            raise BadInputError(_NO_PROSE)
+        if kind == "article":
+            return self._article(rng, language, tokens)
+        if kind in ("quote", "reconstruct", "continue"):
+            return self._own_words(rng, language, kind, tokens)
+        most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
+        count = rng.randint(1, most)
+        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        lacks = self.config.absent > 0 and rng.random() < self.config.absent
+        while True:
+            needles = self._needles(rng, language, kind, count + lacks)
+            needles, absent = (needles[:-1], needles[-1:]) if lacks else (needles, [])
+            taken = sum(len(self.encoder.encode(needle.sentence)) for needle in needles)
+            haystack, source = self._haystack(rng, language, kind, max(4, tokens - taken))
+            if all(fits(haystack, needle) for needle in needles):
+                return needle_example(
+                    rng, haystack, language, needles, absent=absent, source=source
+                )
+
+    def packed(self, rng: random.Random, language: Language, tokens: int) -> list[int]:
+        """Fill a row of exactly so many ids for plain language modelling, see `data.packing`.
+
+        Whole documents, each followed by the end token, from a random sentence of a random one on:
+        nothing is padding. Attention is not masked where documents meet, as in GPT-3 (Brown et al.
+        2020, appendix B).
+        """
+        return pack(rng, self.corpora[language].texts, self.encoder, tokens)
+
+    def _own_words(
+        self, rng: random.Random, language: Language, kind: DocumentKind, tokens: int
+    ) -> Example:
+        """Prose and what is asked of its own words; drawn anew where nothing can be."""
+        span = self.config.span_tokens
+        # A passage may be a quarter shorter than asked for, and the document must not take it all.
+        wanted = (tokens + span) * 4 // 3 if kind == "continue" else tokens
+        for _ in range(_TRIES):
+            text, source = self.text(rng, language, wanted)
+            if kind == "quote":
+                count = max(1, tokens // self.config.tokens_per_quote)
+                asked = quotes(rng, language, text, count)
+            elif kind == "reconstruct":
+                asked = reconstruction(rng, language, text, self.encoder, span)
+            else:
+                text, asked = continuation(rng, language, text, self.encoder, tokens, span)
+            if asked:
+                return Example(text, asked, language, source)
+        raise BadInputError(
+            f"{_TRIES} passages of data.corpus.{language} gave no question of kind {kind!r} on "
+            f"{tokens} tokens; ask for longer documents, or for prose of more words"
+        )
+
+    def _article(self, rng: random.Random, language: Language, tokens: int) -> Example:
+        """An article's body of about so many tokens, and what all of it is about."""
+        corpus, characters = self.corpora[language], tokens * self._characters_per_token[language]
+        for _ in range(_TRIES):
+            drawn, other = corpus.document(rng), corpus.document(rng)
+            article = read_article(drawn, language) if len(drawn.text) > characters else None
+            border = self.encoder.border(article.body, tokens) if article else None
+            if article is None or border is None:
+                continue
+            document = article.body[:border]
+            asked = [about(article, language, kind) for kind in ("title", "topic")]
+            if rng.random() < _SENTENCE_SHARE:
+                asked.append(about(article, language, rng.choice(("lead", "summary"))))
+            asked.append(whether_about(article.title, language, yes=True))
+            title = plain_title(other.title)
+            if title and title.casefold() not in drawn.text.casefold():
+                asked.append(whether_about(title, language, yes=False))
+            part = in_which_third(rng, language, document)
+            return Example(document, (*asked, *([part] if part else [])), language, drawn.id)
+        raise BadInputError(
+            f"{_TRIES} documents of data.corpus.{language} held no article of {tokens} tokens that "
+            "opens with a definition of its title; ask for shorter ones, or leave `article` out"
+        )
+
+    def _haystack(
+        self, rng: random.Random, language: Language, kind: DocumentKind, tokens: int
+    ) -> tuple[str, str]:
+        """Prose to hide in, and its source; of kind `repeated` a short passage over and over."""
+        if kind != "repeated":
+            return self.text(rng, language, tokens)
+        line, source = self.text(rng, language, min(tokens, rng.randint(*_REPEATED_TOKENS)))
+        return " ".join([line] * max(1, tokens // len(self.encoder.encode(line)))), source
+
+    def _needles(
+        self, rng: random.Random, language: Language, kind: DocumentKind, count: int
+    ) -> list[Needle]:
+        """What a document of this kind hides; now and then a passkey stands among the others."""
+        alphabet = rng.choice(self.config.alphabets)
+        key = passkey(rng, language, rng.choice(self.config.digits), alphabet, "seen")
+        if kind in ("passkey", "repeated"):
+            return [key]
+        if kind == "passphrase":
+            draw = self._names.made_up_phrase if self._anyone(rng) else self._names.phrase
+            return [passphrase(rng, language, draw(rng, language), "seen")]
+        if kind == "pairs":
+            words = self._names.words(rng, language)
+            return pairs(rng, language, words, count, self.config.digits, alphabet)
+        if count > 1 and kind != "value_first" and rng.random() < 0.5:
+            others = self._owned(rng, language, kind, count - 1)
+            if all(n.answer not in key.sentence and key.answer not in n.sentence for n in others):
+                return [key, *others]
+        return self._owned(rng, language, kind, count)
+
+    def _anyone(self, rng: random.Random) -> bool:
+        """Say whether names are to be of no list."""
+        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        return self.config.any_name > 0 and rng.random() < self.config.any_name
+
+    def _owned(
+        self, rng: random.Random, language: Language, kind: DocumentKind, count: int
+    ) -> list[Needle]:
+        """Codes or facts about named entities."""
+        owners = []
+        if self._anyone(rng):
+            owners = self._names.words(rng, language)
+            owners += [self._names.made_up(rng, language) for _ in owners]
+        if kind in ("codes", "value_first"):
+            alphabet, first = rng.choice(self.config.alphabets), kind == "value_first"
+            return codes(rng, language, count, self.config.digits, alphabet, "seen", first, owners)
+        if kind == "facts":
+            return different_facts(rng, language, count, self.config.attributes, "seen", owners)
+        return facts(rng, language, count, "seen", owners)
+
+
+@contextmanager
+def _setting(key: str) -> Iterator[None]:
+    """Say in errors which setting is wrong."""
+    try:
+        yield
+    except BadInputError as error:
+        raise BadInputError(
+            f"{key}: {error} (change {key} in the configuration or with --set {key}=[your.jsonl]; "
+            "paths start from the working directory)"
+        ) from error
+
+
+def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:
+    """Measure on a sample of articles."""
+    sample = "".join(corpus.texts[:50])[:100_000]
+    return len(sample) / len(encoder.encode(sample))

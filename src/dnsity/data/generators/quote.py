@@ -1,0 +1,225 @@
+"""Questions for a document's own words: a few of them, a stretch of it, or how it goes on.
+
+    values          numbers and the like, by the words before them: what is lost first
+    quotes          a few words, by those before them: teaches to copy any token, where passkeys
+                    teach to copy digits only, and no document is too plain for it
+    reconstruction  the text itself from a place on: gists learn to hold all of it
+    continuation    what follows the document: gists learn to be a context to write on from
+
+The latter two are the objectives of ICAE (Ge et al., 2307.06945) put as questions; reconstruction
+also pretrains 500xCompressor (2408.03094) and mends gists in Deng et al. (2412.17483).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from itertools import pairwise
+
+from dnsity.data.encode import TextEncoder
+from dnsity.data.example import Language, Question
+from dnsity.data.text.sentences import sentence_ends
+
+_CUE, _ANSWER = (2, 4), (2, 6)
+"""Fewest and most words of a cue, and of the answer to a quotation."""
+_TRIES = 8
+"""Places tried for a cue that stands once."""
+_CHARACTERS = 32
+"""More than a token of prose has; bounds what is encoded to cut a few tokens off a long text."""
+_WORD = re.compile(r"\S+")
+VALUE = re.compile(r"(?<![^\s(\[\"'])(?=\S*\d)[^\W_](?:\S*[^\W_])?")
+_VALUE_CUE = (3, 12)
+"""Fewest and most words before a value that ask for it."""
+_QUESTIONS: dict[Language, tuple[str, ...]] = {
+    "en": (
+        'What comes after "{cue}"?',
+        'How does the text go on after "{cue}"?',
+        'Which words follow "{cue}"?',
+    ),
+    "ko": (
+        '"{cue}" 다음에는 무슨 말이 나오나요?',
+        '"{cue}" 뒤에 이어지는 말은 무엇입니까?',
+        '글에서 "{cue}" 다음을 이어 주세요.',
+    ),
+}
+_FROM_CUE: dict[Language, tuple[str, ...]] = {
+    "en": (
+        'Repeat word for word the text that follows "{cue}".',
+        'Copy out the document from right after "{cue}".',
+        'Start right after "{cue}" and write the text out exactly as it stands.',
+        'Please quote the passage that comes after "{cue}" without changing a word.',
+    ),
+    "ko": (
+        '글에서 "{cue}" 바로 다음부터 그대로 옮겨 적어 주세요.',
+        '"{cue}" 뒤에 나오는 내용을 원문 그대로 다시 써 주세요.',
+        '본문에서 "{cue}" 다음 부분을 한 글자도 바꾸지 말고 적어 주십시오.',
+        '"{cue}"에 이어지는 대목을 원문대로 인용해 주세요.',
+    ),
+}
+_FROM_START: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Repeat the text from the beginning, word for word.",
+        "How does the document begin? Give its exact words.",
+        "Write out the opening of the text exactly as it stands.",
+        "Please recite the document from the start without changing a word.",
+    ),
+    "ko": (
+        "글을 처음부터 그대로 옮겨 적어 주세요.",
+        "이 글은 어떻게 시작합니까? 원문 그대로 적어 주십시오.",
+        "문서의 앞부분을 한 글자도 바꾸지 말고 다시 써 주세요.",
+        "본문의 첫머리를 원문대로 인용해 주세요.",
+    ),
+}
+_GO_ON: dict[Language, tuple[str, ...]] = {
+    "en": (
+        "Continue the text.",
+        "The text breaks off in the middle. How does it go on?",
+        "Write what comes next in the document.",
+        "Please carry on from where the text stops.",
+    ),
+    "ko": (
+        "글을 이어서 써 주세요.",
+        "글이 중간에 끊겼습니다. 그다음은 어떻게 이어집니까?",
+        "문서의 마지막 부분에 이어질 내용을 써 주십시오.",
+        "글이 끝난 곳에서부터 이어서 써 주세요.",
+    ),
+}
+
+
+def quotes(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
+    """Ask for up to `count` pieces of a text that do not overlap, each by the words before it.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the questions.
+        text: The document.
+        count: Questions at the most; fewer if the text is short or its words repeat.
+
+    Returns:
+        Questions whose cue occurs once in the text and whose answer follows it verbatim.
+    """
+    words = list(_WORD.finditer(text))
+    found: list[Question] = []
+    at = rng.randint(0, max(0, len(words) - count * (_CUE[1] + _ANSWER[1])))
+    while len(found) < count:
+        middle = at + rng.randint(*_CUE)
+        end = middle + rng.randint(*_ANSWER)
+        if end > len(words):
+            break
+        cue = text[words[at].start() : words[middle - 1].end()]
+        answer = text[words[middle].start() : words[end - 1].end()]
+        once = text.find(cue) == text.rfind(cue)  # `count` misses what overlaps: "two two two"
+        if once and '"' not in cue and "\n" not in cue + answer:
+            question = rng.choice(_QUESTIONS[language]).format(cue=cue)
+            found.append(Question(question, answer, "quote"))
+        at = end
+    return tuple(found)
+
+
+def values(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
+    """Ask for numbers and whatever else has digits in it, by words before it in its sentence.
+
+    Exact strings are what is lost first when a text is compressed, and what is asked for most.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the questions.
+        text: The document.
+        count: Questions at the most; every value is asked for as often, each time in another way.
+
+    Returns:
+        Questions whose cue occurs once in the text and whose answer follows it verbatim; none if
+        there is no such value.
+    """
+    places: list[tuple[int, int, int]] = []
+    for start, end in pairwise(sentence_ends(text)):
+        found = VALUE.finditer(text, start, end)
+        places += [(start, value.start(), value.end()) for value in found]
+    made: list[Question] = []
+    for at in range(2 * count if places else 0):
+        start, middle, end = places[at % len(places)]
+        words = list(_WORD.finditer(text, start, middle))[-rng.randint(*_VALUE_CUE) :]
+        cue = text[words[0].start() : middle].rstrip() if words else ""
+        if cue and text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
+            asked = rng.choice(_QUESTIONS[language]).format(cue=cue)
+            made.append(Question(asked, text[middle:end], "value"))
+    return tuple(made[:count])
+
+
+def reconstruction(
+    rng: random.Random, language: Language, text: str, encoder: TextEncoder, span_tokens: int
+) -> tuple[Question, ...]:
+    """Ask for the text itself: as often its beginning as what follows a few words of it.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the question.
+        text: The document.
+        encoder: Text to ids.
+        span_tokens: Most tokens of the answer.
+
+    Returns:
+        One question, whose cue (if any) occurs once in the text and whose answer is what follows
+        it, verbatim; none if the text holds no word of so few tokens there.
+    """
+    asked, start = rng.choice(_FROM_START[language]), 0
+    words = list(_WORD.finditer(text))
+    if rng.random() < 0.5 and len(words) > _CUE[1]:
+        for _ in range(_TRIES):
+            at = rng.randrange(len(words) - _CUE[1])
+            middle = at + rng.randint(*_CUE)
+            cue = text[words[at].start() : words[middle - 1].end()]
+            # Where words overlap themselves ("gas as a") `count` would miss the second place.
+            if text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
+                asked = rng.choice(_FROM_CUE[language]).format(cue=cue)
+                start = words[middle].start()
+                break
+    answer = _answer(encoder, text[start:], span_tokens)
+    return (Question(asked, answer, "reconstruction"),) if answer else ()
+
+
+def continuation(
+    rng: random.Random,
+    language: Language,
+    text: str,
+    encoder: TextEncoder,
+    tokens: int,
+    span_tokens: int,
+) -> tuple[str, tuple[Question, ...]]:
+    """Cut a text in two and ask for what follows the first part.
+
+    Args:
+        rng: The only source of chance.
+        language: Language of the question.
+        text: Prose of more than `tokens` tokens.
+        encoder: Text to ids.
+        tokens: Most tokens of the document.
+        span_tokens: Most tokens of the answer.
+
+    Returns:
+        The document, whole words from the beginning of the text, and one question, whose answer
+        follows it; no question if nothing does, or another article (behind a blank line).
+    """
+    document = _head(encoder, text, tokens)
+    rest, _, _ = text[len(document) :].partition("\n\n")
+    answer = _answer(encoder, rest, span_tokens)
+    if not document or not answer:
+        return document, ()
+    return document, (Question(rng.choice(_GO_ON[language]), answer, "continuation"),)
+
+
+def _answer(encoder: TextEncoder, text: str, tokens: int) -> str:
+    """The beginning of a text as an answer: counted behind a space, as answers are encoded."""
+    return _head(encoder, " " + text.lstrip(), tokens).lstrip()
+
+
+def _head(encoder: TextEncoder, text: str, tokens: int) -> str:
+    """The words at the beginning of a text that take at most so many tokens together."""
+    near = text[: tokens * _CHARACTERS]
+    end = encoder.border(near, tokens) or len(near)
+    # One character more, to see whether the last word is whole.
+    ends = [word.end() for word in _WORD.finditer(text[: end + 1]) if word.end() <= end]
+    # A character of several tokens may reach over the border.
+    while ends and len(encoder.encode(text[: ends[-1]])) > tokens:
+        ends.pop()
+    return text[: ends[-1]] if ends else ""

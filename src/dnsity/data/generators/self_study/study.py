@@ -1,0 +1,205 @@
+"""Questions that a model asks itself about each document, kept safe against interruption.
+
+    documents x prompt types ──generate──▶ output.jsonl.partial ──all done──▶ output.jsonl
+                                               append-only
+
+One record, an `Example`, stands for one document and one prompt type. A record is appended as
+soon as it is made, so a run that was killed goes on where it stopped; a line torn by the kill is
+dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from dnsity.data.example import Example, Language, Question
+from dnsity.data.generators.filters import MODEL_KIND
+from dnsity.data.generators.self_study.models import Generator
+from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
+from dnsity.data.jsonl import read_records, write_records
+from dnsity.data.readers.corpus import Document
+from dnsity.data.text.sentences import sentence_ends
+from dnsity.errors import BadInputError
+
+
+@dataclass(frozen=True, slots=True)
+class SelfStudySettings:
+    """What is asked of the model.
+
+    Attributes:
+        prompt_types: Some of `PROMPT_TYPES`.
+        per_prompt: Questions asked for in one prompt.
+        characters: Longest excerpt of a document shown at once.
+        max_new_tokens: Longest reply.
+        seed: Chooses the excerpts of documents that are longer.
+        label: Names the model; runs with different models are not mixed in one file.
+    """
+
+    prompt_types: Sequence[str] = PROMPT_TYPES
+    per_prompt: int = 4
+    characters: int = 12_000
+    max_new_tokens: int = 1024
+    seed: int = 0
+    label: str = ""
+
+
+@dataclass(slots=True)
+class SelfStudyReport:
+    """What a run did.
+
+    Attributes:
+        asked: Prompts sent.
+        resumed: Records found finished.
+        questions: Questions read from the new replies.
+        unreadable: Replies in which none could be found; their records stay, without questions.
+    """
+
+    asked: int = 0
+    resumed: int = 0
+    questions: int = 0
+    unreadable: int = 0
+
+
+def self_study(
+    documents: Iterable[Document],
+    generate: Generator,
+    output: Path,
+    *,
+    language: Language,
+    settings: SelfStudySettings | None = None,
+) -> SelfStudyReport:
+    """Let a model write questions on documents, into a file.
+
+    Args:
+        documents: Read one by one; ids must be unique.
+        generate: The model, see `hf_generator` and `endpoint_generator`.
+        output: JSONL of examples. If it or its ``.partial`` is there already, what they hold is
+            not asked for again.
+        language: The language of documents and questions.
+        settings: What is asked of the model.
+
+    Returns:
+        What was done.
+
+    Raises:
+        BadInputError: If a prompt type is unknown, the files were made with other settings or
+            are damaged or cannot be written, or `generate` raises it. Finished records are kept.
+    """
+    settings = settings or SelfStudySettings()
+    unknown = sorted(set(settings.prompt_types) - set(PROMPT_TYPES))
+    if unknown:
+        raise BadInputError(f"prompt types {unknown}: allowed are {', '.join(PROMPT_TYPES)}")
+    partial = output.with_name(f"{output.name}.partial")
+    _drop_torn_line(partial)
+    stamp = _stamp(settings, language)
+    done = set(_finished(output, stamp)) | set(_finished(partial, stamp))
+    report = SelfStudyReport(resumed=len(done))
+    for document in documents:
+        for prompt_type in settings.prompt_types:
+            if (document.id, prompt_type) not in done:
+                example = _study(document, prompt_type, generate, language, settings, report)
+                record = example.to_record()
+                record["details"]["settings"] = stamp
+                _append(partial, record)
+                done.add((document.id, prompt_type))
+    if partial.exists() or not output.exists():
+        held = [read_records(path) for path in (output, partial) if path.exists()]
+        write_records(output, chain.from_iterable(held))
+        partial.unlink(missing_ok=True)
+    return report
+
+
+def _study(
+    document: Document,
+    prompt_type: str,
+    generate: Generator,
+    language: Language,
+    settings: SelfStudySettings,
+    report: SelfStudyReport,
+) -> Example:
+    rng = random.Random(f"{settings.seed}/{document.id}/{prompt_type}")
+    text = excerpt(document.text, settings.characters, rng)
+    prompt = render_prompt(text, document.title, prompt_type, language, settings.per_prompt)
+    pairs = parse_reply(generate(prompt, settings.max_new_tokens))
+    report.asked += 1
+    report.questions += len(pairs)
+    report.unreadable += not pairs
+    questions = tuple(
+        Question(question, answer, f"{MODEL_KIND}{prompt_type}") for question, answer in pairs
+    )
+    details = {"prompt_type": prompt_type, "title": document.title}
+    return Example(document.text, questions, language, document.id, details)
+
+
+def excerpt(text: str, characters: int, rng: random.Random) -> str:
+    """Return the text, or a stretch of it from one sentence border to another."""
+    if len(text) <= characters:
+        return text
+    ends = sentence_ends(text)
+    start = rng.choice([end for end in ends if end <= len(text) - characters])
+    stop = max(end for end in ends if end <= start + characters)
+    # Text without borders is cut in the middle rather than not read.
+    return text[start : stop if stop > start else start + characters].strip()
+
+
+def _stamp(settings: SelfStudySettings, language: Language) -> str:
+    """What must agree for two runs to share a file, so that it holds every document alike."""
+    return json.dumps(
+        {
+            "label": settings.label,
+            "prompt_types": list(settings.prompt_types),
+            "language": language,
+            "per_prompt": settings.per_prompt,
+            "characters": settings.characters,
+            "max_new_tokens": settings.max_new_tokens,
+            "seed": settings.seed,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _finished(path: Path, stamp: str) -> Iterator[tuple[str, str]]:
+    """Document id and prompt type of each record in a file that may not exist."""
+    if not path.exists():
+        return
+    for number, record in enumerate(read_records(path), start=1):
+        details = record.get("details")
+        if not isinstance(details, dict) or "prompt_type" not in details:
+            raise BadInputError(f"{path} record {number} is not of self-study; choose another file")
+        if details.get("settings") != stamp:
+            raise BadInputError(
+                f"{path} was made with {details.get('settings')}, now asked for is {stamp}; "
+                "use the same settings or another output file"
+            )
+        yield str(record.get("source")), str(details["prompt_type"])
+
+
+def _drop_torn_line(partial: Path) -> None:
+    """Cut off what stands behind the last line break: a run was killed while it wrote that."""
+    try:
+        with partial.open("r+b") as lines:
+            whole = lines.read()
+            lines.truncate(whole.rfind(b"\n") + 1)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise BadInputError(f"cannot write {partial}: {error.strerror or error}") from error
+
+
+def _append(partial: Path, record: dict[str, Any]) -> None:
+    """Add one line and wait until it is on the disk."""
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("ab") as lines:
+            lines.write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8"))
+            lines.flush()
+            os.fsync(lines.fileno())
+    except OSError as error:
+        raise BadInputError(f"cannot write {partial}: {error.strerror or error}") from error

@@ -1,0 +1,149 @@
+"""Synthetic questions on documents: made by rules or by a model, then filtered.
+
+documents ──rules──▶ questions ──filters──▶ examples
+    └─────model──▶ work file ──────┘
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from dnsity.data.example import Example, Language, Question
+from dnsity.data.generators.filters import FilterSettings, filter_questions
+from dnsity.data.generators.rules.questions import rule_questions
+from dnsity.data.generators.self_study.models import Generator
+from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
+from dnsity.data.jsonl import read_examples
+from dnsity.data.readers.corpus import Document
+from dnsity.errors import BadInputError
+
+Source = Literal["rules", "model"]
+# Filters drop some, so more are made than are kept.
+_SURPLUS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """A model that asks.
+
+    Attributes:
+        generate: The model, see `self_study`.
+        work_file: Where its questions are kept, so that a run can be taken up again.
+        study: What is asked of it.
+    """
+
+    generate: Generator
+    work_file: Path
+    study: SelfStudySettings | None = None
+
+
+@dataclass(slots=True)
+class SyntheticReport:
+    """What was made and dropped so far.
+
+    Attributes:
+        documents: Documents read.
+        without_questions: Documents on which no question was left.
+        questions: Questions kept.
+        rejects: Questions dropped, by reason.
+        kinds: Questions kept, by kind.
+    """
+
+    documents: int = 0
+    without_questions: int = 0
+    questions: int = 0
+    rejects: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+def make(
+    documents: Iterable[Document],
+    *,
+    language: Language,
+    source: Source = "rules",
+    per_document: int = 8,
+    seed: int = 0,
+    filters: FilterSettings | None = None,
+    report: SyntheticReport | None = None,
+    model: ModelSource | None = None,
+) -> Iterator[Example]:
+    """Make questions on documents.
+
+    Args:
+        documents: What is asked about.
+        language: Their language, and that of the questions.
+        source: Who asks: ``"rules"`` needs nothing else, ``"model"`` needs `model`.
+        per_document: The most questions on one document.
+        seed: Same seed, same questions. `model.study` has one of its own for what a model sees.
+        filters: How strict to be.
+        report: Filled while examples are drawn.
+        model: Which model asks, and where its questions are kept.
+
+    Yields:
+        One example for each document that has a question left.
+
+    Raises:
+        BadInputError: If `source` is unknown or the model is missing; or from `self_study`.
+    """
+    report = report or SyntheticReport()
+    if source == "rules":
+        drafts = _by_rules(documents, language, per_document, seed)
+    elif source == "model" and model:
+        self_study(
+            documents, model.generate, model.work_file, language=language, settings=model.study
+        )
+        drafts = _from_work_file(model.work_file, seed)
+    else:
+        raise BadInputError(
+            f"source {source!r}: allowed are 'rules', and 'model' together with a model"
+        )
+    for document, questions in drafts:
+        report.documents += 1
+        kept = filter_questions(
+            questions,
+            document.text,
+            language,
+            title=document.title,
+            settings=filters,
+            rejects=report.rejects,
+        )[:per_document]
+        if not kept:
+            report.without_questions += 1
+            continue
+        report.questions += len(kept)
+        report.kinds.update(question.kind for question in kept)
+        details = {"maker": source, "seed": seed, "title": document.title}
+        yield Example(document.text, tuple(kept), language, document.id, details)
+
+
+def _by_rules(
+    documents: Iterable[Document], language: Language, per_document: int, seed: int
+) -> Iterator[tuple[Document, list[Question]]]:
+    for document in documents:
+        rng = random.Random(f"{seed}/{document.id}")
+        yield (
+            document,
+            rule_questions(
+                document.text,
+                title=document.title,
+                language=language,
+                rng=rng,
+                limit=per_document * _SURPLUS,
+            ),
+        )
+
+
+def _from_work_file(work_file: Path, seed: int) -> Iterator[tuple[Document, list[Question]]]:
+    """Join a document's records, which stand together, and shuffle their questions."""
+    for source, records in groupby(read_examples(work_file), key=lambda example: example.source):
+        examples = list(records)
+        title = str(examples[0].details.get("title", ""))
+        questions = [question for example in examples for question in example.questions]
+        random.Random(f"{seed}/{source}").shuffle(questions)
+        yield Document(source, examples[0].document, title), questions

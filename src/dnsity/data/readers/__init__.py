@@ -1,0 +1,1 @@
+"""Readers: corpora, benchmarks and question sets, from the forms they are published in."""

@@ -1,0 +1,232 @@
+"""Corpora: documents read one by one from files, folders or the hub; passages drawn from them.
+
+    corpus.jsonl[.gz|.xz|.zst]   one {id?, title?, text} a line
+    notes.txt, guide.md          one document
+    folder/                      every such file in it, in order of name
+    hf:NAME[:CONFIG]:SPLIT       a HuggingFace dataset with a `text` column, streamed
+
+A document belongs to the training or the test side by a hash of its text, so the same document
+falls on the same side whatever file it came from, today and on another machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dnsity.data.example import Language
+from dnsity.data.jsonl import read_records
+from dnsity.data.text.sentences import places, sentence_ends
+from dnsity.errors import BadInputError
+
+Side = Literal["train", "test"]
+HUB = "hf:"
+JSONL_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.xz", ".jsonl.zst")
+TEXT_SUFFIXES = (".txt", ".md")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One document of a corpus.
+
+    Attributes:
+        id: Unique in its corpus.
+        text: All of it.
+        title: Its title, if the source has one.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+
+
+def read_documents(source: str | Path) -> Iterator[Document]:
+    """Read a corpus document by document; only one is in memory at a time.
+
+    Args:
+        source: A file, a folder or `hf:NAME[:CONFIG]:SPLIT`, see the module's picture.
+
+    Raises:
+        BadInputError: If it is missing or unreadable, a record has no `text`, or a file is neither
+            JSONL nor text.
+    """
+    if str(source).startswith(HUB):
+        yield from _hub_documents(str(source).removeprefix(HUB))
+        return
+    path = Path(source)
+    if path.is_dir():
+        for each in files_in(path):
+            yield from _file_documents(each, str(each.relative_to(path)))
+        return
+    if path.exists() and not _is_readable(path):
+        raise BadInputError(
+            f"{path} is no corpus; allowed are {', '.join(TEXT_SUFFIXES + JSONL_SUFFIXES)}, "
+            f"a folder of these, or {HUB}NAME:SPLIT"
+        )
+    yield from _file_documents(path, path.name)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """List the texts and JSONL files in and under a folder, by name.
+
+    Raises:
+        BadInputError: If there are none.
+    """
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and _is_readable(p))
+    if not found:
+        raise BadInputError(
+            f"no document in {folder}; looked for {', '.join(TEXT_SUFFIXES + JSONL_SUFFIXES)}"
+        )
+    return found
+
+
+def side_of(text: str, test_share: float = 0.02) -> Side:
+    """Say whether a document is for training or for testing.
+
+    Args:
+        text: The document; white space at its ends does not count.
+        test_share: Share of all documents that are for testing.
+    """
+    digest = hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).digest()
+    return "test" if int.from_bytes(digest[:8], "big") < test_share * 2**64 else "train"
+
+
+def _is_readable(path: Path) -> bool:
+    return path.name.lower().endswith(TEXT_SUFFIXES + JSONL_SUFFIXES)
+
+
+def _file_documents(path: Path, name: str) -> Iterator[Document]:
+    if not path.name.lower().endswith(TEXT_SUFFIXES):
+        for number, record in enumerate(read_records(path), start=1):
+            yield _document(record, f"{name}:{number}", f"{path} record {number}")
+        return
+    with utf8_file(path):
+        text = path.read_text(encoding="utf-8-sig")
+    yield Document(name, text)
+
+
+@contextmanager
+def utf8_file(path: Path) -> Iterator[None]:
+    """Turn what can go wrong while a text file is read into an error that names it.
+
+    Raises:
+        BadInputError: If it cannot be read or is not UTF-8.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"{path} is not UTF-8 (byte {error.start}); convert it to UTF-8"
+        ) from error
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _document(record: dict[str, Any], default_id: str, where: str) -> Document:
+    text = record.get("text")
+    if not isinstance(text, str):
+        raise BadInputError(f"{where}: no 'text' that is text, found fields {sorted(record)}")
+    return Document(str(record.get("id", default_id)), text, str(record.get("title") or ""))
+
+
+def _hub_documents(name: str) -> Iterator[Document]:
+    """Stream a dataset; nothing is downloaded beyond what is read."""
+    parts = name.split(":")
+    if not 2 <= len(parts) <= 3:
+        raise BadInputError(f"{HUB}{name}: write {HUB}NAME:SPLIT or {HUB}NAME:CONFIG:SPLIT")
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise BadInputError(f"{HUB}{name} needs the datasets package: pip install datasets") from (
+            error
+        )
+    try:
+        rows = load_dataset(parts[0], *parts[1:-1], split=parts[-1], streaming=True)
+        for number, row in enumerate(rows, start=1):
+            yield _document(dict(row), f"{parts[0]}:{number}", f"{HUB}{name} row {number}")
+    except (OSError, ValueError) as error:
+        raise BadInputError(
+            f"cannot read dataset {HUB}{name}: {error}; check the name, or use a local file"
+        ) from error
+
+
+class Corpus:
+    """Documents of one language in memory, from which passages of any length are drawn.
+
+    Args:
+        sources: What `read_documents` takes, read in order.
+        language: Their language.
+        characters: Stop reading after about this many characters (memory and time are bounded).
+        leave_out: Says of a text that it must not be read, such as `data.overlap.HeldOut.shares`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[str | Path],
+        language: Language,
+        characters: int,
+        leave_out: Callable[[str], bool] | None = None,
+    ) -> None:
+        """Read the documents."""
+        self.language = language
+        self.texts: list[str] = []
+        self.ids: list[str] = []
+        self.titles: list[str] = []
+        for document in (each for source in sources for each in read_documents(source)):
+            if characters <= 0:
+                break
+            if leave_out is not None and leave_out(document.text):
+                continue
+            self.texts.append(document.text)
+            self.ids.append(document.id)
+            self.titles.append(document.title)
+            characters -= len(document.text)
+        if not any(text.strip() for text in self.texts):
+            why = "" if leave_out is None else ", or all of it is held out"
+            raise BadInputError(f"no text in {', '.join(map(str, sources))}{why}")
+
+    def document(self, rng: random.Random) -> Document:
+        """Draw a whole document."""
+        index = rng.randrange(len(self.texts))
+        return Document(self.ids[index], self.texts[index], self.titles[index])
+
+    def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
+        """Draw a passage of about so many characters, from sentence start to sentence end.
+
+        A long article gives a random window of itself; short ones are joined with those that
+        follow, so that any length can be served and nothing repeats before all is used.
+
+        Returns:
+            The text and the ids of its articles, joined by `+`.
+        """
+        index = rng.randrange(len(self.texts))
+        source, text = self.ids[index], self.texts[index]
+        while len(text) < characters:
+            index = (index + 1) % len(self.texts)
+            source += "+" + self.ids[index]
+            text += "\n\n" + self.texts[index]
+        start = rng.randrange(len(text) - characters + 1)
+        begin = _begin(text, start, start + characters // 4 + 1)
+        passage = text[begin : begin + characters]
+        # End at the last sentence border, unless that would drop more than a quarter.
+        end = sentence_ends(passage)[-2]
+        return passage[: end if end > characters * 3 // 4 else None].strip(), source
+
+
+def _begin(text: str, start: int, stop: int) -> int:
+    """Find the first place behind `start` where a passage may begin; the next word if none is near.
+
+    The search looks back to the start of the line, to see a quotation that was opened there.
+    """
+    if start == 0:
+        return 0
+    line = text.rfind("\n", 0, start) + 1
+    for place in places(text[line:stop])[:-1]:
+        if line + place >= start:
+            return line + place
+    return text.find(" ", start, stop) + 1 or start

@@ -1,0 +1,161 @@
+"""Question answering sets in the forms they come in, read as examples: a document, its questions.
+
+    .json     SQuAD (KorQuAD 1.0, PolicyQA): the paragraphs of an article become one document, in
+              order, a blank line between
+    .jsonl    {context, question, answers} (Natural Questions with the gold passage): questions on
+              the same context come together; or example records, see `data.example`
+    .csv      FairytaleQA: the sections of a story become one document, see `data.stories`
+
+An example's `source` is its article: the title, in Natural Questions the first line of the context.
+Sides are told apart by it, so no article is ever on both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dnsity.data.example import Example, Language, Question
+from dnsity.data.jsonl import read_records
+from dnsity.data.readers.corpus import Side, side_of, utf8_file
+from dnsity.data.readers.stories import read_rows, whole_story
+from dnsity.errors import BadInputError
+
+KIND = "qa"
+_T = TypeVar("_T")
+_NAMES: dict[type, str] = {str: "text", list: "a list", dict: "an object"}
+_Asked = tuple[str, Sequence[str]]  # a question and its answers
+
+
+def read_qa(path: Path, language: Language) -> Iterator[Example]:
+    """Read a question answering set.
+
+    Args:
+        path: `.json` in SQuAD's form, `.jsonl`, also compressed, or `.csv` in FairytaleQA's form.
+        language: Its language; of example records, those in this language are read.
+
+    Yields:
+        Documents with at least one question, in the file's order. A question that occurs twice on
+        one document is asked once, and the answers of both are right.
+
+    Raises:
+        BadInputError: If the file cannot be read or is damaged; names file and record.
+    """
+    if path.suffix.lower() == ".json":
+        yield from _squad(path, language)
+        return
+    if path.suffix.lower() == ".csv":
+        yield from _stories(path, language)
+        return
+    if ".jsonl" not in map(str.lower, path.suffixes):
+        raise BadInputError(
+            f"{path}: question answering is read from .json (SQuAD), .jsonl and .csv (FairytaleQA) "
+            "files"
+        )
+    records = ((f"{path} record {n}", r) for n, r in enumerate(read_records(path), start=1))
+    first = next(records, None)
+    if first is None:
+        raise BadInputError(f"{path} is empty; write one record a line")
+    everything = chain([first], records)
+    if "context" in first[1]:
+        yield from _by_context(everything, language)
+        return
+    for where, record in everything:
+        example = Example.from_record(record, where)
+        if example.language == language and example.questions:
+            yield example
+
+
+def on_side(examples: Iterable[Example], side: Side, test_share: float) -> Iterator[Example]:
+    """Keep the examples whose article is on one side.
+
+    Args:
+        examples: Of a set.
+        side: For training, or for testing.
+        test_share: Share of the articles that are for testing.
+    """
+    return (one for one in examples if side_of(one.source, test_share) == side)
+
+
+def _squad(path: Path, language: Language) -> Iterator[Example]:
+    with utf8_file(path):
+        text = path.read_text(encoding="utf-8-sig")
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInputError(
+            f"{path} line {error.lineno} is not JSON ({error.msg}); copy or download it again"
+        ) from error
+    for number, article in enumerate(_field(content, "data", list, str(path)), start=1):
+        where = f"{path} article {number}"
+        contexts, asked = [], list[_Asked]()
+        for at, paragraph in enumerate(_field(article, "paragraphs", list, where), start=1):
+            inside = f"{where} paragraph {at}"
+            contexts.append(_field(paragraph, "context", str, inside))
+            for place, question in enumerate(_field(paragraph, "qas", list, inside), start=1):
+                asked.append(_squad_question(question, f"{inside} question {place}"))
+        source = str(article.get("title") or f"{path.name}:{number}")
+        questions = _questions(asked)
+        if questions:
+            yield Example("\n\n".join(contexts), questions, language, source)
+
+
+def _squad_question(question: Any, where: str) -> _Asked:
+    """A question and its answers; none where the paragraph does not hold one (SQuAD 2)."""
+    answers = _field(question, "answers", list, where)
+    text = _field(question, "question", str, where)
+    return text, [_field(answer, "text", str, where) for answer in answers]
+
+
+def _by_context(records: Iterable[tuple[str, Any]], language: Language) -> Iterator[Example]:
+    asked: dict[str, list[_Asked]] = {}
+    for where, record in records:
+        answers = _field(record, "answers", list, where)
+        texts = [answer for answer in answers if isinstance(answer, str)]
+        if len(texts) < len(answers) or not "".join(texts).strip():
+            raise BadInputError(f"{where}: answers must be texts, at least one; found {answers!r}")
+        context = _field(record, "context", str, where)
+        asked.setdefault(context, []).append((_field(record, "question", str, where), answers))
+    for context, found in asked.items():
+        title = context.partition("\n")[0].strip()
+        questions = _questions(found)
+        if questions:
+            yield Example(context, questions, language, title)
+
+
+def _stories(path: Path, language: Language) -> Iterator[Example]:
+    """Yield whole stories, in the order in which they begin."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(path):
+        found.setdefault(row["story_name"].strip(), []).append(row)
+    for name, rows in found.items():
+        asked = [(row["question"], [row["answer1"], row.get("answer2", "")]) for row in rows]
+        story = whole_story(row["story_section"] for row in rows)
+        yield Example(story, _questions(asked), language, name)
+
+
+def _questions(asked: Iterable[_Asked]) -> tuple[Question, ...]:
+    """Each question once, with all its answers; the first is the answer."""
+    merged: dict[str, dict[str, None]] = {}
+    for text, answers in asked:
+        known = merged.setdefault(" ".join(text.split()), {})
+        known.update(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
+    questions = []
+    for text, right in merged.items():
+        if text and right:
+            first, *others = right
+            questions.append(Question(text, first, KIND, tuple(others)))
+    return tuple(questions)
+
+
+def _field(record: Any, name: str, kind: type[_T], where: str) -> _T:
+    """A field that must be there and of a type."""
+    value = record.get(name) if isinstance(record, dict) else None
+    if not isinstance(value, kind):
+        fields = ", ".join(record) if isinstance(record, dict) else type(record).__name__
+        found = f"only {fields}" if value is None else type(value).__name__
+        raise BadInputError(f"{where}: {name} must be {_NAMES[kind]}; found {found:.120}")
+    return value

@@ -1,0 +1,1 @@
+"""Text handling: chunking, sentences, particles, the prompt of a question."""

@@ -1,0 +1,305 @@
+r"""Cut a text of any size into pieces that fit a token limit, at the borders a reader would choose.
+
+The text goes through block by block and no part is tokenized more than a few times: constant
+memory, linear time. White space between two chunks belongs to the earlier one:
+
+    chunk 0   |The office opens at nine. It closes at five.\n\n|
+    chunk 1                             |It closes at five.\n\nOn Sundays it stays shut. |
+                                         `---- overlap ----'
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dnsity.data.jsonl import read_records
+from dnsity.data.readers.corpus import files_in
+from dnsity.data.text.sentences import sentence_ends
+from dnsity.errors import BadInputError
+
+CountTokens = Callable[[str], int]
+_Found = tuple[int, int]  # where a chunk ends, and how many tokens it has
+MOST_CHARACTERS = 32
+"""Per token of a chunk: no prose comes near, but a run of blanks could be endless otherwise."""
+_MARGIN = 64  # characters looked at beyond a place to judge whether it is a border
+_BLOCK = 1 << 16
+
+_BLANK_LINES = re.compile(r"(?:\r?\n[^\S\r\n]*){2,}|[\f\u2029]\s*")
+_UP_TO_SPACE = re.compile(r".*\s", re.DOTALL)
+_SPACE = re.compile(r"\s*")
+_WORD_START = re.compile(r"(?<=\s)(?=\S)")
+# Vowels and finals of Hangul, skin tones, tags, the joiner: part of what stands before them.
+_PART = re.compile("[\u1160-\u11ff\ud7b0-\ud7fb\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u200d]")
+_FLAGS = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the document `source`: `document[start:stop] == text`.
+
+    `tokens` is what `text` has on its own; `index` counts the document's chunks from 0.
+    """
+
+    text: str
+    start: int
+    stop: int
+    tokens: int
+    source: str
+    index: int
+
+
+def chunk(
+    text: str | Iterable[str],
+    count_tokens: CountTokens,
+    tokens: int,
+    overlap: int = 0,
+    *,
+    source: str = "",
+) -> Iterator[Chunk]:
+    """Cut a text into chunks of at most `tokens` tokens; nothing is lost.
+
+    A chunk ends where a paragraph does if one ends in its last quarter, else behind the last
+    sentence of its last half, else behind a word, else between two characters that do not belong
+    together. How the text is divided into blocks makes no difference.
+
+    Args:
+        text: The whole text, or its blocks in order (see `stream_documents`).
+        count_tokens: Tokens of a text. The last word is always this function's, on the chunk.
+        tokens: The limit. A chunk also holds at most `MOST_CHARACTERS` per token.
+        overlap: How many tokens of a chunk, at most, the next one repeats: whole sentences if one
+            fits, else whole words, else characters; less where the next chunk needs the room.
+        source: Id of the document, copied into every chunk.
+
+    Returns:
+        The chunks in order; none for an empty text.
+
+    Raises:
+        BadInputError: At once if a number is out of range; while iterating if the text is not
+            valid Unicode, or if a single character has more tokens than allowed.
+    """
+    if tokens < 1:
+        raise BadInputError(f"{tokens} tokens per chunk: must be at least 1")
+    if not 0 <= overlap < tokens:
+        raise BadInputError(
+            f"an overlap of {overlap} with {tokens} tokens per chunk: allowed are 0 to {tokens - 1}"
+        )
+    if isinstance(text, str):
+        whole = text
+        text = (whole[at : at + _BLOCK] for at in range(0, len(whole), _BLOCK))
+    return _Cutter(count_tokens, tokens, overlap).cut(_Buffer(iter(text)), source)
+
+
+def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
+    """Read one text or Markdown file, the documents of a JSONL file, or a folder of these.
+
+    Args:
+        path: `.jsonl` (also compressed, see `read_records`) with `{id?, title?, text}` a line;
+            any other name is taken for UTF-8 text, whose line ends are kept as they are.
+
+    Yields:
+        The id of a document (else its title, else file name and number; for a text its file name,
+        in a folder with the way to it) and its text: whole from JSONL, else in blocks.
+
+    Raises:
+        BadInputError: If the file cannot be read, is not UTF-8, or a document has no text.
+    """
+    if path.is_dir():
+        for file in files_in(path):
+            for found, content in stream_documents(file):
+                yield str(file.relative_to(path)) if found == file.name else found, content
+        return
+    if ".jsonl" not in map(str.lower, path.suffixes[-2:]):
+        yield path.name, _blocks(path)
+        return
+    number = 0
+    for number, record in enumerate(read_records(path), start=1):
+        text = record.get("text")
+        if not isinstance(text, str) or not text.strip():
+            found = f"found the fields {sorted(record)}"
+            raise BadInputError(f"{path} record {number}: no text in 'text'; {found}")
+        name = next((record[key] for key in ("id", "title") if record.get(key) is not None), None)
+        yield f"{path.name}:{number}" if name is None else str(name), text
+    if not number:
+        raise BadInputError(f"{path} is empty; give a file with one JSON object a line")
+
+
+def _blocks(path: Path) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    done, begin, data, blank = 0, 0, b"-", True
+    try:
+        with path.open("rb") as file:
+            while data:
+                data = file.read(_BLOCK)
+                begin = done - len(decoder.getstate()[0])  # of what is decoded now, in bytes
+                text = decoder.decode(data, final=not data)
+                if "\0" in text:
+                    raise BadInputError(f"{path} is binary (it holds NUL bytes); give UTF-8 text")
+                blank = blank and not text.strip("\ufeff \t\r\n")
+                yield text if done else text.removeprefix("\ufeff")
+                done += len(data)
+    except UnicodeDecodeError as error:
+        at = begin + error.start
+        raise BadInputError(f"{path} is not UTF-8 (byte {at}); convert it to UTF-8") from error
+    except OSError as error:
+        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
+    if blank:
+        raise BadInputError(f"{path} is empty; give a file with text in it")
+
+
+@dataclass(slots=True)
+class _Buffer:
+    """The part of a text that is being cut; `base` is where it begins in the whole."""
+
+    blocks: Iterator[str]
+    text: str = ""
+    base: int = 0
+    ended: bool = False
+
+    def fill(self, characters: int) -> None:
+        while len(self.text) < characters and not self.ended:
+            block = next(self.blocks, None)
+            self.ended = block is None
+            try:
+                (block or "").encode()
+            except UnicodeEncodeError as error:
+                at = self.base + len(self.text) + error.start
+                raise BadInputError(f"lone surrogate at character {at}; remove it") from error
+            self.text += block or ""
+
+
+@dataclass(slots=True)
+class _Cutter:
+    """The limits, and what was learned of the tokenizer. Offsets in here are the buffer's."""
+
+    count: CountTokens
+    tokens: int
+    overlap: int
+    rate: float = 3.0  # characters per token in the chunk before; only ever a first guess
+
+    def cut(self, buffer: _Buffer, source: str) -> Iterator[Chunk]:
+        most = self.tokens * MOST_CHARACTERS
+        start = past = index = 0  # `past` is where the chunk before ended
+        while True:
+            if start > _BLOCK:
+                buffer.text, buffer.base = buffer.text[start:], buffer.base + start
+                start, past = 0, past - start
+            buffer.fill(start + most + _MARGIN)
+            text, end = buffer.text, min(start + most, len(buffer.text))
+            if past == len(text):  # which the margin allows at the end of all only
+                return
+            found = self._fit(text, start, past, end, buffer.ended and end == len(text))
+            if found is None and start == past:
+                raise BadInputError(
+                    f"{text[start]!r} at character {buffer.base + start} alone has "
+                    f"{self.count(text[start])} tokens; allow chunks more than {self.tokens}"
+                )
+            if found is None:  # no room behind the overlap
+                start = past
+                continue
+            stop, count = found
+            begin = buffer.base + start
+            yield Chunk(text[start:stop], begin, buffer.base + stop, count, source, index)
+            index += 1
+            self.rate = (stop - start) / max(count, 1)
+            start, past = self._repeat_from(text, start, stop) if self.overlap else stop, stop
+
+    def _fit(self, text: str, start: int, past: int, end: int, last: bool) -> _Found | None:
+        """Find the end of the chunk that begins at `start`; None if not behind `past`.
+
+        The reach is an estimate, and a text may have more tokens than a longer one that begins
+        alike. So the chunk itself is counted, and shortened until it fits.
+        """
+        high = max(self._reach(text, start, end), past + 1)
+        while True:
+            stop = end if last and high == end else _last_border(text, start, past, high)
+            count = self.count(text[start:stop])
+            if count <= self.tokens:
+                return stop, count
+            if stop == past + 1:
+                return None
+            high = start + int((stop - start) * self.tokens / count)
+            high = max(past + 1, min(stop - 1, high))
+
+    def _reach(self, text: str, start: int, end: int) -> int:
+        """About the furthest place up to which the text fits; only differences are counted."""
+        at = min(end, start + max(1, int(self.tokens * self.rate)))
+        room = self.tokens - self.count(text[start:at])
+        slack, best = self.tokens // 32, 0
+        for _ in range(8):
+            best = max(best, at) if room >= 0 else best
+            if 0 <= room <= slack or (room > 0 and at == end):
+                break
+            rate = (at - start) / max(self.tokens - room, 1)
+            step = int((room - slack // 2) * rate) or (1 if room > 0 else -1)
+            to = max(start + 1, min(end, at + min(step, at - start)))
+            room += self.count(text[to:at]) - self.count(text[at:to])
+            at = to
+        return best or at
+
+    def _repeat_from(self, text: str, start: int, stop: int) -> int:
+        """Where the next chunk begins, so that it repeats what `overlap` allows."""
+
+        def fits(at: int) -> bool:
+            return self.count(text[at:stop]) <= self.overlap
+
+        low = max(start + 1, stop - int(2 * self.overlap * self.rate) - 1)
+        look = max(start, low - _MARGIN)
+        ends = sentence_ends(text[look:stop])[1:]
+        levels: tuple[Sequence[int], ...] = (
+            [_behind_space(text, look + end, stop) for end in ends],
+            [match.start() for match in _WORD_START.finditer(text, low, stop)],
+            range(low, stop),
+        )
+        for level in levels:
+            places = [at for at in level if low <= at < stop and _may_cut(text, at)]
+            first = bisect_left(places, True, key=fits)
+            if first < len(places):
+                return places[first]
+        return stop
+
+
+def _last_border(text: str, start: int, past: int, high: int) -> int:
+    """The best place to end a chunk in (past, high]; see `chunk`."""
+    low = max(past, high - (high - start) // 4)
+    look = max(start, low - _MARGIN)
+    ends = [match.end() for match in _BLANK_LINES.finditer(text, look, high)]
+    if not ends or ends[-1] <= low:
+        low = max(past, high - (high - start) // 2)
+        look = max(start, low - _MARGIN)
+        found = sentence_ends(text[look : high + _MARGIN])[1:-1]
+        ends = [_behind_space(text, look + end, high) for end in found if look + end <= high]
+    if not ends or ends[-1] <= low:
+        match = _UP_TO_SPACE.match(text, past, high)
+        ends = [match.end() if match else high]
+    at = ends[-1]
+    while at > past and not _may_cut(text, at):
+        at -= 1
+    return at if at > past else ends[-1]
+
+
+def _behind_space(text: str, at: int, most: int) -> int:
+    match = _SPACE.match(text, at, most)
+    return match.end() if match else at
+
+
+def _may_cut(text: str, at: int) -> bool:
+    """Whether the characters around `at` are two to a reader; 0 < at.
+
+    Kept together: a letter and its marks, the letters of a decomposed Hangul syllable, joined
+    emoji, flags, CR LF.
+    """
+    before, behind = text[at - 1], text[at : at + 1]
+    if behind.isascii():  # or there is none
+        return before + behind != "\r\n"
+    if unicodedata.category(behind)[0] == "M" or before == "\u200d" or _PART.match(behind):
+        return False
+    flags = at
+    while flags and _FLAGS.fullmatch(text[flags - 1] + behind):
+        flags -= 1
+    return (at - flags) % 2 == 0
