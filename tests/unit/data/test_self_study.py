@@ -26,8 +26,8 @@ from dnsity.data.generators.self_study.models import (
 )
 from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
-from dnsity.data.jsonl import read_examples
 from dnsity.data.readers.corpus import Document
+from dnsity.data.readers.records import read_examples
 from dnsity.errors import BadInputError
 
 DOCUMENTS = [Document("a", "The mill grinds rye on Monday.", "Mill"), Document("b", "Wind. " * 90)]

@@ -24,8 +24,8 @@ from dnsity.data.generators.hide import absent_questions, fits, insert, question
 from dnsity.data.generators.needles import Needle, NeedleKind, draw
 from dnsity.data.generators.wording import Part
 from dnsity.data.readers.corpus import Corpus
-from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
+from dnsity.io.workers import parallel_map
 
 VERSION = 4
 Form = Literal["prose", "list", "table"]
@@ -152,8 +152,8 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
         yield from map(hider.hide, numbers)
         return
     # The haystack goes to each process once, not with each document.
-    yield from spread(
-        _hide, numbers, workers=workers, start=_start_worker, given=(hider,), chunk=_CHUNK
+    yield from parallel_map(
+        _hide, numbers, workers=workers, initializer=_start_worker, initargs=(hider,), chunk=_CHUNK
     )
 
 
