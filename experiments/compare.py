@@ -25,9 +25,11 @@ from rich.progress import track
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from dnsity.cli.console import err, out
-from dnsity.config import Config, load, manifest, write_json
+from dnsity.config import Config, load
 from dnsity.evaluation import record
 from dnsity.evaluation.runner import RECORDS, SUMMARY
+from dnsity.io.atomic import write_json
+from dnsity.io.provenance import manifest
 from dnsity.training.runs import RESULT, read_result
 
 

@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from dnsity import GistModel
-from dnsity.config import Config, manifest, write_json
+from dnsity.config import Config
 from dnsity.data.generators.niah import NiahConfig, generate
 from dnsity.errors import BadInputError
 from dnsity.inference.check import check
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.methods.select import Select
+from dnsity.io.atomic import write_json
+from dnsity.io.provenance import manifest
 
 
 class Calibration(Config):

@@ -9,7 +9,9 @@ import tempfile
 from pathlib import Path
 
 from dnsity.bench.shapes import SHAPES
-from dnsity.config import Config, load, manifest, write_json
+from dnsity.config import Config, load
+from dnsity.io.atomic import write_json
+from dnsity.io.provenance import manifest
 from dnsity.training.estimate import estimate
 from dnsity.training.train_gist import TrainConfig
 

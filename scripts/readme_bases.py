@@ -9,7 +9,7 @@ from readme_words import Words
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.methods import heading, ordered
 from dnsity.evaluation.row import Row
-from dnsity.evaluation.units import percent
+from dnsity.io.units import percent
 
 CANNOT = 0.2
 """Below this score with the whole document a task says nothing about methods."""

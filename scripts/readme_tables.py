@@ -16,7 +16,7 @@ from dnsity.cli.demo import HEADINGS
 from dnsity.evaluation import tables
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.row import Row
-from dnsity.evaluation.units import data_size, duration
+from dnsity.io.units import data_size, duration
 from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dnsity.config import write_json
 from dnsity.evaluation.record import Answered, Record
 from dnsity.evaluation.summary import summarise
+from dnsity.io.atomic import write_json
+from dnsity.io.jsonl import write_records
 
 MANIFEST: dict[str, Any] = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
@@ -75,8 +76,7 @@ def write_run(
     directory.mkdir(parents=True)
     described = MANIFEST | manifest
     write_json(directory / "manifest.json", described)
-    text = "".join(one.to_line() for one in records)
-    (directory / "records.jsonl").write_text(text, encoding="utf-8")
+    write_records(directory / "records.jsonl", (one.to_json() for one in records))
     rows = [row.model_dump() for row in summarise(records, guesses or {})]
     write_json(directory / "summary.json", {"manifest": described, "rows": rows})
     return directory

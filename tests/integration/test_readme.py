@@ -12,10 +12,7 @@ import pytest
 import yaml
 
 from dnsity.config import load
-from dnsity.data.generators.en import values as values_en
-from dnsity.data.generators.en import wording as wording_en
-from dnsity.data.generators.ko import values as values_ko
-from dnsity.data.generators.ko import wording as wording_ko
+from dnsity.data.generators import languages
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.training.pretrain import PretrainConfig
 from dnsity.training.train_gist import TrainConfig
@@ -78,10 +75,10 @@ def test_the_promised_configurations_are_there() -> None:
 def test_nothing_of_the_demonstration_is_in_the_training_generators() -> None:
     folder = ROOT / "src" / "dnsity" / "cli" / "demo_documents"
     documents = yaml.safe_load((folder / "questions.yaml").read_text("utf-8"))["documents"]
-    vocabulary = repr(wording_en.WORDING) + repr(wording_ko.WORDING)
-    for module in (values_en, values_ko, wording_en, wording_ko):
-        assert module.__file__ is not None
-        vocabulary += Path(module.__file__).read_text(encoding="utf-8")
+    vocabulary = repr([pack.wording for pack in languages.LANGUAGES.values()])
+    for language in languages.LANGUAGES:
+        for module in sorted(Path(languages.__file__).with_name(language).glob("*.py")):
+            vocabulary += module.read_text(encoding="utf-8")
     for document in documents:
         text = (folder / document["document"]).read_text(encoding="utf-8")
         for question in document["questions"]:

@@ -153,12 +153,12 @@ def _assert_same(one: GistCache, other: GistCache) -> None:
 
 PARENT = """
 import sys, time
-from dnsity.data.workers import spread
+from dnsity.io.workers import parallel_map
 def started(path):
     open(path, "a").close()
 if __name__ == "__main__":
     waits = [600, 600]
-    list(spread(time.sleep, waits, workers=2, start=started, given=(sys.argv[1],)))
+    list(parallel_map(time.sleep, waits, workers=2, initializer=started, initargs=(sys.argv[1],)))
 """
 
 

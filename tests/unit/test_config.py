@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field, ValidationError, model_validator
 
-from dnsity.config import Config, load, manifest, write_json
+from dnsity.config import Config, load
 from dnsity.data.readers.corpus import read_documents
 from dnsity.errors import BadInputError
 
@@ -186,55 +183,6 @@ def test_long_values_are_shortened(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInputError, match="cannot read config"):
         load(tmp_path / name, Outer)
-
-
-# Writing
-
-
-def test_json_comes_back_as_written(tmp_path: Path) -> None:
-    value = {"이름": ["a", 1, None, 1.5e-9], "b": {"c": True}}
-    write_json(tmp_path / "a.json", value)
-    text = (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert json.loads(text) == value
-    assert "이름" in text
-    assert text.endswith("}\n")
-    assert os.listdir(tmp_path) == ["a.json"]
-
-
-@pytest.mark.parametrize("value", [{"new": 1}, {"not JSON": object()}])
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: Any
-) -> None:
-    path = tmp_path / "a.json"
-    write_json(path, {"old": 1})
-
-    def fail(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises((OSError, TypeError)):
-        write_json(path, value)
-    assert json.loads(path.read_text(encoding="utf-8")) == {"old": 1}
-
-
-def test_a_manifest_says_what_made_the_numbers(tmp_path: Path) -> None:
-    settings = Outer(name="a")
-    described = manifest(settings, seed=7)
-    assert described["seed"] == 7
-    assert datetime.strptime(described["date"], "%Y-%m-%d")
-    assert described["config"] == settings.model_dump(mode="json")
-    assert described["python"] == sys.version.split()[0]
-    assert {"torch", "transformers", "dnsity"} <= described["versions"].keys()
-    assert described["hardware"]["cores"] == os.cpu_count()
-    write_json(tmp_path / "run.json", described)
-
-
-def test_a_manifest_outside_a_repository_has_no_commit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert manifest(Outer(name="a"), seed=0)["commit"] == ""
 
 
 # Import

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 from dnsity.evaluation.canvas import figure, panels, style
 from dnsity.evaluation.looks import LOOKS
 from dnsity.evaluation.methods import METHODS
-from dnsity.evaluation.units import data_size, duration
+from dnsity.io.units import data_size, duration
 
 _BLANK = "#FFFFFF"
 

@@ -13,8 +13,8 @@ import typer
 from dnsity.cli.console import say, say_answer, show_json, warn
 from dnsity.cli.options import Device, GistsModel, Json, load_model_of
 from dnsity.errors import BadInputError, GistMismatchError
-from dnsity.inference.formats import GIST_SUFFIX
-from dnsity.inference.text import STANDARD_INPUT, read_text
+from dnsity.io.formats import GIST_SUFFIX
+from dnsity.io.text import STANDARD_INPUT, read_text
 
 if TYPE_CHECKING:
     from dnsity.inference.gist_cache import GistCache

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from dnsity.cli.console import err, out, progress_bar, show_json
 from dnsity.cli.options import Device, Json, Overrides, positive
-from dnsity.evaluation.units import data_size, duration
+from dnsity.io.units import data_size, duration
 
 Shape = Annotated[
     str,
@@ -57,8 +57,10 @@ def command(
     from dnsity.bench.cost import measure
     from dnsity.bench.cost import ratios as ratios_of
     from dnsity.bench.shapes import build, measures, name_of
-    from dnsity.config import configured, manifest, write_json
+    from dnsity.config import configured
     from dnsity.inference.hardware import device_name, require_device
+    from dnsity.io.atomic import write_json
+    from dnsity.io.provenance import manifest
 
     config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
     source = config.shape

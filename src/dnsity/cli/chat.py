@@ -22,8 +22,8 @@ from dnsity.cli.options import (
     load_model_of,
 )
 from dnsity.errors import BadInputError, DnsityError
-from dnsity.evaluation.units import data_size, duration
-from dnsity.inference.text import read_text
+from dnsity.io.text import read_text
+from dnsity.io.units import data_size, duration
 
 if TYPE_CHECKING:
     from dnsity.data.text.chat import Turn

@@ -24,8 +24,8 @@ from dnsity.cli.options import (
 from dnsity.cli.quality import check_report, refined, warn_of_quality
 from dnsity.cli.replacing import require_replaceable
 from dnsity.errors import BadInputError
-from dnsity.evaluation.units import data_size
-from dnsity.inference.text import STANDARD_INPUT, read_text
+from dnsity.io.text import STANDARD_INPUT, read_text
+from dnsity.io.units import data_size
 
 if TYPE_CHECKING:
     from dnsity.inference.gist_cache import GistInfo

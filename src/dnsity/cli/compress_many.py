@@ -162,14 +162,14 @@ def _in_processes(
     load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
 ) -> Generator[Outcome]:
     """Spread batches over processes, each with a model and its share of the cores."""
-    from dnsity.data.workers import spread
+    from dnsity.io.workers import parallel_map
 
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
     # All compute in one type: processes that measured it themselves could disagree.
     given = (load, loaded.lm.base.dtype, threads, method, check)
     with closing(
-        spread(_work, batches, workers=workers, start=_start_worker, given=given)
+        parallel_map(_work, batches, workers=workers, initializer=_start_worker, initargs=given)
     ) as results:
         for outcomes in results:
             yield from outcomes

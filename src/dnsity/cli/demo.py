@@ -14,10 +14,11 @@ from rich.text import Text
 
 from dnsity.cli.console import err, out, progress_bar, show_json, warn
 from dnsity.cli.options import Device, Json, Model, load_model
-from dnsity.config import Config, load, manifest
+from dnsity.config import Config, load
 from dnsity.errors import BadInputError
-from dnsity.evaluation.units import data_size
-from dnsity.inference.text import read_text
+from dnsity.io.provenance import manifest
+from dnsity.io.text import read_text
+from dnsity.io.units import data_size
 
 if TYPE_CHECKING:
     from dnsity.evaluation.method import Method

@@ -12,7 +12,7 @@ import typer
 from dnsity.cli import numerics
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Json
-from dnsity.evaluation.units import data_size
+from dnsity.io.units import data_size, millions
 
 PACKAGES = (
     "dnsity",
@@ -163,7 +163,7 @@ def _show_model(described: dict[str, Any]) -> None:
         return
     if described["parameters"] is not None:
         say(
-            f"  {described['parameters'] / 1e6:,.0f} million parameters, weights "
+            f"  {millions(described['parameters'], 0)} million parameters, weights "
             f"{data_size(described['weight_bytes'])} in {described['dtype']}"
         )
     if described["file_bytes"]:

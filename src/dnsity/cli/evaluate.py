@@ -16,7 +16,7 @@ from rich.table import Table
 from dnsity.cli.console import err, fail, make_directory, out, progress_bar, show_json
 from dnsity.cli.options import MOST_JOBS, Device, Json, Overrides
 from dnsity.config import load
-from dnsity.evaluation.units import data_size
+from dnsity.io.units import data_size
 
 if TYPE_CHECKING:
     from dnsity.evaluation.settings import EvalConfig

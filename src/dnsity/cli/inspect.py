@@ -11,7 +11,7 @@ import typer
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Device, GistsModel, Json, load_model, load_model_of
 from dnsity.errors import BadInputError, UnsupportedModelError
-from dnsity.evaluation.units import data_size
+from dnsity.io.units import data_size
 
 File = Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")]
 

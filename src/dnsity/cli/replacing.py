@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dnsity.cli.console import warn
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference.formats import GIST_SUFFIX
+from dnsity.io.formats import GIST_SUFFIX
 
 if TYPE_CHECKING:
     from dnsity.inference.gist_cache import GistInfo

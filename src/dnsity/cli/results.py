@@ -13,8 +13,9 @@ from dnsity.cli import bench
 from dnsity.cli.console import out, say, show_json
 from dnsity.cli.demo import HEADINGS
 from dnsity.cli.options import Json
-from dnsity.config import git
 from dnsity.errors import BadInputError
+from dnsity.io.provenance import git
+from dnsity.io.units import GB
 
 SHOWN = {
     "gist": "gist",
@@ -102,7 +103,7 @@ def _show(result: dict[str, Any]) -> None:
         out.print(bench.ratios(result))
     elif "estimates" in result:
         for row in result["estimates"]:
-            memory, hours = row["peak_bytes"] / 1e9, row["seconds"] / 3600
+            memory, hours = row["peak_bytes"] / GB, row["seconds"] / 3600
             say(f"{row['config']}: estimated, not run: {memory:.0f} GB, {hours:.0f} hours")
     elif "compared" in result:
         out.print(_compared(result["compared"]))

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dnsity.config import manifest, write_json
 from dnsity.errors import BadInputError
 from dnsity.evaluation.settings import EvalConfig, short_names
 from dnsity.inference.hardware import device_name
 from dnsity.inference.loaded import LoadedModel
+from dnsity.io.atomic import write_json
+from dnsity.io.provenance import manifest
 
 MANIFEST = "manifest.json"
 

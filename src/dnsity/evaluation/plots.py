@@ -28,7 +28,7 @@ from dnsity.evaluation.finished import Entry, needle_grids, tasks
 from dnsity.evaluation.looks import Look, looks
 from dnsity.evaluation.methods import heading, ordered
 from dnsity.evaluation.row import Cost, Interval
-from dnsity.evaluation.units import data_size, duration, percent
+from dnsity.io.units import data_size, duration, percent
 
 
 class Against(NamedTuple):

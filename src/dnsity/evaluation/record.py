@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import complete_lines
 
 
 class Key(NamedTuple):
@@ -95,9 +96,9 @@ class Record:
         """One for each question."""
         return [answer.score for answer in self.answers]
 
-    def to_line(self) -> str:
-        """Write it as one line of JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as one object of a journal."""
+        return asdict(self)
 
 
 def read(path: Path) -> list[Record]:
@@ -107,18 +108,10 @@ def read(path: Path) -> list[Record]:
         BadInputError: If the file is missing, or a line that is not the last one is damaged.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = complete_lines(path)
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}") from error
-    return [_record(line, f"{path} line {n}") for n, line in enumerate(lines[:-1], start=1)]
-
-
-def cut_torn_line(path: Path) -> None:
-    """Drop what a kill left of a line: whole lines end with a line break."""
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
+    return [_record(line, f"{path} line {n}") for n, line in enumerate(lines, start=1)]
 
 
 def _record(line: bytes, where: str) -> Record:

@@ -16,11 +16,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dnsity.config import whole_file, write_json
 from dnsity.errors import BadInputError
 from dnsity.evaluation import tables
 from dnsity.evaluation.finished import Entry, Run, entries, needle_grids, read, tasks
 from dnsity.evaluation.row import Row
+from dnsity.io.atomic import atomic_text, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +77,7 @@ def write(directories: Sequence[Path], output: Path) -> Written:
     try:
         output.mkdir(parents=True, exist_ok=True)
         text = "\n".join(_report(runs, found, album)).rstrip() + "\n"
-        with whole_file(written.report) as file:
+        with atomic_text(written.report) as file:
             file.write(re.sub(r"\n{3,}", "\n\n", text))
         write_json(written.data, _data(runs, found))
     except OSError as error:

@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dnsity.config import write_json
-from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 from dnsity.evaluation import manifest, record
 from dnsity.evaluation.asking import ask
@@ -34,6 +32,9 @@ from dnsity.evaluation.summary import summarise
 from dnsity.evaluation.task import CHOICE, Task
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
+from dnsity.io.atomic import write_json
+from dnsity.io.jsonl import append_record, drop_incomplete_line
+from dnsity.io.workers import parallel_map
 
 RECORDS, SUMMARY = "records.jsonl", "summary.json"
 Progress = Callable[[str, int, int], None]
@@ -66,7 +67,7 @@ def run(
             missing, or a method does not suit a model.
     """
     described = manifest.begin(config, directory, device, jobs)
-    record.cut_torn_line(directory / RECORDS)
+    drop_incomplete_line(directory / RECORDS)
     guesses: dict[str, float | None] = {}
     for subject in config.subjects():
         asker = _Asker(config, subject, device)
@@ -152,16 +153,11 @@ def _run_model(asker: _Asker, records: Path, progress: Progress, jobs: int) -> N
     todo = [place for place in places if asker.key(place) not in done]
     count = len(places) - len(todo)
     here = (asker.ask(place) for place in todo)
-    with (
-        closing(_in_processes(asker, todo, jobs) if jobs > 1 else here) as answers,
-        records.open("a", encoding="utf-8", newline="\n") as file,
-    ):
+    with closing(_in_processes(asker, todo, jobs) if jobs > 1 else here) as answers:
         for place in todo:
             now = f"{asker.tasks[place.task].name} {place.method}"
             progress(now, count, len(places))
-            file.write(next(answers).to_line())
-            file.flush()
-            os.fsync(file.fileno())
+            append_record(records, next(answers).to_json())
             count += 1
             progress(now, count, len(places))
 
@@ -170,7 +166,7 @@ def _in_processes(asker: _Asker, todo: Sequence[_Place], jobs: int) -> Generator
     """Spread documents over processes, each with a model and its share of the cores."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     given = (asker.config, asker.subject, asker.device, threads)
-    return spread(_work, todo, workers=jobs, start=_start_worker, given=given)
+    return parallel_map(_work, todo, workers=jobs, initializer=_start_worker, initargs=given)
 
 
 _worker: _Asker

@@ -14,6 +14,7 @@ from dnsity.evaluation.metrics import digit_accuracy
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.row import Comparison, Cost, Interval, Row, Share, Spread
 from dnsity.evaluation.statistics import compare, gap_recovered, mean, share_of_full
+from dnsity.io.units import GB
 
 _MOST_VALUES = 12
 """A label with more different values than these is no breakdown but a listing."""
@@ -124,7 +125,7 @@ def _cost(records: Sequence[Record], full: Sequence[Record] | None) -> Cost | No
         compression_ratio=tokens / slots if slots else None,
         characters_per_slot=median(r.characters for r in done) / slots if slots else None,
         kv_bytes=kv_bytes,
-        documents_per_gb=1e9 / kv_bytes if kv_bytes else None,
+        documents_per_gb=GB / kv_bytes if kv_bytes else None,
         ingest_s=ingest,
         cold_ttft_s=_spread([r.ingest_s + r.answers[0].ttft_s for r in done]),
         warm_ttft_s=_spread([answer.ttft_s for answer in answers]),

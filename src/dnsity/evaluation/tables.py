@@ -9,7 +9,7 @@ from dnsity.evaluation.finished import Entry, Run
 from dnsity.evaluation.markdown import cell, table
 from dnsity.evaluation.methods import class_of, heading, ordered
 from dnsity.evaluation.row import Cost, Interval, Row, Spread
-from dnsity.evaluation.units import data_size, duration, number, percent
+from dnsity.io.units import data_size, duration, number, percent
 
 NOTHING = "-"
 LEGEND = """\

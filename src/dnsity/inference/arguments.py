@@ -8,8 +8,8 @@ from typing import Any
 
 from dnsity.data.readers.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError
-from dnsity.inference.formats import GIST_SUFFIX, by_name
 from dnsity.inference.gist_cache import GistCache
+from dnsity.io.formats import GIST_SUFFIX, by_name
 
 _LONGEST_NAME = 400
 """Characters; a longer text is never the name of a file."""

@@ -19,9 +19,9 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from dnsity.config import replacing, write_json
 from dnsity.errors import BadInputError, DamagedFileError, first_line
 from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.io.atomic import atomic_path, write_json
 from dnsity.model.finite import require_finite
 from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyValues
@@ -82,7 +82,7 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
     _require_own(directory, flat)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with replacing(directory / _WEIGHTS) as temporary:
+        with atomic_path(directory / _WEIGHTS) as temporary:
             save_file({_TENSOR: flat.cpu().contiguous()}, temporary)
         config.save_pretrained(str(directory))
         write_json(directory / INFO_FILE, gist.info.model_dump(mode="json"))

@@ -26,7 +26,7 @@ from dnsity.inference.methods import Method, finished, resumable
 from dnsity.inference.methods.gist import Gist
 from dnsity.inference.origin import made_of
 from dnsity.inference.store import SUFFIX
-from dnsity.inference.text import read_text
+from dnsity.io.text import read_text
 
 NEW = "no gist yet"
 """Reason to compress a text that has no gist file; any other reason replaces one."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnsity.data.readers.corpus import TEXT_SUFFIXES
-from dnsity.inference.formats import by_name, is_media
 from dnsity.inference.store import SUFFIX
+from dnsity.io.formats import by_name, is_media
 
 _OF_THE_SYSTEM = frozenset({"thumbs.db", "desktop.ini"})
 

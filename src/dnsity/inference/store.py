@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,9 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference.formats import GIST_SUFFIX
 from dnsity.inference.gist_cache import GistCache, GistInfo
+from dnsity.io.atomic import write_private_bytes
+from dnsity.io.formats import GIST_SUFFIX
 from dnsity.model.finite import require_finite
 from dnsity.model.uneven import packed, unpacked
 
@@ -255,41 +255,19 @@ def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write all or nothing: temporary file in the same directory, fsync, rename, fsync."""
+    """Write a file atomically and durably; only its owner can read it.
+
+    Raises:
+        BadInputError: If `path` is not a regular file or cannot be written.
+    """
     if os.path.exists(path) and not os.path.isfile(path):
         raise BadInputError(f"{path} is not a file; choose another place with -o")
-    directory = path.parent
-    temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(
-            dir=directory, prefix=f".{path.name[:60]}.", suffix=".tmp"
-        )
-        with os.fdopen(handle, "wb") as file:  # mkstemp creates it with mode 0600
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-        _sync_directory(directory)
+        write_private_bytes(path, data)
     except OSError as error:
         raise BadInputError(
             f"cannot write {path}: {error.strerror}; choose another place with -o"
         ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the rename itself durable, where the system can open directories."""
-    try:
-        handle = os.open(directory, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _damaged(path: Path, why: str) -> DamagedFileError:

@@ -22,9 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from dnsity.config import Config, write_json
+from dnsity.config import Config
 from dnsity.errors import BadInputError, first_line
 from dnsity.gist.spec import GistSpec
+from dnsity.io.atomic import write_json
 from dnsity.model import names
 from dnsity.model.base import (
     DeviceMap,

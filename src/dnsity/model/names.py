@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 
 from dnsity.errors import BadInputError
+from dnsity.io.units import megabytes
 
 BUNDLED = "mini"
 SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
@@ -125,7 +126,7 @@ def base_path(name: str) -> str:
     if not known.path.is_file():
         raise BadInputError(
             f"model {name!r} is not at {known.path}; fetch it with `dnsity models --fetch {name}` "
-            f"({known.download_bytes / 1e6:.0f} MB), or set DNSITY_MODELS to the folder it is in"
+            f"({megabytes(known.download_bytes)}), or set DNSITY_MODELS to the folder it is in"
         )
     return str(known.path)
 

@@ -14,7 +14,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState, ProgressCallback
 
-from dnsity.config import whole_file
+from dnsity.io.atomic import atomic_text
+from dnsity.io.jsonl import complete_lines
 from dnsity.training.batches import Batches
 
 METRICS = "metrics.jsonl"
@@ -118,9 +119,9 @@ class Metrics(TrainerCallback):
         path = Path(args.output_dir or ".") / METRICS
         if not state.is_world_process_zero or not path.exists():
             return
-        kept = [line for line in path.read_text("utf-8").splitlines() if _is_behind(line, state)]
-        with whole_file(path) as lines:
-            lines.writelines(line + "\n" for line in kept)
+        kept = [line for line in complete_lines(path) if _is_behind(line, state)]
+        with atomic_text(path) as lines:
+            lines.writelines(line.decode() + "\n" for line in kept)
 
     def on_log(
         self,
@@ -139,7 +140,7 @@ class Metrics(TrainerCallback):
             lines.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
 
 
-def _is_behind(line: str, state: TrainerState) -> bool:
+def _is_behind(line: bytes, state: TrainerState) -> bool:
     """Say whether a line is whole and of a step that the run has behind it."""
     try:
         return int(json.loads(line)["step"]) <= state.global_step

@@ -22,6 +22,7 @@ from transformers import AutoModelForCausalLM
 
 from dnsity.gist.layout import cut
 from dnsity.inference.hardware import bfloat16_is_fast
+from dnsity.io.units import GB, MB, hours_and_minutes, millions
 from dnsity.model import backbone, checkpoint
 from dnsity.model.base import base_config
 from dnsity.model.gist_lm import GistLM
@@ -246,15 +247,13 @@ def lines(found: Estimate, where: str = "this machine") -> list[str]:
     all_parameters = trained + found.frozen_parameters
     least, most = found.step_tokens
     total = sum(found.memory_bytes.values())
-    unit, scale = ("GB", 1e9) if total > 1e9 else ("MB", 1e6)
+    unit, scale = ("GB", GB) if total > GB else ("MB", MB)
     memory = ", ".join(f"{name} {size / scale:.1f}" for name, size in found.memory_bytes.items())
-    hours, minutes = divmod(round(found.seconds / 60), 60)
-    duration = f"{hours} h {minutes} min" if hours else f"{max(1, minutes)} min"
     return [
-        f"trainable  {trained / 1e6:,.1f} M of {all_parameters / 1e6:,.1f} M parameters "
+        f"trainable  {millions(trained)} M of {millions(all_parameters)} M parameters "
         f"({trained / all_parameters:.2%})",
         f"a step     {least:,}-{most:,} document tokens, {found.steps:,} steps",
         f"memory     about {total / scale:.1f} {unit} ({memory}), libraries and data aside",
-        f"time       about {duration} on {where}; a rough estimate, several times longer beside "
-        "other work",
+        f"time       about {hours_and_minutes(found.seconds)} on {where}; a rough estimate, "
+        "several times longer beside other work",
     ]

@@ -10,11 +10,12 @@ from accelerate import PartialState
 from pydantic import BaseModel
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from dnsity.config import manifest, write_json
 from dnsity.data.encode import TextEncoder
 from dnsity.data.generators.mixture import Mixture, MixtureConfig
 from dnsity.data.text.frame import frame_of
 from dnsity.errors import BadInputError
+from dnsity.io.atomic import write_json
+from dnsity.io.provenance import manifest
 from dnsity.model import backbone
 from dnsity.model.positions import require_shift_invariant
 from dnsity.training.batches import Batches

@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dnsity.config import replacing
 from dnsity.inference.distillation import gold_log_p, supervised, top_of
+from dnsity.io.atomic import atomic_path
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.answers import answers
 
@@ -120,5 +120,5 @@ def _read(path: Path) -> Lesson | None:
 def _write(path: Path, lesson: Lesson) -> None:
     """Keep a lesson, whole or not at all; several processes may write the same one."""
     tensors = {name: t.contiguous().cpu().clone() for name, t in lesson._asdict().items()}
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         save_file(tensors, temporary)

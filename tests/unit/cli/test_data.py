@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dnsity.data.example import Example
-from dnsity.data.jsonl import read_examples
+from dnsity.data.readers.records import read_examples
 from running import Run
 from tiny import DOCUMENT
 

@@ -25,10 +25,11 @@ from dnsity.cli import demo
 from dnsity.cli.app import _noting_interrupts, app
 from dnsity.cli.console import harmless
 from dnsity.cli.results import provenance, read
-from dnsity.config import Config, manifest
+from dnsity.config import Config
 from dnsity.inference.generate import Answer
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
+from dnsity.io.provenance import manifest
 from running import Run
 from tiny import DOCUMENT, QUESTIONS
 

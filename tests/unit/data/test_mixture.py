@@ -16,8 +16,8 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.generators.hide import NOT_FOUND
 from dnsity.data.generators.mixture import UNSCORED, DocumentKind, Mixture, MixtureConfig
-from dnsity.data.jsonl import write_records
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import write_records
 from tiny import tiny_tokenizer
 
 _WORDS = {

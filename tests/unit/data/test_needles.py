@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dnsity.data.example import Language
-from dnsity.data.generators.en import wording as wording_en
-from dnsity.data.generators.ko import wording as wording_ko
+from dnsity.data.generators import languages
 from dnsity.data.generators.needles import (
     Needle,
     NeedleKind,
@@ -28,7 +27,7 @@ from dnsity.data.generators.wording import Wording
 from dnsity.data.text.particles import particle
 
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
-WORDINGS = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
+WORDINGS = {language: pack.wording for language, pack in languages.LANGUAGES.items()}
 KINDS = {
     "access_code",
     "extension",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dnsity.data.jsonl import write_records
 from dnsity.data.readers.corpus import Corpus, Document, read_documents
 from dnsity.data.readers.overlap import WORDS, HeldOut
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import write_records
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 RUN = "the ferry to the island leaves from the north quay at nine every morning"

@@ -10,10 +10,10 @@ from typing import Any, get_args
 import pytest
 
 from dnsity.data.example import Example, Question
-from dnsity.data.jsonl import write_records
 from dnsity.data.readers.corpus import Side
 from dnsity.data.readers.qa import on_side, read_qa
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import write_records
 
 SIDES: tuple[Side, ...] = get_args(Side)
 FERRY: dict[str, Any] = {

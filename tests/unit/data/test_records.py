@@ -9,9 +9,9 @@ import pytest
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
-from dnsity.data.jsonl import write_records
 from dnsity.data.readers.records import Records
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import write_records
 from tiny import tiny_tokenizer
 
 WHO = Question("Who?", "Ann", "who", ("she",))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import socketserver
 import tempfile
 import threading
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from dnsity.data.generators.self_study.models import (
@@ -26,8 +24,8 @@ from dnsity.data.generators.self_study.models import (
 )
 from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
 from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
-from dnsity.data.jsonl import read_examples
 from dnsity.data.readers.corpus import Document
+from dnsity.data.readers.records import read_examples
 from dnsity.errors import BadInputError
 
 DOCUMENTS = [Document("a", "The mill grinds rye on Monday.", "Mill"), Document("b", "Wind. " * 90)]
@@ -86,29 +84,10 @@ def serving(*script: tuple[int, dict[str, str], bytes]) -> Iterator[Server]:
             httpd.server_close()
 
 
-class UnixHandler(urllib.request.HTTPHandler):
-    """Carries http over the socket file of a server, whatever the host in the address."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.path = path
-
-    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        path = self.path
-
-        class Connection(http.client.HTTPConnection):
-            def connect(self) -> None:
-                self.sock = socket.socket(socket.AF_UNIX)
-                self.sock.settimeout(self.timeout)
-                self.sock.connect(path)
-
-        return self.do_open(Connection, request)
-
-
 def connect(server: Server, waits: list[float], **settings: Any) -> Generator:
     settings = {"requests_per_minute": 1e9, "api_key_variable": "TEST_KEY", **settings}
-    handlers = [UnixHandler(server.socket_path), urllib.request.ProxyHandler({})]
-    return endpoint_generator(Endpoint(URL, "tiny", **settings), waits.append, handlers)
+    transport = httpx.HTTPTransport(uds=server.socket_path)
+    return endpoint_generator(Endpoint(URL, "tiny", **settings), waits.append, transport)
 
 
 def test_the_request_is_what_the_protocol_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,15 +141,33 @@ def test_errors_that_will_not_pass_are_not_tried_again(status: int, message: str
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with serving(OK) as server:
-        pass
-    with pytest.raises(BadInputError, match=r"cannot reach http://model\.test"):
-        connect(server, [])("Ask.", 5)
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("Connection refused")
+
+    ask = endpoint_generator(Endpoint(URL, "tiny"), transport=httpx.MockTransport(refuse))
+    with pytest.raises(BadInputError, match=r"cannot reach http://model\.test.*refused"):
+        ask("Ask.", 5)
 
 
-def test_only_web_addresses_are_taken() -> None:
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "localhost:8000", ""])
+def test_only_web_addresses_are_taken(address: str) -> None:
     with pytest.raises(BadInputError, match="http"):
-        endpoint_generator(Endpoint("file:///etc/passwd", "tiny"))
+        endpoint_generator(Endpoint(address, "tiny"))
+
+
+@pytest.mark.parametrize(
+    "error", [httpx.ReadTimeout("slow"), httpx.ReadError("reset"), httpx.RemoteProtocolError("cut")]
+)
+def test_a_dropped_connection_is_tried_again(error: httpx.HTTPError) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        if not waits:
+            raise error
+        return httpx.Response(200, content=OK[2])
+
+    waits: list[float] = []
+    endpoint = Endpoint(URL, "tiny", requests_per_minute=1e9)
+    assert endpoint_generator(endpoint, waits.append, httpx.MockTransport(fail))("Ask.", 5) == GOOD
+    assert waits == [1.0]
 
 
 def test_requests_are_spaced() -> None:

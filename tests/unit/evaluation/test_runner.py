@@ -13,7 +13,6 @@ import torch
 
 from dnsity.config import validated
 from dnsity.data.example import Example, Question
-from dnsity.data.jsonl import write_records
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
 from dnsity.evaluation.manifest import MANIFEST
@@ -21,6 +20,7 @@ from dnsity.evaluation.methods.gist import Gist
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.runner import RECORDS, SUMMARY, run
 from dnsity.evaluation.settings import EvalConfig
+from dnsity.io.jsonl import write_records
 from tiny import DOCUMENT, save, tiny_gist_model
 
 TIMES = ("ttft_s", "seconds")
@@ -69,7 +69,7 @@ def config(model: str, questions: str) -> Callable[..., EvalConfig]:
 def _without_times(records: list[Record]) -> list[dict[str, Any]]:
     kept = []
     for one in records:
-        values = json.loads(one.to_line())
+        values = one.to_json()
         del values["ingest_s"], values["peak_bytes"]
         for answer in values["answers"]:
             for name in TIMES:

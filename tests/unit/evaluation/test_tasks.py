@@ -11,13 +11,13 @@ from pydantic import TypeAdapter
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
-from dnsity.data.jsonl import write_records
 from dnsity.data.readers import exams
 from dnsity.data.readers.longbench import LIMITS, PROMPTS
 from dnsity.errors import BadInputError
 from dnsity.evaluation.metrics import METRICS
 from dnsity.evaluation.task import CHOICE, Item, Task
 from dnsity.evaluation.tasks import AnyFamily, Exam, LongBench, Niah, Own
+from dnsity.io.jsonl import write_records
 from tiny import DOCUMENT, tiny_tokenizer
 
 ENCODER = TextEncoder(tiny_tokenizer())

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from dnsity.data.example import Example, Question
-from dnsity.data.jsonl import write_records
+from dnsity.io.jsonl import write_records
 from dnsity.training.runs import RESULT
 from tiny import DOCUMENT, save, tiny_gist_model
 

@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.generators.niah import NiahConfig, generate
-from dnsity.data.jsonl import write_records
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_model import GistModel
+from dnsity.io.jsonl import write_records
 from dnsity.model import checkpoint
 from dnsity.model.base import load_tokenizer
 from dnsity.training.resume import newest_whole

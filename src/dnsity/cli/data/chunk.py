@@ -30,8 +30,8 @@ def command(
 
     Example: dnsity data chunk handbook.md --tokens 1024 --overlap 64 -o chunks.jsonl
     """
-    from dnsity.data.jsonl import write_records
     from dnsity.data.text.chunking import chunk, stream_documents
+    from dnsity.io.jsonl import write_records
 
     encoder = load_encoder(tokenizer)
 

@@ -28,8 +28,8 @@ def command(
 
     Example: dnsity data exams --from my_questions.csv -o exam.jsonl
     """
-    from dnsity.data.jsonl import write_records
     from dnsity.data.readers.exams import load
+    from dnsity.io.jsonl import write_records
 
     examples = list(load(source))
     write_records(output, (example.to_record() for example in examples))

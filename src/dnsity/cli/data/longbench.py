@@ -33,8 +33,8 @@ def command(
 
     Example: dnsity data longbench --folder data/longbench --task qasper -o qasper.jsonl
     """
-    from dnsity.data.jsonl import write_records
     from dnsity.data.readers.longbench import fetch, load
+    from dnsity.io.jsonl import write_records
 
     if output is None:
         states = fetch(folder, source, task or [])

@@ -51,7 +51,7 @@ def command(
     """
     from dnsity.config import validated
     from dnsity.data.generators.niah import NiahConfig, generate
-    from dnsity.data.jsonl import write_records
+    from dnsity.io.jsonl import write_records
 
     config = validated(
         NiahConfig,

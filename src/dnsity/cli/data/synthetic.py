@@ -53,8 +53,8 @@ def command(
     from itertools import islice
 
     from dnsity.data.generators.synthetic_qa import SyntheticReport, make
-    from dnsity.data.jsonl import write_records
     from dnsity.data.readers.corpus import read_documents
+    from dnsity.io.jsonl import write_records
 
     report = SyntheticReport()
     asker = _asker(model, endpoint, output)

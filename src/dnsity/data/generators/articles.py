@@ -19,36 +19,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dnsity.data.example import Language, Question
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.leads import Lead, read_lead
 from dnsity.data.generators.rules.check import plain_title, rules_for
 from dnsity.data.generators.rules.page import flatten
 from dnsity.data.readers.corpus import Document
 from dnsity.data.text.sentences import sentence_ends
 
-PROMPTS: Mapping[Language, Mapping[str, str]] = {
-    "en": {
-        "title": "What is the title of this article?",
-        "topic": "What is this article about? Say in a few words what it is, not its name.",
-        "lead": "With which sentence does this article open? Write ____ for its subject.",
-        "part": "In which third of this article does the following sentence stand, the first, "
-        "the second or the last? {x}",
-        "summary": "Summarise this article in one sentence.",
-        "yes_no": 'Is this article about "{x}"? Answer Yes or No.',
-    },
-    "ko": {
-        "title": "이 글의 제목은 무엇입니까?",
-        "topic": "이 글은 무엇에 관한 글입니까? 이름 대신 그것이 무엇인지 짧게 쓰십시오.",
-        "lead": "이 글은 어떤 문장으로 시작합니까? 글이 다루는 대상은 ____로 쓰십시오.",
-        "part": "이 글을 셋으로 나눌 때 다음 문장은 앞부분, 가운데, 뒷부분 중 어디에 나옵니까? {x}",
-        "summary": "이 글을 한 문장으로 요약하십시오.",
-        "yes_no": "이 글은 '{x}'에 관한 글입니까? 예 또는 아니요로 답하십시오.",
-    },
-}
-# Of about the same length, since choices are compared per character.
-THIRDS: Mapping[Language, tuple[str, str, str]] = {
-    "en": ("the first third", "the second third", "the last third"),
-    "ko": ("앞부분", "가운데", "뒷부분"),
-}
 _CLEAR = 0.15
 """A sentence asked for is further from the next third than this share of a third."""
 
@@ -86,13 +63,13 @@ def read_article(document: Document, language: Language) -> Article | None:
 def about(article: Article, language: Language, kind: str) -> Question:
     """Ask for one of `ANSWERS`."""
     answer = ANSWERS[kind](article)
-    return Question(PROMPTS[language][kind], answer, f"understanding:{kind}")
+    return Question(LANGUAGES[language].questions.article[kind], answer, f"understanding:{kind}")
 
 
 def whether_about(title: str, language: Language, *, yes: bool) -> Question:
     """Ask whether a text is about a title."""
     answers = rules_for(language).answers
-    text = PROMPTS[language]["yes_no"].format(x=title)
+    text = LANGUAGES[language].questions.article["yes_no"].format(x=title)
     return Question(text, answers[not yes], "understanding:yes_no", choices=answers)
 
 
@@ -112,6 +89,6 @@ def in_which_third(rng: random.Random, language: Language, document: str) -> Que
     if not found:
         return None
     third = rng.choice(sorted(found))
-    text = PROMPTS[language]["part"].format(x=rng.choice(found[third]))
-    thirds = THIRDS[language]
+    text = LANGUAGES[language].questions.article["part"].format(x=rng.choice(found[third]))
+    thirds = LANGUAGES[language].questions.thirds
     return Question(text, thirds[third], "understanding:part", choices=thirds)

@@ -7,12 +7,12 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from dnsity.data.example import Example, Language, Question
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.needles import Needle
 from dnsity.data.text.sentences import places, starts_with_heading
 
 NOT_FOUND: Mapping[Language, str] = {
-    "en": "not in the document",
-    "ko": "문서에 없습니다",
+    language: pack.questions.not_found for language, pack in LANGUAGES.items()
 }
 """The answer to a question that a document does not answer."""
 

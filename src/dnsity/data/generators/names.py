@@ -9,6 +9,7 @@ from functools import cached_property
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language
+from dnsity.data.generators.languages import LANGUAGES
 
 _TRIES = 1000
 """Passages drawn before fewer words have to do."""
@@ -18,10 +19,6 @@ _LEAST_WORDS = 30
 _MOST_PIECES = 3
 """Tokens of a word that is made up."""
 _EDGES = re.compile(r"^\W+|\W+$")
-_LETTERS: dict[Language, re.Pattern[str]] = {
-    "en": re.compile("[A-Za-z]+"),
-    "ko": re.compile("[가-힣]+"),
-}
 
 
 class Names:
@@ -75,8 +72,8 @@ class Names:
         tokens = self._encoder.pieces()
         return {
             language: (
-                [t.strip() for t in tokens if letters.fullmatch(t.strip())],
-                [t for t in tokens if letters.fullmatch(t)],
+                [t.strip() for t in tokens if pack.letters.fullmatch(t.strip())],
+                [t for t in tokens if pack.letters.fullmatch(t)],
             )
-            for language, letters in _LETTERS.items()
+            for language, pack in LANGUAGES.items()
         }

@@ -14,12 +14,10 @@ from itertools import combinations
 from typing import Literal
 
 from dnsity.data.example import Language
-from dnsity.data.generators.en import wording as wording_en
-from dnsity.data.generators.ko import wording as wording_ko
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.wording import Kind, Part, Value, Wording
 
-_WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
-ATTRIBUTES = sorted({kind.name for wording in _WORDINGS.values() for kind in wording.kinds})
+ATTRIBUTES = sorted({kind.name for pack in LANGUAGES.values() for kind in pack.wording.kinds})
 """What facts can say of an entity."""
 # How a further fact of a set relates to an earlier one; what is left over is a fresh fact.
 _SAME_ENTITY, _SAME_KIND = 0.3, 0.4
@@ -265,7 +263,7 @@ def _wording(language: Language, part: Part, owners: Sequence[str] = ()) -> Word
 
 @cache
 def _part(language: Language, part: Part) -> Wording:
-    return _WORDINGS[language].part(part)
+    return LANGUAGES[language].wording.part(part)
 
 
 def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Needle:

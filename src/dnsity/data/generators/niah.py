@@ -21,22 +21,17 @@ from dnsity.config import Config, Seed
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Detail, Example, Language
 from dnsity.data.generators.hide import absent_questions, fits, insert, questions
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.needles import Needle, NeedleKind, draw
 from dnsity.data.generators.wording import Part
 from dnsity.data.readers.corpus import Corpus
-from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
+from dnsity.io.workers import parallel_map
 
 VERSION = 4
 Form = Literal["prose", "list", "table"]
 """How needles stand in the document: sentences here and there, or the lines of one block."""
 FILLER = "filler"
-_FILLER: dict[Language, str] = {
-    # The English lines are those of the original passkey test (Mohtashami & Jaggi, 2305.16300).
-    "en": "The grass is green. The sky is blue. The sun is yellow. Here we go. "
-    "There and back again.",
-    "ko": "풀은 푸르다. 하늘은 파랗다. 해는 노랗다. 자, 이제 출발한다. 갔다가 다시 돌아온다.",
-}
 _TRIES = 200
 _CHUNK = 32
 """Documents handed to a worker process at a time."""
@@ -118,7 +113,7 @@ class Filler:
 
     def __init__(self, language: Language) -> None:
         """Choose the sentences."""
-        self.line = _FILLER[language]
+        self.line = LANGUAGES[language].questions.filler
 
     def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
         """Return at least so many characters of filler."""
@@ -152,8 +147,8 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
         yield from map(hider.hide, numbers)
         return
     # The haystack goes to each process once, not with each document.
-    yield from spread(
-        _hide, numbers, workers=workers, start=_start_worker, given=(hider,), chunk=_CHUNK
+    yield from parallel_map(
+        _hide, numbers, workers=workers, initializer=_start_worker, initargs=(hider,), chunk=_CHUNK
     )
 
 

@@ -10,22 +10,15 @@ natural sentences are told apart, and facts then build on them (docs/log.md).
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dnsity.data.example import Language
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.needles import Needle, number
 
 _MOST_WORDS = 3
 """Of a key, and of a value."""
 _TRIES_PER_PAIR = 50
-_SENTENCES: Mapping[Language, tuple[str, ...]] = {
-    "en": ("{k}: {v}.", "{k} is {v}.", "{k} has {v}.", "{v} belongs to {k}.", "{v} is for {k}."),
-    "ko": ("{k}: {v}.", "{k} 값은 {v}.", "{k} 쪽은 {v}.", "{v}: {k}.", "{v} 값은 {k} 것이다."),
-}
-_QUESTIONS: Mapping[Language, tuple[str, ...]] = {
-    "en": ("{k}?", "What is {k}?", "What belongs to {k}?", "What is given for {k}?"),
-    "ko": ("{k}?", "{k} 값은?", "{k} 값은 무엇인가?", "{k} 쪽은 무엇인가?"),
-}
 
 
 def pairs(
@@ -50,6 +43,7 @@ def pairs(
         Needles with different keys, none of whose answers occurs in another's sentence; fewer than
         asked for if there are not words enough.
     """
+    templates = LANGUAGES[language].questions
     found: list[Needle] = []
     keys: list[tuple[str, ...]] = []
     for _ in range(_TRIES_PER_PAIR * count):
@@ -61,8 +55,8 @@ def pairs(
         else:
             value = " ".join(rng.choices(words, k=rng.randint(1, _MOST_WORDS)))
         told = {"k": " ".join(key), "v": value}
-        sentence = rng.choice(_SENTENCES[language]).format(**told)
-        asked = tuple(question.format(**told) for question in _QUESTIONS[language])
+        sentence = rng.choice(templates.pair_sentences).format(**told)
+        asked = tuple(question.format(**told) for question in templates.pair_questions)
         needle = Needle(sentence, asked, value, "pair", told["k"])
         clash = any(value in other.sentence or other.answer in sentence for other in found)
         if set(key) not in map(set, keys) and value not in told["k"] and not clash:

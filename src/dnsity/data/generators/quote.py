@@ -18,6 +18,7 @@ from itertools import pairwise
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Language, Question
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.text.sentences import sentence_ends
 
 _CUE, _ANSWER = (2, 4), (2, 6)
@@ -30,60 +31,6 @@ _WORD = re.compile(r"\S+")
 VALUE = re.compile(r"(?<![^\s(\[\"'])(?=\S*\d)[^\W_](?:\S*[^\W_])?")
 _VALUE_CUE = (3, 12)
 """Fewest and most words before a value that ask for it."""
-_QUESTIONS: dict[Language, tuple[str, ...]] = {
-    "en": (
-        'What comes after "{cue}"?',
-        'How does the text go on after "{cue}"?',
-        'Which words follow "{cue}"?',
-    ),
-    "ko": (
-        '"{cue}" 다음에는 무슨 말이 나오나요?',
-        '"{cue}" 뒤에 이어지는 말은 무엇입니까?',
-        '글에서 "{cue}" 다음을 이어 주세요.',
-    ),
-}
-_FROM_CUE: dict[Language, tuple[str, ...]] = {
-    "en": (
-        'Repeat word for word the text that follows "{cue}".',
-        'Copy out the document from right after "{cue}".',
-        'Start right after "{cue}" and write the text out exactly as it stands.',
-        'Please quote the passage that comes after "{cue}" without changing a word.',
-    ),
-    "ko": (
-        '글에서 "{cue}" 바로 다음부터 그대로 옮겨 적어 주세요.',
-        '"{cue}" 뒤에 나오는 내용을 원문 그대로 다시 써 주세요.',
-        '본문에서 "{cue}" 다음 부분을 한 글자도 바꾸지 말고 적어 주십시오.',
-        '"{cue}"에 이어지는 대목을 원문대로 인용해 주세요.',
-    ),
-}
-_FROM_START: dict[Language, tuple[str, ...]] = {
-    "en": (
-        "Repeat the text from the beginning, word for word.",
-        "How does the document begin? Give its exact words.",
-        "Write out the opening of the text exactly as it stands.",
-        "Please recite the document from the start without changing a word.",
-    ),
-    "ko": (
-        "글을 처음부터 그대로 옮겨 적어 주세요.",
-        "이 글은 어떻게 시작합니까? 원문 그대로 적어 주십시오.",
-        "문서의 앞부분을 한 글자도 바꾸지 말고 다시 써 주세요.",
-        "본문의 첫머리를 원문대로 인용해 주세요.",
-    ),
-}
-_GO_ON: dict[Language, tuple[str, ...]] = {
-    "en": (
-        "Continue the text.",
-        "The text breaks off in the middle. How does it go on?",
-        "Write what comes next in the document.",
-        "Please carry on from where the text stops.",
-    ),
-    "ko": (
-        "글을 이어서 써 주세요.",
-        "글이 중간에 끊겼습니다. 그다음은 어떻게 이어집니까?",
-        "문서의 마지막 부분에 이어질 내용을 써 주십시오.",
-        "글이 끝난 곳에서부터 이어서 써 주세요.",
-    ),
-}
 
 
 def quotes(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
@@ -110,7 +57,7 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
         answer = text[words[middle].start() : words[end - 1].end()]
         once = text.find(cue) == text.rfind(cue)  # `count` misses what overlaps: "two two two"
         if once and '"' not in cue and "\n" not in cue + answer:
-            question = rng.choice(_QUESTIONS[language]).format(cue=cue)
+            question = rng.choice(LANGUAGES[language].questions.quote).format(cue=cue)
             found.append(Question(question, answer, "quote"))
         at = end
     return tuple(found)
@@ -141,7 +88,7 @@ def values(rng: random.Random, language: Language, text: str, count: int) -> tup
         words = list(_WORD.finditer(text, start, middle))[-rng.randint(*_VALUE_CUE) :]
         cue = text[words[0].start() : middle].rstrip() if words else ""
         if cue and text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
-            asked = rng.choice(_QUESTIONS[language]).format(cue=cue)
+            asked = rng.choice(LANGUAGES[language].questions.quote).format(cue=cue)
             made.append(Question(asked, text[middle:end], "value"))
     return tuple(made[:count])
 
@@ -162,7 +109,7 @@ def reconstruction(
         One question, whose cue (if any) occurs once in the text and whose answer is what follows
         it, verbatim; none if the text holds no word of so few tokens there.
     """
-    asked, start = rng.choice(_FROM_START[language]), 0
+    asked, start = rng.choice(LANGUAGES[language].questions.from_start), 0
     words = list(_WORD.finditer(text))
     if rng.random() < 0.5 and len(words) > _CUE[1]:
         for _ in range(_TRIES):
@@ -171,7 +118,7 @@ def reconstruction(
             cue = text[words[at].start() : words[middle - 1].end()]
             # Where words overlap themselves ("gas as a") `count` would miss the second place.
             if text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
-                asked = rng.choice(_FROM_CUE[language]).format(cue=cue)
+                asked = rng.choice(LANGUAGES[language].questions.from_cue).format(cue=cue)
                 start = words[middle].start()
                 break
     answer = _answer(encoder, text[start:], span_tokens)
@@ -205,7 +152,8 @@ def continuation(
     answer = _answer(encoder, rest, span_tokens)
     if not document or not answer:
         return document, ()
-    return document, (Question(rng.choice(_GO_ON[language]), answer, "continuation"),)
+    asked = rng.choice(LANGUAGES[language].questions.continuation)
+    return document, (Question(asked, answer, "continuation"),)
 
 
 def _answer(encoder: TextEncoder, text: str, tokens: int) -> str:

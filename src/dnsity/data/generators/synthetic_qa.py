@@ -19,8 +19,8 @@ from dnsity.data.generators.filters import FilterSettings, filter_questions
 from dnsity.data.generators.rules.questions import rule_questions
 from dnsity.data.generators.self_study.models import Generator
 from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
-from dnsity.data.jsonl import read_examples
 from dnsity.data.readers.corpus import Document
+from dnsity.data.readers.records import read_examples
 from dnsity.errors import BadInputError
 
 Source = Literal["rules", "model"]

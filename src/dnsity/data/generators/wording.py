@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from string import capwords
 from typing import Literal, TypeVar
 
-from dnsity.data.generators.dressing import Dress
+from dnsity.data.generators.variations import Variations
 
 Part = Literal["all", "seen", "unseen", "named"]
 """Which sentences, questions and names: every one, those of training, those held out from it, or,
@@ -90,15 +90,15 @@ class Wording:
     hard: Mapping[str, Kind]
     passkeys: PasskeyWording
     fill: Callable[..., str]
-    dress: Dress | None = None
+    variations: Variations | None = None
 
     def sentence(self, rng: random.Random, template: str) -> str:
         """Dress a sentence's template where this is what training sees."""
-        return self.dress.sentence(rng, template) if self.dress else template
+        return self.variations.sentence(rng, template) if self.variations else template
 
     def question(self, rng: random.Random, template: str) -> str:
         """Dress a question's template where this is what training sees."""
-        return self.dress.question(rng, template) if self.dress else template
+        return self.variations.question(rng, template) if self.variations else template
 
     def part(self, part: Part) -> Wording:
         """Keep one part of the sentences, questions and names, such that parts share none.
@@ -107,12 +107,12 @@ class Wording:
         names that a hash picks, so the split does not depend on what else is drawn.
         """
         if part == "all":
-            return replace(self, dress=None)
+            return replace(self, variations=None)
         if part == "named":
-            return replace(self, dress=None, passkeys=_named(self.passkeys))
+            return replace(self, variations=None, passkeys=_named(self.passkeys))
         return replace(
             self,
-            dress=self.dress if part == "seen" else None,
+            variations=self.variations if part == "seen" else None,
             groups={
                 name: replace(group, stem=_stems(group.stem, part))
                 for name, group in self.groups.items()

@@ -14,15 +14,15 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from dnsity.data.example import Language
-from dnsity.data.jsonl import read_records
 from dnsity.data.text.sentences import places, sentence_ends
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import read_records
+from dnsity.io.text import read_text
 
 Side = Literal["train", "test"]
 HUB = "hf:"
@@ -105,26 +105,7 @@ def _file_documents(path: Path, name: str) -> Iterator[Document]:
         for number, record in enumerate(read_records(path), start=1):
             yield _document(record, f"{name}:{number}", f"{path} record {number}")
         return
-    with utf8_file(path):
-        text = path.read_text(encoding="utf-8-sig")
-    yield Document(name, text)
-
-
-@contextmanager
-def utf8_file(path: Path) -> Iterator[None]:
-    """Turn what can go wrong while a text file is read into an error that names it.
-
-    Raises:
-        BadInputError: If it cannot be read or is not UTF-8.
-    """
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise BadInputError(
-            f"{path} is not UTF-8 (byte {error.start}); convert it to UTF-8"
-        ) from error
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
+    yield Document(name, read_text(path))
 
 
 def _document(record: dict[str, Any], default_id: str, where: str) -> Document:

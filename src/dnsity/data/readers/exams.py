@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from dnsity.data.example import Detail, Example, Question
-from dnsity.data.jsonl import read_records
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import read_records
+from dnsity.io.text import read_text
 
 KMMLU_SUBJECTS = ("Law", "Public-Safety", "Political-Science-and-Sociology", "Korean-History")
 """The subjects of civil-service exams."""
@@ -283,13 +284,18 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, _Row]]:
 
 
 def _read(path: Path, what: str) -> str:
+    """Read a file; errors begin with `what`, and name the line that is not UTF-8."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise BadInputError(f"{what} line {line} is not UTF-8; save it as UTF-8") from error
-    except OSError as error:
-        raise BadInputError(f"{what} cannot be read: {error.strerror or error}") from error
+        text = read_text(path, what)
+    except BadInputError as error:
+        cause = error.__cause__
+        if isinstance(cause, UnicodeDecodeError):
+            line = cause.object[: cause.start].count(b"\n") + 1
+            raise BadInputError(f"{what} line {line} is not UTF-8; save it as UTF-8") from error
+        if path.is_dir() or isinstance(cause, OSError):
+            why = cause.strerror if isinstance(cause, OSError) else "it is a directory"
+            raise BadInputError(f"{what} cannot be read: {why}") from error
+        raise
     if not text.strip():
         raise BadInputError(f"{what} is empty; name another file")
     return text

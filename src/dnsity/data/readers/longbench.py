@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
+import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +23,9 @@ from string import Formatter
 from typing import IO, Any, NamedTuple
 
 from dnsity.data.example import Detail, Example, Question
-from dnsity.data.jsonl import read_records, write_records
 from dnsity.errors import BadInputError, first_line
+from dnsity.io.atomic import atomic_path
+from dnsity.io.jsonl import read_records, write_records
 
 REPOSITORY, ARCHIVE, MANIFEST = "THUDM/LongBench", "data.zip", "manifest.json"
 PROMPTS, LIMITS = "dataset2prompt.json", "dataset2maxlen.json"
@@ -101,7 +101,11 @@ def load_records(folder: Path, task: str) -> Iterator[LongBenchRecord]:
         BadInputError: If the task is unknown, its file is missing, empty or damaged, or a record
             is not one of the task.
     """
-    path, number = folder / _file(task), 0
+    return _read_task(folder / _file(task), task)
+
+
+def _read_task(path: Path, task: str) -> Iterator[LongBenchRecord]:
+    number = 0
     for number, record in enumerate(read_records(path), start=1):
         where = f"{path} record {number}"
         for name, kind in _TYPES.items():
@@ -149,27 +153,33 @@ def prompts(folder: Path) -> dict[str, Prompt]:
     Raises:
         BadInputError: If the file is missing or damaged, or a prompt has not one `{context}`.
     """
+    return _read_prompts(folder / PROMPTS)
+
+
+def _read_prompts(path: Path) -> dict[str, Prompt]:
     found = {}
-    for task, text in _json(folder / PROMPTS).items():
+    for task, text in _json(path).items():
         try:
             names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
         except (TypeError, ValueError):  # no text, or a brace without its pair
             names = []
         unknown = set(names) - {"context", "input"}
         if unknown or names.count("context") != 1 or "{context}" not in text:
-            raise BadInputError(
-                f"{folder / PROMPTS}, {task}: needs {{context}} once, maybe {{input}}"
-            )
+            raise BadInputError(f"{path}, {task}: needs {{context}} once, maybe {{input}}")
         found[task] = Prompt(*text.split("{context}", 1))
     return found
 
 
 def limits(folder: Path) -> dict[str, int]:
     """Read the official output limits, in tokens; errors as for `prompts`."""
-    found = _json(folder / LIMITS)
+    return _read_limits(folder / LIMITS)
+
+
+def _read_limits(path: Path) -> dict[str, int]:
+    found = _json(path)
     for task, limit in found.items():
         if not isinstance(limit, int) or limit < 1:
-            raise BadInputError(f"{folder / LIMITS}, {task}: {limit!r} is no number of tokens")
+            raise BadInputError(f"{path}, {task}: {limit!r} is no number of tokens")
     return found
 
 
@@ -273,27 +283,25 @@ def _members(archive: Path, wanted: set[str], stack: ExitStack) -> _Openers:
 
 
 def _put(target: Path, opener: Callable[[], IO[bytes]], where: str) -> None:
-    """Copy beside the target, check, then put in place: never half a file."""
+    """Copy a file and check it before it replaces the target."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as scratch:
-            draft = Path(scratch) / target.name
+        with atomic_path(target) as draft:
             with opener() as data, draft.open("wb") as copy:
-                while block := data.read(1 << 20):
-                    copy.write(block)
-            _check(draft, where)
-            os.replace(draft, target)
+                shutil.copyfileobj(data, copy, 1 << 20)
+            _check(draft, target.name, where)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise BadInputError(f"{where} is damaged ({first_line(error)}); get it again") from error
     except OSError as error:
         raise BadInputError(f"cannot write {target}: {error.strerror or error}") from error
 
 
-def _check(draft: Path, where: str) -> None:
+def _check(draft: Path, name: str, where: str) -> None:
+    """Refuse a file whose content does not fit its name."""
     try:
-        if draft.suffix == ".jsonl":
-            sum(1 for _ in load_records(draft.parent, draft.stem))
+        if name.endswith(".jsonl"):
+            sum(1 for _ in _read_task(draft, name.removesuffix(".jsonl")))
         else:
-            prompts(draft.parent) if draft.name == PROMPTS else limits(draft.parent)
+            _read_prompts(draft) if name == PROMPTS else _read_limits(draft)
     except BadInputError as error:
         raise BadInputError(str(error).replace(str(draft), where)) from error

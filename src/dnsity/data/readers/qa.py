@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dnsity.data.example import Example, Language, Question
-from dnsity.data.jsonl import read_records
-from dnsity.data.readers.corpus import Side, side_of, utf8_file
+from dnsity.data.readers.corpus import Side, side_of
 from dnsity.data.readers.stories import read_rows, whole_story
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import read_records
+from dnsity.io.text import read_text
 
 KIND = "qa"
 _T = TypeVar("_T")
@@ -81,10 +82,8 @@ def on_side(examples: Iterable[Example], side: Side, test_share: float) -> Itera
 
 
 def _squad(path: Path, language: Language) -> Iterator[Example]:
-    with utf8_file(path):
-        text = path.read_text(encoding="utf-8-sig")
     try:
-        content = json.loads(text)
+        content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise BadInputError(
             f"{path} line {error.lineno} is not JSON ({error.msg}); copy or download it again"

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
-from dnsity.data.jsonl import read_examples
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import read_records
+
+
+def read_examples(path: Path) -> Iterator[Example]:
+    """Yield the examples in a file of example records.
+
+    Raises:
+        BadInputError: If the file cannot be read or a record is not an example.
+    """
+    for number, record in enumerate(read_records(path), start=1):
+        yield Example.from_record(record, f"{path} record {number}")
 
 
 class Records:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
 
-from dnsity.data.readers.corpus import utf8_file
 from dnsity.errors import BadInputError
+from dnsity.io.text import named_errors
 
 NEEDED = ("story_name", "story_section", "question", "answer1")
 """Columns that every row must fill. `answer2` may be missing or empty."""
@@ -35,7 +35,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """
     number = 0
     try:
-        with utf8_file(path), path.open(encoding="utf-8-sig", newline="") as file:
+        with named_errors(path), path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
             missing = [name for name in NEEDED if name not in (rows.fieldnames or ())]
             if missing:

@@ -10,7 +10,6 @@ memory, linear time. White space between two chunks belongs to the earlier one:
 
 from __future__ import annotations
 
-import codecs
 import re
 import unicodedata
 from bisect import bisect_left
@@ -18,10 +17,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnsity.data.jsonl import read_records
 from dnsity.data.readers.corpus import files_in
 from dnsity.data.text.sentences import sentence_ends
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import read_records
+from dnsity.io.text import read_blocks
 
 CountTokens = Callable[[str], int]
 _Found = tuple[int, int]  # where a chunk ends, and how many tokens it has
@@ -115,7 +115,7 @@ def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
                 yield str(file.relative_to(path)) if found == file.name else found, content
         return
     if ".jsonl" not in map(str.lower, path.suffixes[-2:]):
-        yield path.name, _blocks(path)
+        yield path.name, read_blocks(path)
         return
     number = 0
     for number, record in enumerate(read_records(path), start=1):
@@ -127,29 +127,6 @@ def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
         yield f"{path.name}:{number}" if name is None else str(name), text
     if not number:
         raise BadInputError(f"{path} is empty; give a file with one JSON object a line")
-
-
-def _blocks(path: Path) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    done, begin, data, blank = 0, 0, b"-", True
-    try:
-        with path.open("rb") as file:
-            while data:
-                data = file.read(_BLOCK)
-                begin = done - len(decoder.getstate()[0])  # of what is decoded now, in bytes
-                text = decoder.decode(data, final=not data)
-                if "\0" in text:
-                    raise BadInputError(f"{path} is binary (it holds NUL bytes); give UTF-8 text")
-                blank = blank and not text.strip("\ufeff \t\r\n")
-                yield text if done else text.removeprefix("\ufeff")
-                done += len(data)
-    except UnicodeDecodeError as error:
-        at = begin + error.start
-        raise BadInputError(f"{path} is not UTF-8 (byte {at}); convert it to UTF-8") from error
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror or error}") from error
-    if blank:
-        raise BadInputError(f"{path} is empty; give a file with text in it")
 
 
 @dataclass(slots=True)

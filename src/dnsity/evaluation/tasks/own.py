@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example
-from dnsity.data.jsonl import read_examples
+from dnsity.data.readers.records import read_examples
 from dnsity.errors import BadInputError
 from dnsity.evaluation.metrics import METRICS
 from dnsity.evaluation.task import CHOICE, Family, Item, Task

@@ -2,7 +2,6 @@
 
 Precision before recall: a sentence that fits no shape is simply not asked about.
 """
-# ruff: noqa: RUF001
 
 from __future__ import annotations
 

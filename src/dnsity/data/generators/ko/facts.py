@@ -3,7 +3,6 @@
 Korean asks in place: "1991년에 데뷔하였다" becomes "몇 년에 데뷔하였습니까?" without moving a word,
 which keeps the question true to the sentence.
 """
-# ruff: noqa: RUF001
 
 from __future__ import annotations
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 from dnsity.data.example import Language, Question
-from dnsity.data.generators.en import language as language_en
-from dnsity.data.generators.ko import language as language_ko
+from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.rules.page import (
     BLANK,
     Page,
@@ -16,7 +15,6 @@ from dnsity.data.generators.rules.page import (
     read_page,
 )
 
-_RULES: dict[Language, Rules] = {"en": language_en.RULES, "ko": language_ko.RULES}
 # Sections that every encyclopedia article has; asking for them says nothing about this one.
 _GENERIC = re.compile(
     r"(?:references?|external links?|further reading|see also|notes?|sources?|bibliography|other|"
@@ -32,8 +30,8 @@ _ASIDE = re.compile(r" \([^()]*\)$")
 
 
 def rules_for(language: Language) -> Rules:
-    """The rules' words and patterns for a language."""
-    return _RULES[language]
+    """Return the grammar of a language."""
+    return LANGUAGES[language].rules
 
 
 def plain_title(title: str) -> str:
@@ -86,7 +84,8 @@ def supported(question: Question, document: str, language: Language, title: str 
     Returns:
         False also for questions of other kinds or wordings: nothing is known of those.
     """
-    rules, page = rules_for(language), read_page(document, language)
+    rules = rules_for(language)
+    page = read_page(document, rules.dotted_headings)
     kind = question.kind
     if kind.startswith("fact:"):
         return _fact(question, page, rules)

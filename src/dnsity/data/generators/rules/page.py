@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from dnsity.data.example import Language
 from dnsity.data.text.sentences import sentence_ends
 
 BLANK = "____"
@@ -78,6 +77,7 @@ class Rules:
         templates: Wordings by kind of question.
         fill: Fill a wording.
         answers: The words for yes and no.
+        dotted_headings: Whether a heading may end with a full stop ("Early life.").
     """
 
     intact: Callable[[str], bool]
@@ -93,6 +93,7 @@ class Rules:
     templates: Mapping[str, tuple[str, ...]]
     fill: Callable[..., str]
     answers: tuple[str, str]
+    dotted_headings: bool
 
     def word(self, rng: random.Random, kind: str, **values: str) -> str:
         """Draw a wording of a kind and fill it."""
@@ -151,12 +152,12 @@ def overlap(words: Sequence[str], others: Collection[str]) -> float:
 
 
 @lru_cache(maxsize=2)  # a document is looked at once for each question about it
-def read_page(text: str, language: Language) -> Page:
+def read_page(text: str, dotted_headings: bool) -> Page:
     """Take a document apart."""
     lines = [line.rstrip() for line in text.splitlines()]
     filled = [number for number, line in enumerate(lines) if line.strip()]
     title = _title_line(lines, filled)
-    headings = {} if not filled else _headings(lines, filled, language)
+    headings = {} if not filled else _headings(lines, filled, dotted_headings)
     sections, paragraphs = _parts(lines, headings, skip=filled[0] if title else -1)
     sentences = tuple(each for paragraph in paragraphs for each in split_sentences(paragraph))
     return Page(flatten(text), title, sections, sentences, tuple(_line_lists(lines)))
@@ -180,7 +181,7 @@ def _title_line(lines: Sequence[str], filled: Sequence[int]) -> str:
     return title if len(title) <= 80 and not title.endswith((".", "!", ":", ",", ";")) else ""
 
 
-def _headings(lines: Sequence[str], filled: Sequence[int], language: Language) -> dict[int, str]:
+def _headings(lines: Sequence[str], filled: Sequence[int], dotted: bool) -> dict[int, str]:
     """Line number -> heading."""
     found: dict[int, str] = {}
     spaced = any(later > earlier + 1 for earlier, later in pairwise(filled))
@@ -195,7 +196,7 @@ def _headings(lines: Sequence[str], filled: Sequence[int], language: Language) -
             ends_open = line[-1].isalnum() or line[-1] in ")]?"
             if ends_open and len(lines[following]) >= _BODY_CHARACTERS:
                 found[here] = line
-        elif language == "en" and len(lines[following]) >= _BODY_CHARACTERS and _is_dotted(line):
+        elif dotted and len(lines[following]) >= _BODY_CHARACTERS and _is_dotted(line):
             found[here] = line[:-1]
     return found
 

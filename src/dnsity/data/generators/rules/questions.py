@@ -110,7 +110,7 @@ def rule_questions(
         Questions whose answers follow from the document, each from a sentence of its own.
     """
     rules = rules_for(language)
-    work = _Work(read_page(document, language), plain_title(title), rules, rng)
+    work = _Work(read_page(document, rules.dotted_headings), plain_title(title), rules, rng)
     makers: list[Callable[[_Work], Iterator[_Made]]] = [
         _clozes, _facts, _statements, _section_questions, _list_questions, _title_questions,
     ]  # fmt: skip

@@ -1,24 +1,24 @@
-"""Models that write questions: any HuggingFace causal LM, or any OpenAI-compatible endpoint."""
+"""Models that write questions: any Hugging Face causal LM, or any OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from dnsity.errors import BadInputError, first_line
 
+if TYPE_CHECKING:
+    import httpx
+
 Generator = Callable[[str, int], str]
-"""Prompt and the most new tokens -> the model's reply."""
+"""Maps a prompt and a maximum number of new tokens to the model's reply."""
 
 _LONGEST_WAIT_S = 300.0
 _FIRST_WAIT_S = 1.0
@@ -26,17 +26,17 @@ _FIRST_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an OpenAI-compatible server listens and how to treat it.
+    """An OpenAI-compatible server, and how to call it.
 
     Attributes:
-        base_url: Up to and without ``/chat/completions``, e.g. ``http://localhost:8000/v1``.
+        base_url: Its address without ``/chat/completions``, e.g. ``http://localhost:8000/v1``.
         model: The model's name there.
-        api_key_variable: The environment variable that holds the key; if it is not set, no key
-            is sent, which suits local servers.
+        api_key_variable: Environment variable with the API key. If it is not set, no key is sent,
+            as local servers expect.
         timeout_s: Longest wait for one reply.
-        attempts: Tries for one prompt, the first included.
-        requests_per_minute: No more than this many requests are started in a minute.
-        temperature: 0 makes replies as repeatable as the server allows.
+        attempts: Requests per prompt, the first one included.
+        requests_per_minute: Limit on the requests started in a minute.
+        temperature: Sampling temperature; 0 makes replies as repeatable as the server allows.
     """
 
     base_url: str
@@ -49,57 +49,54 @@ class Endpoint:
 
 
 class _TryAgainError(Exception):
-    """A failure that may pass; `wait_s` is what the server asked for."""
+    """A temporary failure; `wait_s` is the wait that the server asks for."""
 
     def __init__(self, reason: str, wait_s: float | None = None) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the key to a server nobody named."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
 def endpoint_generator(
     endpoint: Endpoint,
     sleep: Callable[[float], None] = time.sleep,
-    handlers: Sequence[urllib.request.BaseHandler] = (),
+    transport: httpx.BaseTransport | None = None,
 ) -> Generator:
-    """Make a generator that asks an OpenAI-compatible server.
+    """Return a generator that calls an OpenAI-compatible server.
+
+    Redirects are not followed: one could send the key to another server.
 
     Args:
         endpoint: The server.
-        sleep: How to wait; exchanged in tests.
-        handlers: Further ways to connect, for urllib: a proxy, certificates, a Unix socket.
+        sleep: Waits so many seconds; tests replace it.
+        transport: Replaces httpx's own transport, for example by one over a Unix socket.
 
     Returns:
-        A generator. It raises `BadInputError` for a wrong key, address or model, for a server
-        that cannot be reached, and when every try has failed.
+        A generator that raises `BadInputError` for a wrong key, address or model, for a server
+        that cannot be reached, and when every attempt failed.
 
     Raises:
-        BadInputError: If `base_url` is no http or https address.
+        BadInputError: If `base_url` is not an http or https address.
     """
-    if urllib.parse.urlsplit(endpoint.base_url).scheme not in ("http", "https"):
+    import httpx
+
+    try:
+        scheme = httpx.URL(endpoint.base_url).scheme
+    except httpx.InvalidURL:
+        scheme = ""
+    if scheme not in ("http", "https"):
         raise BadInputError(
             f"base_url {endpoint.base_url!r}: give an http:// or https:// address, "
             "e.g. http://localhost:8000/v1"
         )
-    opener = urllib.request.build_opener(_NoRedirect, *handlers)
-    next_start = 0.0
+    client = httpx.Client(transport=transport, timeout=endpoint.timeout_s, follow_redirects=False)
+    pause = partial(_Pace(60.0 / endpoint.requests_per_minute).wait, sleep)
 
     def generate(prompt: str, max_new_tokens: int) -> str:
-        nonlocal next_start
         backoff_s, reason = _FIRST_WAIT_S, ""
         for attempt in range(endpoint.attempts):
-            pause_s = next_start - time.monotonic()
-            if pause_s > 0:
-                sleep(pause_s)
-            next_start = time.monotonic() + 60.0 / endpoint.requests_per_minute
+            pause()
             try:
-                return _ask(endpoint, opener, prompt, max_new_tokens)
+                return _ask(endpoint, client, prompt, max_new_tokens)
             except _TryAgainError as error:
                 reason = str(error)
                 if attempt + 1 < endpoint.attempts:
@@ -114,11 +111,25 @@ def endpoint_generator(
     return generate
 
 
+@dataclass(slots=True)
+class _Pace:
+    """Spaces out requests; the first one starts at once."""
+
+    seconds: float
+    next_start: float = 0.0
+
+    def wait(self, sleep: Callable[[float], None]) -> None:
+        pause_s = self.next_start - time.monotonic()
+        if pause_s > 0:
+            sleep(pause_s)
+        self.next_start = time.monotonic() + self.seconds
+
+
 def hf_generator(model: str, device: str = "cpu") -> Generator:
-    """Make a generator from a HuggingFace causal LM; it is loaded at the first prompt.
+    """Return a generator that runs a Hugging Face causal LM, loaded at the first prompt.
 
     Args:
-        model: A directory or hub id. If its tokenizer has a chat template, that is used.
+        model: A directory or hub id. The chat template of its tokenizer is used if it has one.
         device: A torch device.
 
     Returns:
@@ -165,10 +176,10 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
     return tokenizer, lm.eval()
 
 
-def _ask(
-    endpoint: Endpoint, opener: urllib.request.OpenerDirector, prompt: str, max_new_tokens: int
-) -> str:
-    """One request; errors are sorted into those that may pass and those that will not."""
+def _ask(endpoint: Endpoint, client: httpx.Client, prompt: str, max_new_tokens: int) -> str:
+    """Send one request; raise `_TryAgainError` for temporary failures, `BadInputError` else."""
+    import httpx
+
     url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
     body = {
         "model": endpoint.model,
@@ -176,31 +187,32 @@ def _ask(
         "max_tokens": max_new_tokens,
         "temperature": endpoint.temperature,
     }
-    headers = {"Content-Type": "application/json"}
     key = os.environ.get(endpoint.api_key_variable)
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(url, json.dumps(body).encode("utf-8"), headers)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    dropped = (
+        httpx.TimeoutException,
+        httpx.ReadError,
+        httpx.WriteError,
+        httpx.RemoteProtocolError,
+    )
     try:
-        with opener.open(request, timeout=endpoint.timeout_s) as response:
-            return _content(response.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            raise _sorted(error.code, error.headers, url, endpoint) from error
-    except (TimeoutError, ConnectionResetError) as error:
+        response = client.post(url, json=body, headers=headers)
+    except dropped as error:
         raise _TryAgainError("a timeout or a dropped connection") from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, TimeoutError | ConnectionResetError):
-            raise _TryAgainError("a timeout or a dropped connection") from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise BadInputError(
-            f"cannot reach {url}: {error.reason}; check base_url and that the server runs"
+            f"cannot reach {url}: {first_line(error)}; check base_url and that the server runs"
         ) from error
+    if not response.is_success:
+        raise _error_of(response, url, endpoint)
+    return _content(response.content)
 
 
-def _sorted(status: int, headers: Message, url: str, endpoint: Endpoint) -> Exception:
-    """The error for a status."""
+def _error_of(response: httpx.Response, url: str, endpoint: Endpoint) -> Exception:
+    """Return the error for an HTTP status."""
+    status = response.status_code
     if status == 429 or status >= 500:
-        return _TryAgainError(f"HTTP {status}", _retry_after_s(headers.get("Retry-After")))
+        return _TryAgainError(f"HTTP {status}", _retry_after_s(response.headers.get("Retry-After")))
     if status in (401, 403):
         return BadInputError(
             f"{url} refused the key (HTTP {status}); set {endpoint.api_key_variable} "
@@ -215,7 +227,7 @@ def _sorted(status: int, headers: Message, url: str, endpoint: Endpoint) -> Exce
 
 
 def _retry_after_s(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds either those or a date."""
+    """Return the seconds of a Retry-After header, which has a number of seconds or a date."""
     if not value:
         return None
     try:
@@ -235,5 +247,5 @@ def _content(body: bytes) -> str:
     try:
         content = json.loads(body)["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise _TryAgainError("a reply that is no chat completion") from error
+        raise _TryAgainError("a reply that is not a chat completion") from error
     return content if isinstance(content, str) else ""

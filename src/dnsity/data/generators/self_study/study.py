@@ -11,22 +11,25 @@ dropped.
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.generators.filters import MODEL_KIND
 from dnsity.data.generators.self_study.models import Generator
 from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply, render_prompt
-from dnsity.data.jsonl import read_records, write_records
 from dnsity.data.readers.corpus import Document
 from dnsity.data.text.sentences import sentence_ends
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import (
+    append_record,
+    drop_incomplete_line,
+    read_records,
+    write_records,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def self_study(
     if unknown:
         raise BadInputError(f"prompt types {unknown}: allowed are {', '.join(PROMPT_TYPES)}")
     partial = output.with_name(f"{output.name}.partial")
-    _drop_torn_line(partial)
+    drop_incomplete_line(partial)
     stamp = _stamp(settings, language)
     done = set(_finished(output, stamp)) | set(_finished(partial, stamp))
     report = SelfStudyReport(resumed=len(done))
@@ -107,7 +110,7 @@ def self_study(
                 example = _study(document, prompt_type, generate, language, settings, report)
                 record = example.to_record()
                 record["details"]["settings"] = stamp
-                _append(partial, record)
+                append_record(partial, record)
                 done.add((document.id, prompt_type))
     if partial.exists() or not output.exists():
         held = [read_records(path) for path in (output, partial) if path.exists()]
@@ -179,27 +182,3 @@ def _finished(path: Path, stamp: str) -> Iterator[tuple[str, str]]:
                 "use the same settings or another output file"
             )
         yield str(record.get("source")), str(details["prompt_type"])
-
-
-def _drop_torn_line(partial: Path) -> None:
-    """Cut off what stands behind the last line break: a run was killed while it wrote that."""
-    try:
-        with partial.open("r+b") as lines:
-            whole = lines.read()
-            lines.truncate(whole.rfind(b"\n") + 1)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise BadInputError(f"cannot write {partial}: {error.strerror or error}") from error
-
-
-def _append(partial: Path, record: dict[str, Any]) -> None:
-    """Add one line and wait until it is on the disk."""
-    try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("ab") as lines:
-            lines.write((json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8"))
-            lines.flush()
-            os.fsync(lines.fileno())
-    except OSError as error:
-        raise BadInputError(f"cannot write {partial}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Record files: every error names file and line, and a file is written whole or not at all."""
+"""Record files: every error names file and line, and a file is written atomically."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from typing import Any
 import pytest
 
 from dnsity.data.example import Example, Question
-from dnsity.data.jsonl import read_examples, read_records, write_records
+from dnsity.data.readers.records import read_examples
 from dnsity.errors import BadInputError
+from dnsity.io.jsonl import (
+    append_record,
+    complete_lines,
+    drop_incomplete_line,
+    read_records,
+    write_records,
+)
 
 EXAMPLE = Example(
     "비밀번호는 48213입니다.",
@@ -116,3 +123,22 @@ def test_a_full_disk_is_one_clear_line_and_the_old_file_stays(
         write_records(path, [{"n": 2}])
     assert list(read_records(path)) == [{"n": 1}]
     assert [each.name for each in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_journal_loses_only_the_line_that_was_interrupted(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "journal.jsonl"
+    drop_incomplete_line(path)  # no file yet
+    for number in range(3):
+        append_record(path, {"n": number, "text": "한글"})
+    with path.open("ab") as lines:
+        lines.write('{"n": 3, "text": "한'.encode()[:-1])
+    assert [json.loads(line)["n"] for line in complete_lines(path)] == [0, 1, 2]
+    drop_incomplete_line(path)
+    append_record(path, {"n": 3})
+    assert [record["n"] for record in read_records(path)] == [0, 1, 2, 3]
+
+
+def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    for write in (lambda: append_record(tmp_path, {}), lambda: drop_incomplete_line(tmp_path)):
+        with pytest.raises(BadInputError, match="cannot write"):
+            write()

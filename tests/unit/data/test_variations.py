@@ -1,4 +1,4 @@
-"""What training says and asks comes in many dresses, evaluation's words in none."""
+"""Training varies sentences and questions, evaluation uses the plain templates."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import re
 import pytest
 
 from dnsity.data.example import Language
-from dnsity.data.generators.dressing import ENGLISH, KOREAN, Dress
-from dnsity.data.generators.en import wording as wording_en
-from dnsity.data.generators.ko import wording as wording_ko
+from dnsity.data.generators.en import variations as en
+from dnsity.data.generators.ko import variations as ko
+from dnsity.data.generators.languages import LANGUAGES as PACKS
 from dnsity.data.generators.needles import Needle, facts, passkey
 from dnsity.data.generators.wording import Part, Wording
 from dnsity.data.text.particles import fill
 
-WORDINGS: dict[Language, Wording] = {"en": wording_en.WORDING, "ko": wording_ko.WORDING}
-DRESSES: dict[Language, Dress] = {"en": ENGLISH, "ko": KOREAN}
+WORDINGS: dict[Language, Wording] = {name: pack.wording for name, pack in PACKS.items()}
+VARIATIONS = {"en": en.VARIATIONS, "ko": ko.VARIATIONS}
 LANGUAGES: tuple[Language, ...] = ("en", "ko")
 MANY = 400
 
@@ -50,7 +50,7 @@ def test_training_sees_passkeys_in_more_sentences_than_there_are_templates(
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("part", ["all", "unseen"])
-def test_what_is_evaluated_wears_no_dress(language: Language, part: Part) -> None:
+def test_evaluation_uses_plain_templates(language: Language, part: Part) -> None:
     rng = random.Random(1)
     plain = WORDINGS[language].part(part).passkeys
     for _ in range(MANY):
@@ -67,7 +67,7 @@ def test_what_is_evaluated_wears_no_dress(language: Language, part: Part) -> Non
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_dressed_questions_still_name_what_they_ask_for(language: Language) -> None:
+def test_varied_questions_still_name_what_they_ask_for(language: Language) -> None:
     for needle in drawn(language, "seen"):
         assert needle.answer in needle.sentence
         for question in needle.questions:
@@ -77,35 +77,43 @@ def test_dressed_questions_still_name_what_they_ask_for(language: Language) -> N
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_dress_makes_a_seen_question_or_sentence_an_unseen_one(language: Language) -> None:
-    rng, dress = random.Random(2), DRESSES[language]
+def test_no_variation_makes_a_seen_question_or_sentence_an_unseen_one(language: Language) -> None:
+    rng, variations = random.Random(2), VARIATIONS[language]
     seen, unseen = (WORDINGS[language].part(part) for part in ("seen", "unseen"))
     for mine, theirs in zip(
         (*seen.kinds, seen.passkeys), (*unseen.kinds, unseen.passkeys), strict=True
     ):
         for template in mine.questions:
-            assert {dress.question(rng, template) for _ in range(60)}.isdisjoint(theirs.questions)
+            assert {variations.question(rng, template) for _ in range(60)}.isdisjoint(
+                theirs.questions
+            )
         for template in mine.sentences:
-            assert {dress.sentence(rng, template) for _ in range(20)}.isdisjoint(theirs.sentences)
+            assert {variations.sentence(rng, template) for _ in range(20)}.isdisjoint(
+                theirs.sentences
+            )
 
 
 def test_a_sentence_goes_on_in_lower_case_unless_it_begins_with_a_name() -> None:
     rng = random.Random(3)
     plain, named = "The {n} is {v}.", "{e} opens at {v}."
     for _ in range(MANY):
-        for dressed in (ENGLISH.sentence(rng, plain), ENGLISH.question(rng, "Which {n} is it?")):
-            assert not re.search(r", (The|Which)\b", dressed)
-            assert not re.search(r"[.!?] (the|which)\b", dressed)
-        assert "{e} opens at {v}." in ENGLISH.sentence(rng, named)
+        for varied in (
+            VARIATIONS["en"].sentence(rng, plain),
+            VARIATIONS["en"].question(rng, "Which {n} is it?"),
+        ):
+            assert not re.search(r", (The|Which)\b", varied)
+            assert not re.search(r"[.!?] (the|which)\b", varied)
+        assert "{e} opens at {v}." in VARIATIONS["en"].sentence(rng, named)
     assert "I need the {n}." in {
-        ENGLISH.question(rng, "I need the {n}.")[-len("I need the {n}.") :] for _ in range(MANY)
+        VARIATIONS["en"].question(rng, "I need the {n}.")[-len("I need the {n}.") :]
+        for _ in range(MANY)
     }
 
 
 def test_korean_frames_take_the_particle_of_the_name_that_is_asked_for() -> None:
     rng, asked = random.Random(4), "{n}{은는} 무엇인가요?"
-    dressed = [KOREAN.question(rng, asked) for _ in range(MANY)]
-    vowel, consonant = ({fill(text, n=noun) for text in dressed} for noun in ("암호", "핀 번호판"))
+    varied = [VARIATIONS["ko"].question(rng, asked) for _ in range(MANY)]
+    vowel, consonant = ({fill(text, n=noun) for text in varied} for noun in ("암호", "핀 번호판"))
     assert "암호를 찾아 주세요." in vowel
     assert "핀 번호판을 찾아 주세요." in consonant
     assert not any("{" in text for text in vowel | consonant)
@@ -115,6 +123,6 @@ def test_a_question_that_names_only_its_entity_is_asked_for_no_name() -> None:
     """What is wanted ("언제") would be lost with the rest of the question."""
     rng = random.Random(6)
     for _ in range(MANY):
-        question = KOREAN.question(rng, "{e}{은는} 언제 문을 여나요?")
+        question = VARIATIONS["ko"].question(rng, "{e}{은는} 언제 문을 여나요?")
         assert question != "{e}?"
         assert not question.startswith(("{e}{을를} 찾아", "{e} 부탁", "{e}{이가} 어떻게"))

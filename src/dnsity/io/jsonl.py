@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, plain or compressed; written whole or not at all.
+"""JSON-lines files: one object a line, plain or compressed, and append-only journals.
 
 Every error names the file and the line.
 """
@@ -6,29 +6,30 @@ Every error names the file and the line.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import lzma
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from dnsity.config import whole_file
-from dnsity.data.example import Example
 from dnsity.errors import BadInputError
+from dnsity.io.atomic import atomic_text
 
 _MISSING = (
     "; if a configuration names it: such data are not part of dnsity, name files of your own there "
-    "or with --set (docs/datasets.md says of which form)"
+    "or with --set (docs/datasets.md describes the format)"
 )
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Read a `.jsonl`, `.jsonl.gz`, `.jsonl.xz` or `.jsonl.zst` file, one object at a time.
+    """Yield the objects of a `.jsonl`, `.jsonl.gz`, `.jsonl.xz` or `.jsonl.zst` file.
 
     Blank lines are skipped.
 
     Raises:
-        BadInputError: If the file is missing, damaged or not UTF-8, or a line is no JSON object.
+        BadInputError: If the file is missing, damaged or not UTF-8, or a line is not a JSON object.
     """
     number = 0
     try:
@@ -42,32 +43,19 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
         ) from error
     except (EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise BadInputError(
-            f"{path} is damaged behind line {number} ({error}); copy or download it again"
+            f"{path} is damaged after line {number} ({error}); copy or download it again"
         ) from error
     except OSError as error:
         hint = _MISSING if isinstance(error, FileNotFoundError) else ""
         raise BadInputError(f"cannot read {path}: {error.strerror or error}{hint}") from error
 
 
-def read_examples(path: Path) -> Iterator[Example]:
-    """Read what `write_records` wrote of examples.
-
-    Raises:
-        BadInputError: As `read_records`; or if a record is no example.
-    """
-    for number, record in enumerate(read_records(path), start=1):
-        yield Example.from_record(record, f"{path} record {number}")
-
-
 def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Write one object a line beside `path`, then put it in place: never half a file.
+    """Write one object a line, atomically; return the number of objects.
 
     Args:
-        path: Where to write; its folder is made if need be.
-        records: Drawn one by one, so memory stays constant.
-
-    Returns:
-        How many were written.
+        path: Where to write; its folder is created if needed.
+        records: Consumed one by one, so memory stays constant.
 
     Raises:
         BadInputError: If the file cannot be written (no permission, disk full).
@@ -75,13 +63,54 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as lines:
+        with atomic_text(path) as lines:
             for record in records:
                 lines.write(json.dumps(record, ensure_ascii=False) + "\n")
                 count += 1
     except OSError as error:
-        raise BadInputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _cannot_write(path, error) from error
     return count
+
+
+def append_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one object to a journal; the line is on disk when the function returns.
+
+    Raises:
+        BadInputError: If the file cannot be written.
+    """
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as lines:
+            lines.write(line.encode())
+            lines.flush()
+            os.fsync(lines.fileno())
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def complete_lines(path: Path) -> list[bytes]:
+    """Return the lines of a journal without the last one if a killed process left it incomplete."""
+    return path.read_bytes().split(b"\n")[:-1]
+
+
+def drop_incomplete_line(path: Path) -> None:
+    """Remove what a killed process left after the last line break of a journal.
+
+    Raises:
+        BadInputError: If the file cannot be written.
+    """
+    try:
+        with path.open("r+b") as lines:
+            lines.truncate(lines.read().rfind(b"\n") + 1)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> BadInputError:
+    return BadInputError(f"cannot write {path}: {error.strerror or error}")
 
 
 def _record(line: str, where: str) -> dict[str, Any]:
@@ -95,7 +124,7 @@ def _record(line: str, where: str) -> dict[str, Any]:
 
 
 def _open(path: Path) -> IO[str]:
-    """Open for reading as text, by the name's end."""
+    """Open a file as text; its suffix says how it is compressed."""
     if path.suffix.lower() == ".zst":
         return _open_zst(path)
     openers: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}
@@ -104,8 +133,6 @@ def _open(path: Path) -> IO[str]:
 
 
 def _open_zst(path: Path) -> IO[str]:
-    import io
-
     try:
         import zstandard
     except ImportError as error:

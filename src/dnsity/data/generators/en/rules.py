@@ -1,5 +1,4 @@
 """English for the question rules: what can be blanked, exchanged or listed, and how to ask."""
-# ruff: noqa: RUF001
 
 from __future__ import annotations
 
@@ -245,6 +244,7 @@ RULES = Rules(
     lists=_lists,
     fill=str.format,
     answers=("Yes", "No"),
+    dotted_headings=True,
     templates={
         "cloze:number": (
             "Which number is missing from this sentence of the text? {s}",

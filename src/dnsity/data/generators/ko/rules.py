@@ -1,5 +1,4 @@
 """Korean for the question rules: what can be blanked, exchanged or listed, and how to ask."""
-# ruff: noqa: RUF001
 
 from __future__ import annotations
 
@@ -216,6 +215,7 @@ RULES = Rules(
     lists=_lists,
     fill=fill,
     answers=("예", "아니요"),
+    dotted_headings=False,
     templates={
         "cloze:number": (
             "글에 나온 다음 문장의 빈칸에 알맞은 수는 무엇입니까? {s}",
