@@ -1,4 +1,4 @@
-"""What tells methods from each other in pictures, with or without colour."""
+"""Plot styles that distinguish methods, with or without colour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dnsity.evaluation.methods import METHODS, ordered, variant
 
 
 class Look(NamedTuple):
-    """What tells a method from the others, with or without colour."""
+    """The plot style of a method: colour, marker, line and hatch."""
 
     colour: str
     marker: str
@@ -18,7 +18,7 @@ class Look(NamedTuple):
     hatch: str
 
 
-_STYLES = (  # colours by Okabe and Ito, and grey
+_STYLES = (  # the palette of Okabe and Ito, and grey
     Look("#0072B2", "o", "-", ""),
     Look("#56B4E9", "X", "--", "///"),
     Look("#CC79A7", "v", ":", "\\\\\\"),
@@ -36,11 +36,11 @@ _STYLES = (  # colours by Okabe and Ito, and grey
     Look("#FFFFFF", ".", ":", ""),
 )
 LOOKS = dict(zip(METHODS, cycle(_STYLES), strict=False))
-"""Of the methods themselves."""
+"""Styles by method name."""
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """Give every method a look; further variants of a method get a number as their marker."""
+    """Assign a style to every method; further variants of a method get a number as marker."""
     found: dict[str, Look] = {}
     counts: dict[str, int] = {}
     for name in ordered(names):
