@@ -57,8 +57,6 @@ MOST_CHARACTERS = 100
 """Of the first line of a docstring."""
 
 PENDING = (
-    "gist/",
-    "model/",
     "bench/",
     "cli/bench.py",
     "cli/compress.py",
