@@ -51,7 +51,8 @@ def command(
     Example: dnsity ask handbook.gist.safetensors "What is the passkey?"
     """
     _refuse_files(question or [], more or [])
-    questions = [line for each in [*(question or []), *(more or [])] for line in _asked(each)]
+    given = [*(question or []), *(more or [])]
+    questions = [line for each in given for line in _read_questions(each)]
     if not questions or not all(each.strip() for each in questions):
         raise BadInputError('nothing to ask: give a question, for example "What is the passkey?"')
     from dnsity.inference.generate import Sampling
@@ -61,7 +62,7 @@ def command(
     cache = GistCache.load(gist)
     loaded = load_model_of(cache, model, device)
     if allow_mismatch:
-        cache = _adopted(loaded, cache)
+        cache = _accept_mismatch(loaded, cache)
     answers = loaded.ask(cache, questions, sampling)
     if json:
         show_json({"answers": [{**asdict(a), "answer": a.text} for a in answers]})
@@ -94,14 +95,14 @@ def _refuse_files(questions: Sequence[str], more: Sequence[str]) -> None:
             )
 
 
-def _asked(question: str) -> list[str]:
+def _read_questions(question: str) -> list[str]:
     """Return the question itself, or the questions on standard input."""
     if question != STANDARD_INPUT:
         return [question]
     return [line for line in read_text(STANDARD_INPUT).splitlines() if line.strip()]
 
 
-def _adopted(model: GistModel, gist: GistCache) -> GistCache:
+def _accept_mismatch(model: GistModel, gist: GistCache) -> GistCache:
     """Accept a gist that another model made, with a warning."""
     try:
         model.loaded.require_own(gist)

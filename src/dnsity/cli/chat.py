@@ -84,7 +84,7 @@ def command(
         say("/help lists the commands", style="dim")
     for line in _lines():
         try:
-            if not chat.take(line):
+            if not chat.handle(line):
                 break
         except DnsityError as error:
             err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
@@ -126,7 +126,7 @@ class Chat:
         self.turns: list[Turn] = []
         self.ttft_s: list[float] = []
 
-    def take(self, line: str) -> bool:
+    def handle(self, line: str) -> bool:
         """Answer a question or run a command; False ends the conversation.
 
         Raises:

@@ -10,7 +10,7 @@ import typer
 from dnsity.cli.console import say, show_json
 from dnsity.cli.inspect import File
 from dnsity.cli.options import Device, GistsModel, Json, load_model_of
-from dnsity.cli.replacing import require_replaceable
+from dnsity.cli.overwriting import require_replaceable
 
 Peft = Annotated[Path, typer.Option("--peft", help="Directory of a PEFT CARTRIDGE adapter.")]
 

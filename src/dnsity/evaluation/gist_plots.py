@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from dnsity.evaluation.canvas import drawable, figure, panels, style
-from dnsity.evaluation.looks import LOOKS
+from dnsity.evaluation.figures import drawable, figure, panels, style
+from dnsity.evaluation.styles import STYLES
 from dnsity.gist.layout import Layout
 from dnsity.gist.mask import visible
 
-_KINDS = {"document": "#999999", "gist": LOOKS["gist"].colour, "question": "#000000"}
+_KINDS = {"document": "#999999", "gist": STYLES["gist"].colour, "question": "#000000"}
 _CELLS = 150
 """Number of columns for a document; more would be too fine to see."""
 _EVEN, _FAR_ABOVE = 1.0, 100.0

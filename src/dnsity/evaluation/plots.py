@@ -23,11 +23,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from dnsity.evaluation.canvas import WIDTH, drawable, figure, panels, style
-from dnsity.evaluation.finished import Entry, needle_grids, tasks
-from dnsity.evaluation.looks import Look, looks
+from dnsity.evaluation.figures import WIDTH, drawable, figure, panels, style
+from dnsity.evaluation.finished_runs import Entry, needle_grids, tasks
 from dnsity.evaluation.methods import heading, ordered
 from dnsity.evaluation.row import Cost, Interval
+from dnsity.evaluation.styles import Style, styles_of
 from dnsity.evaluation.units import data_size, duration, percent
 
 
@@ -170,7 +170,7 @@ def _quality(ax: Axes, task: str, found: Sequence[Entry], against: Against) -> N
             if row.random_guess is not None:
                 ax.axhline(row.random_guess, color="#bbbbbb", lw=2, zorder=0, label=_GUESS)
     shifts = _shifts({name: median(p.cost for p in own) for name, own in points.items()})
-    styles = looks(row.method for entry in found for row in entry.rows)
+    styles = styles_of(row.method for entry in found for row in entry.rows)
     for method, own in points.items():
         _series(ax, method, own, styles[method], shifts[method])
     if len(found) > 1:
@@ -194,7 +194,7 @@ def _scale(ax: Axes, low: float, high: float, written: str) -> None:
     ax.xaxis.set_major_formatter(written)
 
 
-def _series(ax: Axes, method: str, points: Sequence[_Point], look: Look, shift: float) -> None:
+def _series(ax: Axes, method: str, points: Sequence[_Point], look: Style, shift: float) -> None:
     """Plot the scores of a method with their intervals, shifted by `shift` points."""
     points = sorted(points, key=lambda point: point.cost)
     scores = [point.score for point in points]
@@ -275,7 +275,7 @@ def _bars(
     positive = [value for value in values if value > 0] or [1.0]
     high, logarithmic = max(positive), max(positive) > _DECADES * min(positive)
     low = min(positive) / 2 if logarithmic else 0.0
-    own = looks(methods).values()
+    own = styles_of(methods).values()
     bars = ax.barh(
         range(len(methods)),
         [max(0.0, value - low) for value in values],

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dnsity.config import whole_file, write_json
 from dnsity.errors import BadInputError
 from dnsity.evaluation import tables
-from dnsity.evaluation.finished import Entry, Run, entries, needle_grids, read, tasks
+from dnsity.evaluation.finished_runs import Entry, Run, entries, needle_grids, read, tasks
 from dnsity.evaluation.row import Row
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ class _Album:
 
     def add(self, name: str, alternative: str, figure: Figure) -> list[str]:
         """Write a plot and return the Markdown lines that show it."""
-        from dnsity.evaluation import canvas
+        from dnsity.evaluation import figures
 
         stem = re.sub(r"[^\w.-]+", "_", name)
         if self.directory / f"{stem}.png" in self.paths:  # another name with the same letters
             stem += f"_{len(self.paths)}"
-        self.paths += canvas.save(figure, self.directory / stem)
+        self.paths += figures.save(figure, self.directory / stem)
         return [f"![{alternative}]({stem}.png)", ""]
 
 

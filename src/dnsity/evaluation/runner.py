@@ -24,7 +24,7 @@ from dnsity.config import write_json
 from dnsity.data.workers import spread
 from dnsity.errors import BadInputError
 from dnsity.evaluation import manifest, record
-from dnsity.evaluation.asking import ask
+from dnsity.evaluation.answering import ask
 from dnsity.evaluation.method import Method
 from dnsity.evaluation.methods import among, build, class_of
 from dnsity.evaluation.metrics import METRICS
@@ -210,7 +210,7 @@ def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
     tasks = [
         replace(task, methods=tuple(family.methods))
         for family in config.families()
-        for task in family.draw(
+        for task in family.make_tasks(
             loaded.encoder,
             limit=min(config.limit, family.limit or config.limit),
             seed=config.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 
-from dnsity.evaluation.finished import Entry, Run
+from dnsity.evaluation.finished_runs import Entry, Run
 from dnsity.evaluation.markdown import cell, table
 from dnsity.evaluation.methods import class_of, heading, ordered
 from dnsity.evaluation.row import Cost, Interval, Row, Spread

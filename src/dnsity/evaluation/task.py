@@ -91,7 +91,7 @@ class Family(Config):
         """The name of its task, or the beginning of the names of its tasks."""
 
     @abstractmethod
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Build the tasks.
 
         Args:

@@ -23,11 +23,11 @@ from transformers import (
 )
 
 from dnsity.errors import BadInputError, UnsupportedModelError, first_line
-from dnsity.model import adapter_beside, gguf_file
+from dnsity.model import gguf_file, merged_adapter
 from dnsity.model.architectures import require_supported
 from dnsity.model.ends import ends_in, stored_generation
+from dnsity.model.loading_checks import note_unused, require_fit, require_whole
 from dnsity.model.names import Source, source
-from dnsity.model.stored import note_unused, require_fit, require_whole
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _load_folder(
 ) -> PreTrainedModel:
     """Load a base in HuggingFace format, and merge an adapter in its folder."""
     options = {**options, "use_safetensors": True, "revision": revision}
-    if not (Path(files.folder) / adapter_beside.CONFIG).is_file():  # checked with the config
+    if not (Path(files.folder) / merged_adapter.CONFIG).is_file():  # checked with the config
         return _load(name, files, config, dtype, device_map, **options)
     if options.get("quantization_config") or quantization_of(config):
         raise BadInputError(
@@ -130,7 +130,7 @@ def _load_folder(
     # Makes transformers load the base without the adapter.
     options["adapter_kwargs"] = {"subfolder": "none"}
     base = _load(name, files, config, dtype, device_map, **options)
-    return adapter_beside.merge(name, base, files.folder)
+    return merged_adapter.merge(name, base, files.folder)
 
 
 def _load(
@@ -250,7 +250,7 @@ def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
             transformers cannot read.
     """
     files = source(name)
-    adapted = adapter_beside.has_adapter(name, files.folder, revision)
+    adapted = merged_adapter.has_adapter(name, files.folder, revision)
     if adapted and files.gguf:
         raise BadInputError(
             f"{name} contains a PEFT adapter, which cannot be merged into its GGUF file; "

@@ -11,7 +11,7 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.model.architectures import require_supported
 from dnsity.model.base import ATTENTION
 from dnsity.model.ends import declared_ends
-from dnsity.model.stored import require_fit, require_no_adapter_inside
+from dnsity.model.loading_checks import require_fit, require_no_adapter_inside
 
 
 def borrow(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -37,7 +37,7 @@ cache (placement: {spec.placement}) and answers questions from them alone.
 - Seed {run["seed"]}, commit `{run["commit"] or "unknown"}`
 - transformers {run["versions"]["transformers"]}, torch {run["versions"]["torch"]}
 
-A saved gist contains its document in compressed form: protect the file as you protect the document.
+A saved gist contains its document in compressed form: treat the file as you treat the document.
 A document can contain instructions; compression does not remove them. Small models answer only the
 kinds of question they were trained on, and wrong answers are as fluent as right ones.
 

@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from dnsity.model import sample
 from dnsity.model.base import quantization_of
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.weight_digests import complete, sampled, strided
 
 NO_IDENTITY = frozenset(
     {
@@ -40,9 +40,10 @@ def fingerprints(
 ) -> dict[str, str]:
     """Return digests of all parts of a model that a gist depends on.
 
-    Digests of weights use up to eight pseudo-random values of every row (`model/sample.py`), which
-    takes milliseconds for a small model and a second for a large one. They detect any fine-tuning
-    and edited rows. They may miss single changed values of a large tensor, see `weights_digest`.
+    Digests of weights use up to eight pseudo-random values of every row (`weight_digests.sampled`),
+    which takes milliseconds for a small model and a second for a large one. They detect any
+    fine-tuning and edited rows. They may miss single changed values of a large tensor, see
+    `weights_digest`.
 
     Args:
         model: The model.
@@ -65,8 +66,8 @@ def fingerprints(
     quantization = quantization_of(model.base.config)
     return {
         **({} if quantization is None else {"quantization": _digest(quantization)}),
-        "weights": sample.strided(base) if earlier else SAMPLED + sample.sampled(base),
-        "adapter": sample.strided(adapter) if earlier else SAMPLED + sample.sampled(adapter),
+        "weights": strided(base) if earlier else SAMPLED + sampled(base),
+        "adapter": strided(adapter) if earlier else SAMPLED + sampled(adapter),
         "config": _digest(json.dumps(identity, sort_keys=True, default=str)),
         "tokenizer": _digest(json.dumps(state, sort_keys=True)),
         "spec": _digest(model.spec.model_dump_json(exclude_none=True, exclude=FRAME)),
@@ -76,7 +77,7 @@ def fingerprints(
 def weights_digest(model: GistLM) -> str:
     """Return a digest of all weights, adapter and gist rows; takes seconds for a large model."""
     base, adapter = _named(model)
-    return sample.complete([*base, *adapter])
+    return complete([*base, *adapter])
 
 
 def _named(model: GistLM) -> tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]]:

@@ -104,7 +104,7 @@ def draw(
 ) -> list[Task]:
     settings = {"tokens": [305, 600], **more}
     family = Understanding(family="understanding", language=language, documents=path, **settings)
-    return family.draw(encoder, limit=limit, seed=seed)
+    return family.make_tasks(encoder, limit=limit, seed=seed)
 
 
 def asked(item: Item, kind: str) -> list[Question]:

@@ -53,7 +53,7 @@ class Exam(Family):
         name = stem if not path or stem.startswith(form) else f"{form}_{stem}"
         return f"exam_{name}" + ("_letter" if self.candidates == "letter" else "")
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Read the first documents with all their questions; a closed-book question is one item."""
         beside = [example.document for example in exams.open_book()]
         found = islice(exams.load(self.source), limit)

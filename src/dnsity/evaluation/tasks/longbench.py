@@ -58,7 +58,7 @@ class LongBench(Family):
         """The beginning of the task names, which is followed by the dataset."""
         return "longbench"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Read the first records of every dataset."""
         folder = Path(self.folder)
         known, longest = prompts(folder), limits(folder)

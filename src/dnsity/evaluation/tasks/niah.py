@@ -73,7 +73,7 @@ class Niah(Family):
         tokens = f"_{self.tokens[0]}" if len(self.tokens) == 1 else ""
         return f"{kind}{number}_{self.language}{form}{part}{absent}{filler}{tokens}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Generate documents, evenly over lengths and depths."""
         own = self.model_dump(exclude={"family", "metric", *Family.model_fields})
         config = validated(NiahConfig, {"seed": seed, "samples": limit, **own}, self.name)

@@ -51,7 +51,7 @@ class Own(Family):
         """The task name, for example `own_questions`."""
         return f"own_{Path(self.path).name.split('.')[0]}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Read the first records."""
         path = Path(self.path)
         items = tuple(

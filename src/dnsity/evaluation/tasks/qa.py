@@ -63,7 +63,7 @@ class Qa(Family):
         """The task name, for example `qa_en` or `qa_en_policy`."""
         return f"qa_{self.language}{'_' if self.suffix else ''}{self.suffix}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Sample documents of the selected split and lengths."""
         found = list(on_side(read_qa(Path(self.path), self.language), self.side, self.test_share))
         order = random.Random(f"{self.name}/{seed}").sample(range(len(found)), len(found))

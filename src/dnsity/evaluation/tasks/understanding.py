@@ -84,7 +84,7 @@ class Understanding(Family):
         """The beginning of the task names, for example `understanding_en`."""
         return f"understanding_{self.language}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Sample articles, evenly over lengths; both forms use the same ones."""
         articles = _read(self.documents, self.language)
         order = random.Random(f"{self.name}/{seed}").sample(articles, len(articles))
