@@ -1,4 +1,4 @@
-"""dnsity: compress a long document into a handful of gist tokens, ask it any number of questions.
+"""dnsity: compress a long document into a few gist tokens and answer questions from them.
 
 >>> from dnsity import GistModel
 >>> model = GistModel.from_pretrained("mini")
@@ -54,12 +54,12 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """List the public names, imported or not."""
+    """List the public names, including those not yet imported."""
     return sorted({*globals(), *__all__})
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that `import dnsity` costs nothing."""
+    """Import a public name on first use, so that `import dnsity` is fast."""
     if name not in _HOME:
         raise AttributeError(f"module 'dnsity' has no attribute {name!r}")
     return getattr(import_module(f"dnsity.{_HOME[name]}"), name)

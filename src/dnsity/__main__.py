@@ -1,4 +1,4 @@
-"""`python -m dnsity` is the command line."""
+"""Entry point of `python -m dnsity`, the command line."""
 
 from dnsity.cli.app import main
 

@@ -1,10 +1,11 @@
-"""The shape legend, and the few array types the package speaks of.
+"""The legend of tensor shapes, and common tensor types.
 
     B  batch            T  tokens           G  gist tokens      Q  question tokens
     L  layers           K  kv heads         H  attention heads  D  head dim
-    S  sequence slots that a query may see (prefix + own tokens)
+    S  keys in the sequence (prefix and own tokens)
 
-Anything else is spelled out (`hidden`, `vocab`). Masks read (query, key) and say what True means.
+Other axes are spelled out (`hidden`, `vocab`). Masks are indexed (query, key) and document the
+meaning of True.
 """
 
 from __future__ import annotations
@@ -23,4 +24,4 @@ Visible: TypeAlias = Bool[Tensor, "B T S"]
 Logits: TypeAlias = Float[Tensor, "B T vocab"]
 KeyOrValue: TypeAlias = Float[Tensor, "B K T D"]
 KeyValues: TypeAlias = tuple[tuple[KeyOrValue, KeyOrValue], ...]
-"""Per layer the keys (after RoPE) and values of one segment of tokens."""
+"""Keys (after RoPE) and values of one segment of tokens, per layer."""

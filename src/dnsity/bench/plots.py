@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from dnsity.evaluation.canvas import figure, panels, style
-from dnsity.evaluation.looks import LOOKS
+from dnsity.evaluation.figures import figure, panels, style
 from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.styles import STYLES
 from dnsity.io.units import data_size, duration
 
 _BLANK = "#FFFFFF"
@@ -62,7 +62,7 @@ def _lines(
     for name in dict.fromkeys(row["method"] for row in rows):
         own = {row["tokens"]: figure_of(row) for row in rows if row["method"] == name}
         known = "gist" if name == gists else name
-        look = LOOKS[known]
+        look = STYLES[known]
         ax.plot(
             lengths,
             [own[tokens] or float("nan") for tokens in lengths],

@@ -1,4 +1,4 @@
-"""Wiring of the commands; `main` is the entry point."""
+"""The command line application; `main` is the entry point."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ from dnsity.cli import (
 from dnsity.cli.console import fail, say
 
 _AGAIN_S = 0.01
-"""Until an interrupt that was dropped is sent again."""
+"""Seconds before an interrupt that Python dropped is sent again."""
 
 app = typer.Typer(
     name="dnsity",
-    help="Compress a long document into a few gist tokens; ask it any number of questions.",
+    help="Compress a long document into a few gist tokens and answer questions from them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -75,25 +75,27 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _of_every_command(
+def _global_options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Show versions and exit."),
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print versions and exit."
+        ),
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Take the options that precede the command."""
 
 
 def main() -> None:
-    """Run the command line; every failure is one line on standard error and an exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # better an escape than no answer at all
+    """Run the command line; report a failure as one line on standard error and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # escape what the terminal cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # Loading bars and advice of the libraries would bury our own one line.
+    # Progress bars and advice of the libraries would hide the one line that dnsity prints.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", module="transformers|torch|peft")
-    with _noting_interrupts() as interrupts:
+    with _record_interrupts() as interrupts:
         try:
             app()
         except (Exception, KeyboardInterrupt) as error:
@@ -101,11 +103,11 @@ def main() -> None:
 
 
 @contextmanager
-def _noting_interrupts() -> Iterator[list[int]]:
-    """Note every Ctrl-C: libraries that are being imported turn it into errors of their own.
+def _record_interrupts() -> Iterator[list[int]]:
+    """Record every Ctrl-C, since libraries turn it into other errors while they are imported.
 
-    Where Python cannot raise (a callback of a weak reference), it drops the interrupt and prints
-    it; such a one is sent again, a moment later.
+    Python drops an interrupt where it cannot raise one, for example in the callback of a weak
+    reference. Such an interrupt is sent again after a short delay.
     """
     noted: list[int] = []
 

@@ -1,4 +1,4 @@
-"""`dnsity ask`: questions to a gist file."""
+"""`dnsity ask`: answer questions from a gist file."""
 
 from __future__ import annotations
 
@@ -25,29 +25,34 @@ def command(
     gist: Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")],
     question: Annotated[
         list[str] | None,
-        typer.Argument(help="What to ask; - reads standard input, a question a line."),
+        typer.Argument(help="Question; - reads one question per line from standard input."),
     ] = None,
     more: Annotated[
         list[str] | None, typer.Option("--question", "-q", help="Another question (repeatable).")
     ] = None,
     model: GistsModel = None,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest answer in tokens.")] = 48,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.0,
+    max_new_tokens: Annotated[
+        int, typer.Option(help="Maximum length of an answer in tokens.")
+    ] = 48,
+    temperature: Annotated[
+        float, typer.Option(help="Sampling temperature; 0 decodes greedily.")
+    ] = 0.0,
     device: Device = "cpu",
     allow_mismatch: Annotated[
         bool,
-        typer.Option("--allow-mismatch", help="Ask although another model made the gist."),
+        typer.Option("--allow-mismatch", help="Answer even if another model made the gist."),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Answer questions from a gist alone.
+    """Answer questions from a gist file.
 
-    An empty answer is an empty line, and "(no answer)" on standard error.
+    An empty answer prints an empty line, and "(no answer)" on standard error.
 
     Example: dnsity ask handbook.gist.safetensors "What is the passkey?"
     """
     _refuse_files(question or [], more or [])
-    questions = [line for each in [*(question or []), *(more or [])] for line in _asked(each)]
+    given = [*(question or []), *(more or [])]
+    questions = [line for each in given for line in _read_questions(each)]
     if not questions or not all(each.strip() for each in questions):
         raise BadInputError('nothing to ask: give a question, for example "What is the passkey?"')
     from dnsity.inference.generate import Sampling
@@ -57,7 +62,7 @@ def command(
     cache = GistCache.load(gist)
     loaded = load_model_of(cache, model, device)
     if allow_mismatch:
-        cache = _adopted(loaded, cache)
+        cache = _accept_mismatch(loaded, cache)
     answers = loaded.ask(cache, questions, sampling)
     if json:
         show_json({"answers": [{**asdict(a), "answer": a.text} for a in answers]})
@@ -69,12 +74,12 @@ def command(
 
 
 def _refuse_files(questions: Sequence[str], more: Sequence[str]) -> None:
-    """Refuse files in the place of questions: one gist is asked at a time.
+    """Refuse a file given as a question: the command takes one gist at a time.
 
-    A question that is also the name of a file can be asked by `--question`.
+    `--question` accepts a question that is also the name of a file.
 
     Raises:
-        BadInputError: If one is a gist file by its name, or an argument is a file that exists.
+        BadInputError: If a question has the suffix of a gist file, or an argument is a file.
     """
     for each in [*questions, *more]:
         if each.lower().endswith(GIST_SUFFIX):
@@ -85,27 +90,27 @@ def _refuse_files(questions: Sequence[str], more: Sequence[str]) -> None:
     for each in questions:
         if each != STANDARD_INPUT and os.path.exists(each):
             raise BadInputError(
-                f"{each!r} is a file, not a question; questions come after one gist file, or by "
-                f"- from standard input (to ask exactly this, use --question {each!r})"
+                f"{each!r} is a file, not a question; give the questions after one gist file, or "
+                f"- for standard input (to ask exactly this, use --question {each!r})"
             )
 
 
-def _asked(question: str) -> list[str]:
-    """Take a question as it is given, or many from standard input."""
+def _read_questions(question: str) -> list[str]:
+    """Return the question itself, or the questions on standard input."""
     if question != STANDARD_INPUT:
         return [question]
     return [line for line in read_text(STANDARD_INPUT).splitlines() if line.strip()]
 
 
-def _adopted(model: GistModel, gist: GistCache) -> GistCache:
-    """Take a gist that another model made, and say what that risks."""
+def _accept_mismatch(model: GistModel, gist: GistCache) -> GistCache:
+    """Accept a gist that another model made, with a warning."""
     try:
         model.loaded.require_own(gist)
     except GistMismatchError as error:
         adopted = model.adopt(gist)
         warn(
-            f"{error}. Asked all the same (--allow-mismatch): answers may be wrong, and nothing "
-            "will show it"
+            f"{error}. Asked anyway (--allow-mismatch): answers may be wrong without any further "
+            "sign"
         )
         return adopted
     return gist

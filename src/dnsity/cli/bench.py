@@ -140,7 +140,7 @@ def _draw(result: dict[str, Any], output: Path) -> None:
         err.print("no picture: it needs matplotlib; pip install dnsity\\[eval]")
         return
     from dnsity.bench.plots import costs
-    from dnsity.evaluation.canvas import save
+    from dnsity.evaluation.figures import save
 
     save(costs(result), output.with_suffix(""))
 

@@ -1,4 +1,4 @@
-"""`dnsity chat`: questions to a gist, one after the other."""
+"""`dnsity chat`: a conversation about a compressed document."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from dnsity.inference.gist_model import GistModel
 
 HELP = """\
-Every line is a question. With a model that has a chat template it continues the conversation;
-with others each question is asked alone.
-  /new               forget the conversation so far
-  /full [DOCUMENT]   the last question again, answered from the whole document
-  /stats             what is kept of the document, and how fast answers begin
-  /help              this
-  /quit              leave (or Ctrl-D, Ctrl-C)"""
+Every line is a question. A model with a chat template continues the conversation; other models
+answer each question alone.
+  /new               start a new conversation
+  /full [DOCUMENT]   answer the last question again, from the whole document
+  /stats             show the size of the gist and the time to first token
+  /help              show this text
+  /quit              quit (or Ctrl-D, Ctrl-C)"""
 
 
 def command(
     file: Annotated[
-        Path, typer.Argument(help="A *.gist.safetensors file, or a text to compress first.")
+        Path, typer.Argument(help="A *.gist.safetensors file, or a text file to compress first.")
     ],
     model: GistsModel = None,
     frame: FrameOption = "auto",
@@ -50,13 +50,13 @@ def command(
     instruction: Instruction = None,
     device: Device = "cpu",
 ) -> None:
-    """Ask a gist, question by question.
+    """Chat with a compressed document.
 
-    One conversation, where the model has a chat template. /full shows what the whole document
-    gives. --frame, --system and --instruction are for a text that is compressed first; a gist keeps
-    what it was made with.
+    A model with a chat template continues one conversation. /full answers from the whole document
+    instead of the gist. --frame, --system and --instruction apply to a text that is compressed
+    first; a gist file keeps its own.
 
-    Questions can be piped in, one a line. On a terminal the arrow keys bring earlier ones back.
+    Questions can be piped in, one per line. On a terminal the arrow keys recall earlier ones.
 
     Example: dnsity chat handbook.gist.safetensors
     """
@@ -66,8 +66,8 @@ def command(
         gist, text = GistCache.load(file), None
         if (frame, system, instruction) != ("auto", None, None):
             raise BadInputError(
-                f"{file} keeps the frame it was made in; leave --frame, --system and "
-                "--instruction out, or give the text"
+                f"{file} keeps the frame it was made in; omit --frame, --system and --instruction, "
+                "or give the text"
             )
         loaded = load_model_of(gist, model, device)
         loaded.loaded.require_own(gist)
@@ -81,22 +81,22 @@ def command(
     chat = Chat(loaded, gist, text)
     if sys.stdin.isatty():
         chat.stats()
-        say("/help lists what can be typed", style="dim")
+        say("/help lists the commands", style="dim")
     for line in _lines():
         try:
-            if not chat.take(line):
+            if not chat.handle(line):
                 break
         except DnsityError as error:
             err.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _lines() -> Iterator[str]:
-    """Yield what is typed or piped in, until it ends or Ctrl-C is pressed."""
+    """Yield the lines typed or piped in, until the input ends or Ctrl-C is pressed."""
     prompt = ""
     if sys.stdin.isatty():
         prompt = "> "
-        with suppress(ImportError):  # not on every platform; there, no arrow keys
-            import readline  # noqa: F401 - input() then keeps a history
+        with suppress(ImportError):  # some platforms lack it, and with it the arrow keys
+            import readline  # noqa: F401 - gives input() a history
     while True:
         try:
             line = input(prompt).strip()
@@ -109,13 +109,13 @@ def _lines() -> Iterator[str]:
 
 
 class Chat:
-    """One gist and what was asked of it."""
+    """A conversation about one gist."""
 
     def __init__(self, model: GistModel, gist: GistCache, text: str | None) -> None:
-        """Begin.
+        """Start a conversation.
 
         Args:
-            model: Which answers.
+            model: The model that answers.
             gist: The compressed document.
             text: The document itself, for `/full`; None if it is not known yet.
         """
@@ -126,11 +126,11 @@ class Chat:
         self.turns: list[Turn] = []
         self.ttft_s: list[float] = []
 
-    def take(self, line: str) -> bool:
-        """Do what a line asks for; False: leave.
+    def handle(self, line: str) -> bool:
+        """Answer a question or run a command; False ends the conversation.
 
         Raises:
-            BadInputError: If there is no such command, or it lacks something.
+            BadInputError: If there is no such command, or if it lacks an argument.
         """
         name, _, argument = line.partition(" ")
         match name:
@@ -145,19 +145,19 @@ class Chat:
             case "/full":
                 self.full(argument.strip())
             case _ if line.startswith("/"):
-                raise BadInputError(f"no command {name!r}; /help lists them")
+                raise BadInputError(f"no command {name!r}; /help lists the commands")
             case _:
                 self.ask(line)
         return True
 
     def ask(self, question: str) -> None:
-        """Answer from the gist, after the turns so far where the frame is a chat."""
+        """Answer from the gist; in the chat format conditioned on the turns so far."""
         self.question = question
         try:
             answer = self.model.ask(self.gist, question, turns=self.turns)
         except BadInputError as error:
             if self.turns:
-                raise BadInputError(f"{error}; or start over with /new") from error
+                raise BadInputError(f"{error}; or start a new conversation with /new") from error
             raise
         if self.model.loaded.frame.name == "chat":
             self.turns.append((question.strip(), answer.text))
@@ -168,18 +168,18 @@ class Chat:
         """Answer the last question from the whole document.
 
         Args:
-            document: Where it is; empty if that was said before.
+            document: Path of the document; empty if it is known already.
         """
         from dnsity.evaluation.methods import build
 
         if document:
             self.text = read_text(document)
         if self.text is None:
-            raise BadInputError("a gist holds no text: say where it is with /full DOCUMENT")
+            raise BadInputError("a gist holds no text; name the document: /full DOCUMENT")
         if not self.question:
-            raise BadInputError("nothing was asked yet: ask, then compare with /full")
+            raise BadInputError("there is no question yet; ask one, then compare with /full")
         method = build("full", self.model.loaded)
-        with err.status("reading the whole document"):
+        with err.status("processing the whole document"):
             ingested = method.ingest(self.text)
             reply = method.answer(ingested, [self.question])[0]
         say(f"full context: {reply.text.strip()}")
@@ -191,12 +191,14 @@ class Chat:
         )
 
     def stats(self) -> None:
-        """Say what is kept, and how fast answers began."""
+        """Print the size of the gist and the median time to first token."""
         info = self.gist.info
         say(
             f"{info.n_context:,} tokens -> {info.n_gist} gists "
-            f"({self.gist.compression_ratio:.0f}x), keys and values "
+            f"({self.gist.compression_ratio:.0f}x), KV cache "
             f"{data_size(info.full_kv_bytes)} -> {data_size(self.gist.kv_bytes)}"
         )
         if self.ttft_s:
-            say(f"{len(self.ttft_s)} asked, first token after {duration(median(self.ttft_s))}")
+            questions = "question" if len(self.ttft_s) == 1 else "questions"
+            first = duration(median(self.ttft_s))
+            say(f"{len(self.ttft_s)} {questions}, first token after {first}")

@@ -21,8 +21,8 @@ from dnsity.cli.options import (
     System,
     load_model,
 )
+from dnsity.cli.overwriting import require_replaceable
 from dnsity.cli.quality import check_report, refined, warn_of_quality
-from dnsity.cli.replacing import require_replaceable
 from dnsity.errors import BadInputError
 from dnsity.io.text import STANDARD_INPUT, read_text
 from dnsity.io.units import data_size

@@ -1,4 +1,4 @@
-"""What all commands share: reading text, printing results, errors as one line and an exit code."""
+"""Output of all commands: results, progress bars, and errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from dnsity.errors import BadInputError, DnsityError
 out = Console(emoji=False)
 err = Console(stderr=True, emoji=False)
 
-# PEFT imports bitsandbytes wherever that is installed, which on some CPUs then advises to install a
-# package that would fetch compiled code from a hub (backends/cpu/ops.py, 0.50.2).
+# PEFT imports bitsandbytes if it is installed. On some CPUs bitsandbytes then advises installing a
+# package that would download compiled code from a hub (backends/cpu/ops.py, 0.50.2).
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def say(text: str, style: str | None = None) -> None:
-    """Print text as it is: brackets are no markup, and long lines stay whole."""
+    """Print text verbatim: without markup, and without wrapping long lines."""
     out.print(harmless(text), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def say_answer(text: str) -> None:
-    """Print an answer; of an empty one, an empty line and a remark on standard error."""
+    """Print an answer; an empty one is noted on standard error as well."""
     if not text.strip():
         sys.stderr.write("(no answer)\n")
     say(text)
@@ -42,7 +42,7 @@ def warn(text: str) -> None:
 
 
 def harmless(text: str) -> str:
-    """Write control characters as escapes, so that no document or file steers the terminal."""
+    """Escape control characters, so that no document or file controls the terminal."""
     return "".join(
         char if char in "\n\t" or unicodedata.category(char) != "Cc" else repr(char)[1:-1]
         for char in text
@@ -50,10 +50,10 @@ def harmless(text: str) -> str:
 
 
 def make_directory(path: Path) -> None:
-    """Make sure that a directory for results is there.
+    """Create a directory for results, unless it exists.
 
     Raises:
-        BadInputError: If it cannot be made.
+        BadInputError: If it cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -64,16 +64,15 @@ def make_directory(path: Path) -> None:
 
 
 def show_json(value: dict[str, Any]) -> None:
-    """Print one machine-readable object on standard output."""
+    """Print one JSON object on standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def progress_bar(what: str, *, lines: bool = False) -> Iterator[Any]:
-    """Show a bar on standard error; yields a function of (done, total, what is being done).
+    """Show a progress bar on standard error; yields a function of (done, total, description).
 
-    Without a terminal nothing is shown, or, with `lines`, a line each time that something else is
-    being done or it stands differently.
+    Without a terminal nothing is shown; with `lines`, one line each time the description changes.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -81,11 +80,11 @@ def progress_bar(what: str, *, lines: bool = False) -> Iterator[Any]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    # Without a terminal there is nothing to draw on: the bar would leave an empty line behind.
+    # Without a terminal the bar would print an empty line.
     hidden = not err.is_interactive
     with Progress(*columns, console=err, transient=True, disable=hidden) as bars:
         task = bars.add_task(what, total=None)
-        bars.refresh()  # at once, not with the next tick of the clock
+        bars.refresh()  # shows the bar at once, not at the next tick
 
         said = what
 

@@ -1,4 +1,4 @@
-"""`dnsity demo`: documents compressed by a model and asked, beside full context and retrieval."""
+"""`dnsity demo`: answers from gists next to those of full context and retrieval."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from dnsity.inference.loaded import LoadedModel
 
 METHODS = ("gist", "full", "rag", "none")
-"""How a gist model is asked."""
+"""Methods that a gist model is compared by."""
 HEADINGS = {"gist": "gist", "full": "full context", "rag": "RAG top-3", "none": "no context"}
 _SHOWN = 60
-"""Characters of an answer."""
+"""Characters of an answer in the table."""
 _SLOTS, _RATIO = 80, 10
-"""Slots that a base refines, and document tokens per slot that it selects."""
+"""For a base model: slots to refine, and compression ratio of `select`."""
 
 
 class DemoQuestion(Config):
@@ -41,40 +41,43 @@ class DemoQuestion(Config):
 
 
 class DemoDocument(Config):
-    """A text file beside the list, and what to ask about it."""
+    """A text file next to `questions.yaml`, and the questions about it."""
 
     document: str
     questions: list[DemoQuestion] = Field(min_length=1)
 
 
 class Demo(Config):
-    """`questions.yaml`."""
+    """The content of `questions.yaml`."""
 
     documents: list[DemoDocument] = Field(min_length=1)
 
 
 def command(
     folder: Annotated[
-        Path | None, typer.Option(help="Folder with questions.yaml (default: a bundled one).")
+        Path | None, typer.Option(help="Folder with questions.yaml (default: the bundled one).")
     ] = None,
     model: Model = "mini",
     minutes: Annotated[
-        float, typer.Option(help="Time to refine a document, of a base without trained gists.")
+        float,
+        typer.Option(
+            help="Minutes to refine each document; for a base model without trained gists."
+        ),
     ] = 3.0,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress documents and ask them.
+    """Compress documents and answer questions.
 
-    A gist model answers from its gists, a base from refined and selected slots; full context,
-    retrieval and no context answer the same questions.
+    A gist model answers from its gists, a base model from refined and selected slots. Full context,
+    retrieval and no context answer the same questions for comparison.
 
     Example: dnsity demo
     """
     from dnsity.evaluation.methods import heading
     from dnsity.inference.methods import method_of
 
-    method_of("refine", minutes=minutes)  # a number out of range is refused at once
+    method_of("refine", minutes=minutes)  # refuses a number out of range before any work
     loaded = load_model(model, device).loaded
     bundled = "demo_documents" if loaded.trained else "demo_base"
     source = folder or Path(str(resources.files("dnsity.cli") / bundled))
@@ -108,7 +111,7 @@ def command(
 
 
 def _warm_up(loaded: LoadedModel, names: Sequence[str]) -> None:
-    """Let the first-call costs of the libraries fall on nobody."""
+    """Run each method once, so that no measured time includes first-call costs."""
     from dnsity.evaluation.methods import build
 
     for name in names:
@@ -121,20 +124,22 @@ def _warm_up(loaded: LoadedModel, names: Sequence[str]) -> None:
 def _run(
     loaded: LoadedModel, text: str, document: DemoDocument, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Ask every method every question, one at a time."""
+    """Answer every question with every method, one at a time."""
     from dnsity.evaluation.methods import build
     from dnsity.evaluation.metrics import contains, exact
 
     right = exact if loaded.trained else contains  # a base answers in sentences
     methods: list[Method] = []
     ingested = []
-    with progress_bar(f"reading {document.document}") as progress:
+    with progress_bar(f"compressing {document.document}") as progress:
         for number, name in enumerate(names):
             method = build(name, loaded)
             try:
                 ingested.append(method.ingest(text))
             except BadInputError as error:
-                if not name.startswith("refine"):  # only that depends on how busy a machine is
+                if not name.startswith(
+                    "refine"
+                ):  # only refining depends on the load of the machine
                     raise
                 warn(f"{method.heading} is left out: {error}")
                 continue
@@ -172,14 +177,14 @@ def _show(report: dict[str, Any], methods: Sequence[str] = METHODS) -> None:
 
     out.print(
         f"\n[bold]{report['document']}[/bold]: {report['context_tokens']:,} tokens -> "
-        f"{report['gist_tokens']} gists ({report['compression_ratio']:.0f}x), keys and values "
+        f"{report['gist_tokens']} gists ({report['compression_ratio']:.0f}x), KV cache "
         f"{data_size(report['full_kv_bytes'])} -> {data_size(report['gist_kv_bytes'])}, "
         f"compressed in {report['compress_s']:.2f} s",
         highlight=False,
         soft_wrap=True,
     )
     names = ("question", *(heading(name) for name in methods))
-    # Rich would cut Korean words that are wider than their column.
+    # By default rich cuts Korean words that are wider than their column.
     table = Table(*(Column(name, overflow="fold") for name in names), show_lines=True)
     for row in report["questions"]:
         cells = [Text(row["question"])]

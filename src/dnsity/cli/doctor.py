@@ -1,4 +1,4 @@
-"""`dnsity doctor`: what this machine has and what would fit on it."""
+"""`dnsity doctor`: describe this machine, or a model."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ CONTEXT_TOKENS, GISTS, BYTES = 8192, 25, 2
 def command(
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Examine this model instead of the machine."),
+        typer.Option("--model", "-m", help="Describe this model instead of the machine."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show this machine, or examine a model.
+    """Describe this machine, or a model.
 
-    Of the machine: versions, devices, compute type, whether the numeric routines that dnsity relies
-    on return and are right, and what would fit. Of a model: whether it can
-    hold gists, its size, compute type and window, and whether it has a chat template.
+    For the machine: versions, devices, compute type, a test of the numeric routines that dnsity
+    uses, and which models fit. For a model: whether dnsity supports it, its size, compute type and
+    window, and whether it has a chat template.
 
     Example: dnsity doctor --model smollm2
     """
@@ -74,7 +74,7 @@ def command(
         took = "" if routine["seconds"] is None else f", {routine['seconds'] * 1000:,.0f} ms"
         say(f"  {routine['name']:14} {routine['problem'] or 'right'}{took}")
     say(f"models compute in {compute['dtype']} on {compute['device']} (mini in float32)")
-    say(f"\nKeys and values in bf16, {CONTEXT_TOKENS:,} tokens against {GISTS} gists:")
+    say(f"\nKV cache in bf16, {CONTEXT_TOKENS:,} tokens -> {GISTS} gists:")
     for fit in report["fits"]:
         sizes = [data_size(fit[f"{what}_bytes"]) for what in ("document_kv", "gist_kv", "weight")]
         verdict = "fits" if fit["fits"] else "too large for"
@@ -85,7 +85,7 @@ def command(
 
 
 def examine() -> dict[str, Any]:
-    """Collect what `doctor` shows."""
+    """Describe the machine: versions, devices, numeric routines, and which models fit."""
     devices = _devices()
     largest = max(devices, key=lambda device: device["memory_bytes"])
     fits = []
@@ -116,10 +116,10 @@ def examine() -> dict[str, Any]:
 
 
 def examine_model(name: str) -> dict[str, Any]:
-    """Describe a base or gist model from its config and tokenizer, without its weights.
+    """Describe a base or gist model from its config and tokenizer, without loading weights.
 
     Raises:
-        BadInputError: If there is no such model.
+        BadInputError: If the model does not exist.
     """
     from dnsity.cli.options import quiet_loading
     from dnsity.errors import UnsupportedModelError
@@ -174,14 +174,14 @@ def _show_model(described: dict[str, Any]) -> None:
 
 
 def _parameters(config: Any) -> int | None:
-    """Count a model's parameters without allocating them; None where it cannot be built."""
+    """Count a model's parameters without allocating them; None if it cannot be built."""
     import torch
     from transformers import AutoModelForCausalLM
 
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
-    except Exception:  # transformers has no such causal LM: the verdict says what matters
+    except Exception:  # transformers has no such causal LM; the verdict says so
         return None
     return sum(int(parameter.numel()) for parameter in model.parameters())
 
@@ -196,14 +196,14 @@ def _file_bytes(base: str) -> int | None:
 
 
 def _device() -> str:
-    """Return the device that models run on where they may choose."""
+    """Return the default device: a GPU if there is one."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _compute() -> dict[str, Any]:
-    """Return the compute type of models on this machine, and what was measured for it."""
+    """Return the compute type on this machine, and the measurements that it follows from."""
     from dnsity.inference import hardware
 
     device = _device()

@@ -1,4 +1,4 @@
-"""`dnsity eval`: every model on every task by every method, with a record per document."""
+"""`dnsity eval`: run every model and method on every task."""
 
 from __future__ import annotations
 
@@ -23,42 +23,47 @@ if TYPE_CHECKING:
 
 EvalConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file of the run (default: tasks that need no data)."),
+    typer.Option("--config", help="YAML configuration file (default: tasks that need no data)."),
 ]
 Tasks = Annotated[
-    str | None, typer.Option("--task", help="Only tasks whose names are or begin so: a,b.")
+    str | None,
+    typer.Option(
+        "--task", help="Tasks to run, by name or beginning of a name: a,b (default: all)."
+    ),
 ]
 Methods = Annotated[
     str | None,
-    typer.Option("--method", help="Methods, for example full,rag,select:ratio=2,none."),
+    typer.Option(
+        "--method", help="Methods with settings, for example full,rag,select:ratio=2,none."
+    ),
 ]
 Models = Annotated[str | None, typer.Option("--model", "-m", help="Gist models: mini,DIRECTORY.")]
 Bases = Annotated[
     list[str] | None,
     typer.Option(
         "--base",
-        help="Base models without gists: DIRECTORY,... (repeatable). Then only --model adds "
-        "gist models.",
+        help="Base models without trained gists: DIRECTORY,... (repeatable). Gist models then run "
+        "only if --model names them.",
     ),
 ]
 Frames = Annotated[
     str | None,
-    typer.Option("--frame", help="How bases are asked: auto,chat,plain (default: auto)."),
+    typer.Option("--frame", help="Prompt formats of base models: auto,chat,plain (default: auto)."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", help="Documents per task, at most.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Maximum number of documents per task.")]
 Jobs = Annotated[
     int,
     typer.Option(
         "--jobs",
         min=1,
         max=MOST_JOBS,
-        help="Processes; times are then of a share of the cores.",
+        help="Number of processes; each one is timed on its share of the cores.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Of everything that is drawn.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Random seed of all tasks and methods.")]
 RunDir = Annotated[
     Path,
-    typer.Option("--output-dir", help="Where records go; a run that is there is gone on with."),
+    typer.Option("--output-dir", help="Directory for the records; a run found there resumes."),
 ]
 
 
@@ -79,7 +84,7 @@ def command(
 ) -> None:
     """Compare methods on tasks.
 
-    Needles, questions on documents, exams, LongBench, your own.
+    Tasks are needles, questions about documents, exams, LongBench and your own files.
 
     Example: dnsity eval --task niah_en --method gist,full,none --limit 10
     """
@@ -95,13 +100,13 @@ def command(
 
 
 def _list(text: str) -> str:
-    """Write `a,b` as a list in YAML, whatever the names hold."""
+    """Write `a,b` as a YAML list; names may contain any character."""
     names = [name.strip() for name in text.split(",")]
     return dumps([name for name in names if name], ensure_ascii=False)
 
 
 def evaluate(settings: EvalConfig, output_dir: Path, device: str, jobs: int, json: bool) -> None:
-    """Run, with a bar, and show what came out."""
+    """Run an evaluation with a progress bar, and print its summary."""
     from dnsity.cli.options import quiet_loading
     from dnsity.evaluation.runner import run
     from dnsity.inference.hardware import require_device
@@ -116,7 +121,7 @@ def evaluate(settings: EvalConfig, output_dir: Path, device: str, jobs: int, jso
             nonlocal told
             if not told:
                 err.print(
-                    f"{total:,} documents times methods; if stopped, start it again to go on",
+                    f"{total:,} documents times methods; if stopped, run it again to resume",
                     highlight=False,
                     soft_wrap=True,
                 )
@@ -140,18 +145,18 @@ def script(
     methods: list[str],
     output_dir: Path,
 ) -> NoReturn:
-    """Run an evaluation as a program of its own, with the options that all of these take.
+    """Run an evaluation as a separate program, with the options that such programs share.
 
     Args:
-        parser: Knows the program's own options.
-        settings: Makes the configuration of what was given.
+        parser: Parser with the program's own options.
+        settings: Builds the configuration from the parsed options.
         methods: Default of `--method`.
         output_dir: Default of `--output-dir`.
     """
     parser.add_argument("--method", nargs="+", default=methods)
     parser.add_argument("--output-dir", type=Path, default=output_dir)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     given = parser.parse_args()
     try:
@@ -164,7 +169,7 @@ def script(
 def _table(model: str, rows: list[dict[str, Any]]) -> Table:
     from dnsity.evaluation.methods import heading
 
-    table = Table(title=model, caption="gap: recovered of what full context adds to no context")
+    table = Table(title=model, caption="gap: share of the gain from no context to full context")
     for name in ("task", "answered from"):
         table.add_column(name, overflow="fold")
     for name in ("score", "95%", "gap", "KV", "TTFT"):

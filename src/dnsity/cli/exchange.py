@@ -1,4 +1,4 @@
-"""`dnsity export` and `dnsity import`: gists for engines that take PEFT adapters, and back."""
+"""`dnsity export` and `dnsity import`: convert gist files to PEFT adapters and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from dnsity.cli.console import say, show_json
 from dnsity.cli.inspect import File
 from dnsity.cli.options import Device, GistsModel, Json, load_model_of
-from dnsity.cli.replacing import require_replaceable
+from dnsity.cli.overwriting import require_replaceable
 
 Peft = Annotated[Path, typer.Option("--peft", help="Directory of a PEFT CARTRIDGE adapter.")]
 
@@ -19,7 +19,8 @@ def export(
     file: File,
     peft: Peft,
     base: Annotated[
-        str | None, typer.Option(help="Base model's name in the adapter (default: the gist's).")
+        str | None,
+        typer.Option(help="Name of the base model in the adapter (default: as in the gist)."),
     ] = None,
     model: GistsModel = None,
     device: Device = "cpu",
@@ -27,8 +28,8 @@ def export(
 ) -> None:
     """Write a gist as a PEFT adapter (CARTRIDGE).
 
-    A gist made in a chat template is written with the template's start, for which the model is
-    loaded; the prompt of the adapter begins with the question.
+    An adapter of a gist in the chat format includes the start of the chat template, for which the
+    model is loaded. The prompt given to the adapter begins with the question.
 
     Example: dnsity export handbook.gist.safetensors --peft adapter/
     """
@@ -55,10 +56,10 @@ def export(
 
 def import_(
     peft: Peft,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Gist file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Gist file to write.")],
     json: Json = False,
 ) -> None:
-    """Make a gist file of a PEFT adapter again.
+    """Write a gist file from a PEFT adapter.
 
     Example: dnsity import --peft adapter/ -o handbook.gist.safetensors
     """

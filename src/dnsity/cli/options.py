@@ -1,4 +1,4 @@
-"""Options that several commands take."""
+"""Options that several commands share, and loading the model they name."""
 
 from __future__ import annotations
 
@@ -20,56 +20,58 @@ if TYPE_CHECKING:
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="'mini' (bundled), 'smollm2', a directory, a .gguf file or a hub id."
+        "--model", "-m", help="Name (mini, smollm2), directory, .gguf file or hub id of a model."
     ),
 ]
 GistsModel = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Model that made the gist (default: the one it names)."),
+    typer.Option("--model", "-m", help="Model that made the gist (default: as named in the gist)."),
 ]
 FrameOption = Annotated[
     FrameName,
     typer.Option(
         "--frame",
-        help="Of a base: chat (its chat template), plain, or auto (chat where it has a template).",
+        help="Prompt format of a base model: chat (its chat template), plain, or auto (chat if it "
+        "has a template).",
     ),
 ]
 System = Annotated[
-    str | None, typer.Option(help="System prompt (default: what the chat template writes).")
+    str | None, typer.Option(help="System prompt (default: that of the chat template).")
 ]
 Instruction = Annotated[
     str | None, typer.Option(help="Text between document and question (default: none).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 MOST = 1_000_000_000
-"""Of any count on the command line."""
+"""Largest count that the command line accepts."""
 MOST_JOBS = 256
-Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:1, mps.")]
-ConfigFile = Annotated[Path, typer.Option("--config", help="YAML file of the run.")]
-OutputDir = Annotated[Path, typer.Option("--output-dir", help="Where results go.")]
+"""Largest number of processes."""
+Device = Annotated[str, typer.Option(help="Device: cpu, cuda, cuda:1, mps.")]
+ConfigFile = Annotated[Path, typer.Option("--config", help="YAML configuration file.")]
+OutputDir = Annotated[Path, typer.Option("--output-dir", help="Directory for the results.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Override a setting: training.seed=1 (repeatable)."),
+    typer.Option("--set", help="Override a setting, for example training.seed=1 (repeatable)."),
 ]
 
 TokenizerOf = Annotated[
     str,
-    typer.Option("--tokenizer", help="Model whose tokens are counted; as --model."),
+    typer.Option("--tokenizer", help="Model whose tokenizer counts tokens; same names as --model."),
 ]
 
 
 def positive(value: float | None) -> float | None:
-    """Check a number of an option that is a quantity; typer lets NaN through any range."""
+    """Refuse numbers that are no quantity; typer lets NaN pass any range."""
     if value is not None and not 1e-3 <= value <= MOST:
         raise typer.BadParameter(f"{value} is not a number from 0.001 to {MOST}")
     return value
 
 
 def load_encoder(name: str) -> TextEncoder:
-    """Load the tokenizer of a model, without the model.
+    """Load only the tokenizer of a model.
 
     Raises:
-        BadInputError: If there is none.
+        BadInputError: If the model has no tokenizer.
     """
     from dnsity.data.encode import TextEncoder
     from dnsity.model.checkpoint import tokenizer_of
@@ -86,18 +88,19 @@ def load_model(
     system: str | None = None,
     instruction: str | None = None,
 ) -> GistModel:
-    """Load a gist model, or a base without gists, quietly.
+    """Load a gist model, or a base model without trained gists.
 
     Args:
-        name: Name of the model.
+        name: Name, directory, file or hub id of the model.
         device: Where to run.
         dtype: Compute type (default: the faster one, see `compute_type`).
-        frame: Frame of a base, see `GistSpec`; a gist model has the one it was trained in.
-        system: System prompt of a base's chat frame.
-        instruction: Text between document and question of a base's chat frame.
+        frame: Prompt format of a base model, see `GistSpec`. A gist model has its trained one.
+        system: System prompt of a base model in the chat format.
+        instruction: Text between document and question in the chat format.
 
     Raises:
-        BadInputError: If the model or the device does not exist, or a gist model is given a frame.
+        BadInputError: If the model or the device does not exist, or if a prompt format is given
+            for a gist model.
     """
     from dnsity.inference.gist_model import GistModel
     from dnsity.inference.hardware import compute_type, require_device
@@ -109,8 +112,8 @@ def load_model(
     if not is_plain_base(name):
         if (frame, system, instruction) != ("auto", None, None):
             raise BadInputError(
-                f"{name} is a gist model and keeps the frame it was trained in; leave --frame, "
-                "--system and --instruction out"
+                f"{name} is a gist model and keeps the frame it was trained in; omit --frame, "
+                "--system and --instruction"
             )
         return GistModel.from_pretrained(name, device=device, dtype=dtype)
     return GistModel.from_base(
@@ -119,11 +122,11 @@ def load_model(
 
 
 def load_model_of(gist: GistCache, name: str | None, device: str) -> GistModel:
-    """Load the model to ask a gist with, in the frame the gist was made in.
+    """Load the model that answers from a gist, with the prompt format of the gist.
 
     Args:
         gist: The gist.
-        name: Name of the model; None: the one the gist names.
+        name: Name of the model; None is the model named in the gist.
         device: Where to run.
 
     Raises:
@@ -141,7 +144,7 @@ def load_model_of(gist: GistCache, name: str | None, device: str) -> GistModel:
 
 
 def quiet_loading() -> None:
-    """Keep the libraries' loading bars off standard error."""
+    """Turn off the progress bars that transformers shows while it loads a model."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()

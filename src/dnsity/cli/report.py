@@ -1,4 +1,4 @@
-"""`dnsity report`: finished evaluation runs as tables and pictures."""
+"""`dnsity report`: tables and plots of finished evaluation runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ Runs = Annotated[
     list[Path],
     typer.Argument(
         metavar="DIR...",
-        help="Directories of finished `dnsity eval` runs; several are set side by side.",
+        help="Directories of finished `dnsity eval` runs; several are compared in one report.",
         show_default=False,
     ),
 ]
 ReportDir = Annotated[
     Path | None,
-    typer.Option("--output-dir", help="Where it goes (default: report/ inside the first DIR)."),
+    typer.Option(
+        "--output-dir", help="Directory for the report (default: report/ inside the first DIR)."
+    ),
 ]
 
 
 def command(directories: Runs, output_dir: ReportDir = None, json: Json = False) -> None:
-    """Write tables and pictures of evaluations.
+    """Write tables and plots of evaluation runs.
 
     Example: dnsity report runs/eval
     """

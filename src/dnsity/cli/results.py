@@ -1,4 +1,4 @@
-"""`dnsity results`: what was measured, and how each figure came about."""
+"""`dnsity results`: published results and their provenance."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ SHOWN = {
     "rag_equal_kv": "RAG, equal KV",
     "none": "none",
 }
-"""Methods that tell most on one line; `dnsity report` and the files have all of them."""
+"""Methods shown, with short headings; `dnsity report` and the files have all methods."""
 
 Folder = Annotated[
     Path | None,
-    typer.Option(help="Folder of result files (default: those dnsity was published with)."),
+    typer.Option(help="Folder of result files (default: the published results)."),
 ]
 
 
 def command(folder: Folder = None, json: Json = False) -> None:
-    """Print the committed results.
+    """Print the published results.
 
-    Figures, and the code, machine and settings behind them.
+    Each result names its commit, date, machine and settings.
 
     Example: dnsity results
     """
@@ -51,10 +51,10 @@ def command(folder: Folder = None, json: Json = False) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Read result files, by name.
+    """Read the result files of a folder, by name.
 
     Raises:
-        BadInputError: If there are none, or one is not a result of dnsity's.
+        BadInputError: If there are none, or if a file is no result file.
     """
     found = {}
     for path in sorted(folder.glob("*.json")):
@@ -62,17 +62,19 @@ def read(folder: Path) -> dict[str, Any]:
             result = json_module.loads(path.read_text("utf-8"))
             provenance(result["manifest"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInputError(f"{path} is no result file of dnsity's ({error!r})") from error
+            raise BadInputError(f"{path} is no result file of dnsity ({error!r})") from error
         found[path.stem] = result
     if not found:
-        raise BadInputError(f"no result files (*.json) in {folder}; name their folder by --folder")
+        raise BadInputError(
+            f"no result files (*.json) in {folder}; name their folder with --folder"
+        )
     return found
 
 
 def provenance(manifest: dict[str, Any]) -> str:
-    """Say on one line which code made a result, when, on what and with which settings."""
+    """Describe the commit, date, machine and settings of a result on one line."""
     commit, hardware = manifest["commit"], manifest["hardware"]
-    here = str(Path(__file__).parent)  # of older results git knows the commit's date
+    here = str(Path(__file__).parent)  # for older results, ask git for the date of the commit
     date = manifest.get("date") or git("-C", here, "show", "-s", "--format=%cs", commit)
     config = manifest["config"]
     settings = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
@@ -91,14 +93,14 @@ def provenance(manifest: dict[str, Any]) -> str:
 
 
 def _published() -> Path:
-    """Find the results: beside the source, or inside the installed package."""
+    """Return the folder of results: next to the source, or inside the installed package."""
     package = Path(__file__).parents[1]
     beside = package.parents[1] / "results"
     return beside if beside.is_dir() else package / "results"
 
 
 def _show(result: dict[str, Any]) -> None:
-    """Print the figures of a result, by what kind it is."""
+    """Print the figures of a result, in the form for its kind."""
     if "ratios" in result:
         out.print(bench.ratios(result))
     elif "estimates" in result:
@@ -123,7 +125,7 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def _calibrated(ratio: float, rows: list[dict[str, Any]]) -> str:
-    """Set the quality check's share beside the share of hidden facts answered."""
+    """Compare the score of the quality check with the score on hidden facts."""
     checked, facts = (
         (sum(row["check"]["both"] for row in rows), sum(row["check"]["full"] for row in rows)),
         (sum(row["facts_both"] for row in rows), sum(row["facts_full"] for row in rows)),
@@ -135,12 +137,12 @@ def _calibrated(ratio: float, rows: list[dict[str, Any]]) -> str:
 
 
 def _shares(probe: dict[str, Any]) -> str:
-    """Write what a training run's probe found."""
+    """Write the scores of a training run's probe."""
     return ", ".join(f"{HEADINGS[name]} {probe[name]:.0%}" for name in ("gist", "full", "none"))
 
 
 def _compared(runs: list[dict[str, Any]]) -> Table:
-    """Set variants of a run (`experiments/compare.py`) below one another."""
+    """Tabulate variants of a run (`experiments/compare.py`), one per row."""
     table = Table()
     for heading in ("changed", "seed", "right"):
         table.add_column(heading)
@@ -161,7 +163,7 @@ def _compared(runs: list[dict[str, Any]]) -> Table:
 
 
 def _scores(rows: list[dict[str, Any]]) -> Table:
-    """Set methods side by side; none is no context, a wrong gist is another document's."""
+    """Tabulate scores, one column per method."""
     from dnsity.evaluation.methods import heading, ordered, variant
 
     tasks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
@@ -170,7 +172,7 @@ def _scores(rows: list[dict[str, Any]]) -> Table:
     asked = ordered(row["method"] for row in rows)
     gists = "gist" in asked
     names = [*SHOWN] if gists else [n for n in asked if variant(n).method in {*SHOWN, "select"}]
-    gap = "gap: what the gist recovers of what full context adds to no context"
+    gap = "gap: share of the gain from no context to full context that the gist recovers"
     table = Table(caption=gap if gists else None)
     several = len({model for model, _ in tasks}) > 1
     for name in ("model", "task") if several else ("task",):

@@ -1,4 +1,4 @@
-"""`dnsity runs`: what finished runs are called."""
+"""`dnsity runs`: tags for finished training runs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import typer
 from dnsity.cli.console import say, show_json
 from dnsity.cli.options import Json
 
-app = typer.Typer(help="Look at finished training runs.", no_args_is_help=True)
+app = typer.Typer(help="Inspect finished training runs.", no_args_is_help=True)
 
 Directory = Annotated[
-    Path, typer.Argument(metavar="DIR", help="A run's --output-dir.", show_default=False)
+    Path,
+    typer.Argument(metavar="DIR", help="Output directory of a training run.", show_default=False),
 ]
 
 
@@ -22,7 +23,7 @@ Directory = Annotated[
 def tag(directory: Directory, json: Json = False) -> None:
     """Print the git tag of a finished run.
 
-    It is named by what was measured; nothing is tagged.
+    The tag names the model and its scores. The command only prints it; no tag is created.
 
     Example: dnsity runs tag checkpoints/gist-25
     """

@@ -1,4 +1,4 @@
-"""`dnsity pretrain` and `dnsity train`: runs from a YAML file, resumable."""
+"""`dnsity pretrain` and `dnsity train`: resumable training runs from a YAML file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dnsity.cli.options import ConfigFile, Json, OutputDir, Overrides, positive
 from dnsity.config import load
 from dnsity.errors import BadInputError
 
-Resume = Annotated[bool, typer.Option("--resume", help="Continue from the newest checkpoint.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume from the newest checkpoint.")]
 
 
 def pretrain(
     config: ConfigFile, output_dir: OutputDir, overrides: Overrides = None, resume: Resume = False
 ) -> None:
-    """Train a small base model from nothing.
+    """Train a small base model from scratch.
 
-    Its tokenizer, prose, finding things.
+    Trains its tokenizer, then the model on prose and on questions about documents.
 
     Example: dnsity pretrain --config experiments/configs/mini_pretrain.yaml --output-dir base
     """
@@ -39,12 +39,12 @@ def train(
     overrides: Overrides = None,
     resume: Resume = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what the run would take, and stop.")
+        bool, typer.Option("--dry-run", help="Print the estimated time and memory, and exit.")
     ] = False,
     gpu_teraflops: Annotated[
         float | None,
         typer.Option(
-            help="With --dry-run: estimate for a GPU of this bfloat16 speed, not for this machine.",
+            help="Bfloat16 teraflops of a GPU, to estimate for with --dry-run.",
             callback=positive,
         ),
     ] = None,
@@ -60,9 +60,9 @@ def train(
     from dnsity.training.train_gist import train as run
 
     settings = load(config, TrainConfig, overrides or [])
-    first = os.environ.get("RANK", "0") == "0"  # of several processes one measures and speaks
+    first = os.environ.get("RANK", "0") == "0"  # only the first process measures and prints
     if gpu_teraflops is not None and not dry_run:
-        raise BadInputError("--gpu-teraflops is about a machine that is not here; add --dry-run")
+        raise BadInputError("--gpu-teraflops estimates for another machine; add --dry-run")
     if dry_run:
         found = estimate(settings, gpu_teraflops)
         if json:

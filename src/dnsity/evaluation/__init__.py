@@ -1,1 +1,1 @@
-"""Evaluation: tasks x methods, the gist being one method among its controls."""
+"""Evaluation: every method on every task; gists are one method among several controls."""

@@ -1,4 +1,4 @@
-"""Pictures of the bottleneck: who may see whom, and where in the document gists look."""
+"""Figures of the attention mask, and of the gists' attention over the document."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from dnsity.evaluation.canvas import drawable, figure, panels, style
-from dnsity.evaluation.looks import LOOKS
+from dnsity.evaluation.figures import drawable, figure, panels, style
+from dnsity.evaluation.styles import STYLES
 from dnsity.gist.layout import Layout
 from dnsity.gist.mask import visible
 
-_KINDS = {"document": "#999999", "gist": LOOKS["gist"].colour, "question": "#000000"}
+_KINDS = {"document": "#999999", "gist": STYLES["gist"].colour, "question": "#000000"}
 _CELLS = 150
-"""Columns a document is drawn in: finer ones could not be told apart."""
+"""Number of columns for a document; more would be too fine to see."""
 _EVEN, _FAR_ABOVE = 1.0, 100.0
-"""Shades reach from the even share of attention to a hundred times of it."""
+"""Range of the colour scale, in multiples of uniform attention."""
 
 
 @style()
 def masks(layouts: Mapping[str, Layout]) -> Figure:
-    """Draw who sees whom, a panel for each layout: the row's token sees the coloured columns."""
-    made = figure(3.6, "Who sees whom: a question sees the gists and itself, never the document")
+    """Plot the attention mask of each layout; the token of a row sees the coloured columns."""
+    made = figure(3.6, "Attention mask: a question sees the gists and itself, never the document")
     for ax, (name, layout) in zip(
         panels(made, len(layouts), len(layouts)), layouts.items(), strict=True
     ):
@@ -61,23 +61,23 @@ def _mask(ax: Axes, layout: Layout) -> None:
 
 @style()
 def attention(weights: Float[Tensor, "L H G N"], marks: Mapping[str, Sequence[int]]) -> Figure:
-    """Draw where each gist looks: rows are gists, columns the document from start to end.
+    """Plot the attention of each gist over the document: one row per gist.
 
-    A cell is the attention its tokens get, as a multiple of an even share, mean of all heads and
-    layers; of the tokens of a cell the one that is looked at most.
+    Attention is averaged over heads and layers and given as a multiple of uniform attention. A
+    column that covers several tokens shows the largest value among them.
 
     Args:
         weights: See `inference.reading.gist_attention`.
-        marks: Tokens to point at, by what to call them.
+        marks: Document tokens to mark with an arrow, by label.
     """
     mean = weights.mean(dim=(0, 1)).float().numpy()
     gists, tokens = mean.shape
     times = mean * tokens / mean.sum(axis=1, keepdims=True)
     borders = np.linspace(0, tokens, min(_CELLS, tokens) + 1).astype(int)
     cells = np.maximum.reduceat(times, borders[:-1], axis=1)
-    made = figure(1.3 + 0.1 * gists, f"Where {gists} gists look in {tokens:,} tokens")
+    made = figure(1.3 + 0.1 * gists, f"Attention of {gists} gists over {tokens:,} tokens")
     ax = made.add_subplot()
-    drawn = ax.pcolormesh(
+    mesh = ax.pcolormesh(
         borders,
         np.arange(gists + 1),
         cells,
@@ -99,7 +99,7 @@ def attention(weights: Float[Tensor, "L H G N"], marks: Mapping[str, Sequence[in
     ax.set_yticklabels([str(1 + gist) for gist in range(0, gists, max(1, gists // 5))])
     ax.set_ylabel("gist")
     ax.set_xlabel("document token")
-    bar = made.colorbar(drawn, ax=ax, fraction=0.03, pad=0.02)
+    bar = made.colorbar(mesh, ax=ax, fraction=0.03, pad=0.02)
     bar.set_ticks([1, 10, 100], labels=["1x", "10x", "100x"])
-    bar.set_label("attention / even share")
+    bar.set_label("attention / uniform attention")
     return made

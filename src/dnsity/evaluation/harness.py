@@ -1,13 +1,13 @@
-"""Tasks of the lm-evaluation-harness, their documents kept as one of our methods keeps them.
+"""A model for the lm-evaluation-harness that compresses each task's documents by a method.
 
     prompt of a task    [examples] Passage: <document> Question: ... Answer:
                                                 |
                   cut out, ingested once <------+
                   |
-    what runs     keys and values | [examples] Passage:  Question: ... Answer:
+    what runs            KV cache | [examples] Passage:  Question: ... Answer:
 
-Harness prompts bring a frame of their own, so they stand bare behind the document, without the
-model's question template. Import this module, then name the model:
+Harness prompts have their own format, so they follow the document without the model's question
+template. Import this module, then name the model:
 
     >>> import dnsity.evaluation.harness
     >>> lm_eval.simple_evaluate("dnsity", "pretrained=mini,context_field=passage", tasks=["boolq"])
@@ -45,12 +45,12 @@ except ImportError as error:
 _LOG = logging.getLogger(__name__)
 _BARE = "{question}"
 _KEPT = 8
-"""Documents kept between calls; a call asks everything about one document in a row."""
+"""Documents cached between calls; requests are grouped by document within a call."""
 
 
 @register_model("dnsity")
 class DnsityLM(LM):  # type: ignore[misc]
-    """A model for `lm_eval.simple_evaluate` that reads each task's documents by a method."""
+    """A model for `lm_eval.simple_evaluate` that compresses each task's documents by a method."""
 
     def __init__(
         self,
@@ -64,21 +64,21 @@ class DnsityLM(LM):  # type: ignore[misc]
         batch_size: object = None,
         max_batch_size: object = None,
     ) -> None:
-        """Load a model and say where its tasks keep their documents.
+        """Load a model.
 
         Args:
-            pretrained: What `GistModel.from_pretrained` takes, or a model in memory.
-            context_field: Field of a task's docs that holds the document; None: there are no
-                documents, every prompt is read as it is.
-            method: How a document is kept: a name in `evaluation.methods.METHODS`.
-            device: Where to run; a model in memory stays where it is.
-            dtype: Compute type, likewise.
-            max_gen_toks: Length of an answer if the task does not say.
-            batch_size: Of no effect: questions are asked one by one, the choices of one at once.
-            max_batch_size: Likewise; the harness hands both over.
+            pretrained: A name that `GistModel.from_pretrained` accepts, or a loaded model.
+            context_field: Field of a task's docs that contains the document. None: there are no
+                documents, and prompts are used unchanged.
+            method: Method that compresses a document, a name in `evaluation.methods.METHODS`.
+            device: Device to load the model on; ignored for a loaded model.
+            dtype: Compute type to load the model in; ignored for a loaded model.
+            max_gen_toks: Maximum length of an answer if the task sets none.
+            batch_size: Ignored; questions run one by one, the choices of a question in one batch.
+            max_batch_size: Ignored, as `batch_size` is; the harness passes both.
 
         Raises:
-            BadInputError: If there is no such model, method, device or type.
+            BadInputError: If the model, method, device or type does not exist.
         """
         super().__init__()
         if isinstance(pretrained, str):
@@ -87,22 +87,22 @@ class DnsityLM(LM):  # type: ignore[misc]
                 pretrained, device=device, dtype=_torch_type(dtype)
             )
         self.loaded = pretrained.loaded if isinstance(pretrained, GistModel) else pretrained
-        # Whatever is read uncut leaves room for an answer, and as much again as methods do.
+        # An uncut document leaves room for the answer and for the question (256, as elsewhere).
         self.method = build(method, self.loaded, reserve=256 + max_gen_toks)
         if self.method.other_document:
             known = [name for name, known in METHODS.items() if not known.other_document]
             raise BadInputError(
                 f"method {method!r} needs a second document, which a harness task does not have; "
-                f"take one of {', '.join(known)}"
+                f"use one of {', '.join(known)}"
             )
         if context_field is None:
-            _LOG.warning("no context_field: prompts are read as they are, nothing is compressed")
+            _LOG.warning("no context_field: prompts are used unchanged, nothing is compressed")
         self.context_field = context_field
         self.max_gen_toks = max_gen_toks
         self._ingested = lru_cache(_KEPT)(self._ingest)
 
     def get_model_info(self) -> dict[str, Any]:
-        """Return what the harness writes beside its results."""
+        """Return the model description that the harness stores with its results."""
         return {
             "pretrained": self.loaded.name,
             "context_field": self.context_field,
@@ -116,14 +116,14 @@ class DnsityLM(LM):  # type: ignore[misc]
         """Score continuations of prompts.
 
         Returns:
-            Per request the log-likelihood, and whether greedy decoding would give the continuation.
+            Per request the log-likelihood, and whether greedy decoding gives the continuation.
 
         Raises:
-            BadInputError: If a prompt does not hold its document, or does not fit the model.
+            BadInputError: If a prompt does not contain its document, or does not fit the model.
         """
         asked, continuations = [], []
         for (document, question), request in zip(self._cut(requests), requests, strict=True):
-            question, continuation = _hand_over_space(question, request.args[1])
+            question, continuation = _move_space(question, request.args[1])
             asked.append((document, question))
             continuations.append(continuation)
         found: dict[int, tuple[float, bool]] = {}
@@ -140,11 +140,11 @@ class DnsityLM(LM):  # type: ignore[misc]
         return [found[number] for number in range(len(requests))]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        """Answer prompts, up to the task's stop strings; nothing else is dropped of an answer.
+        """Generate answers, cut at the task's stop strings.
 
         Raises:
-            BadInputError: If a prompt does not hold its document or does not fit the model, or the
-                task wants a decoding that does not exist here.
+            BadInputError: If a prompt does not contain its document or does not fit the model, or
+                if the task asks for an unsupported decoding method.
         """
         asked = self._cut(requests)
         decoding = [self._decoding(request.args[1]) for request in requests]
@@ -158,24 +158,24 @@ class DnsityLM(LM):  # type: ignore[misc]
         return [found[number] for number in range(len(requests))]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        """Refuse: a text scored whole has no question to put behind a document.
+        """Refuse tasks that score a whole text, since these have no document and question.
 
         Raises:
             BadInputError: Always.
         """
         raise BadInputError(
             "tasks that score a whole text (loglikelihood_rolling) have no document and question; "
-            "run them on the base model with the harness' own --model hf"
+            "run them on the base model with --model hf of the harness"
         )
 
     def _cut(self, requests: Sequence[Any]) -> list[tuple[str, str]]:
-        """Return per request its document (empty: none), and its prompt without that."""
+        """Split each request into its document (empty if there is none) and the rest."""
         found = [self._cut_one(request.args[0], request.doc) for request in requests]
         repeated = sum(bool(document) and document in question for document, question in found)
         if repeated:
             _LOG.warning(
-                "%d of %d prompts hold their document a second time, as few-shot examples on the "
-                "same text do; there it is read uncompressed",
+                "%d of %d prompts contain their document twice, as few-shot examples on the same "
+                "text do; the second copy is not compressed",
                 repeated,
                 len(found),
             )
@@ -183,29 +183,29 @@ class DnsityLM(LM):  # type: ignore[misc]
 
     def _cut_one(self, prompt: str, doc: dict[str, Any]) -> tuple[str, str]:
         field = self.context_field
-        if field is None or not prompt:  # an empty one asks how likely the continuation is alone
+        if field is None or not prompt:  # an empty prompt scores the continuation alone
             return "", prompt
         document = doc.get(field)
         if not isinstance(document, str):
             found = f"is a {type(document).__name__}" if field in doc else "does not exist"
             texts = [key for key, value in doc.items() if isinstance(value, str)]
             raise BadInputError(
-                f"context_field {field!r} {found} in this task and must be a text; those with text "
-                f"are: {', '.join(texts) or 'none'}"
+                f"context_field {field!r} {found} in this task and must be a text; fields with "
+                f"text are: {', '.join(texts) or 'none'}"
             )
-        # As it is, else as templates strip it. Examples stand in front: the last one is its own.
+        # Unchanged, else stripped as by templates. The last match counts: examples come first.
         for text in (document, document.strip()):
             before, cut, after = prompt.rpartition(text) if text else ("", "", "")
             if cut:
-                return text, before + after or "\n"  # something must stand before an answer
+                return text, before + after or "\n"  # an answer needs a token before it
         raise BadInputError(
-            f"the prompt does not hold the text of context_field {field!r} (fields: "
-            f"{', '.join(doc)}); name the field that doc_to_text puts into the prompt word for "
-            "word, or let the task's process_docs make one"
+            f"the prompt does not contain the text of context_field {field!r} (fields: "
+            f"{', '.join(doc)}); name the field that doc_to_text puts into the prompt verbatim, or "
+            "let the task's process_docs make one"
         )
 
     def _before(self, document: str, question: str) -> KeyValues | None:
-        """Return the keys and values that stand before a question."""
+        """Return the KV cache that precedes a question."""
         if not document:
             return None
         return self.method.context(self._ingested(document), question).layers
@@ -233,21 +233,21 @@ class DnsityLM(LM):  # type: ignore[misc]
 def _torch_type(name: str) -> torch.dtype:
     found = getattr(torch, name, None)
     if not isinstance(found, torch.dtype):
-        raise BadInputError(f"no dtype {name!r}; take float32, bfloat16 or float16")
+        raise BadInputError(f"no dtype {name!r}; use float32, bfloat16 or float16")
     return found
 
 
-def _hand_over_space(question: str, continuation: str) -> tuple[str, str]:
-    """Move white space from a question's end to its continuation, whose first token holds it.
+def _move_space(question: str, continuation: str) -> tuple[str, str]:
+    """Move white space from the end of a question to the start of its continuation.
 
-    The harness does so for its own models.
+    The first token of the continuation includes it; the harness does the same for its models.
     """
     stem = question.rstrip()
     return (stem, question[len(stem) :] + continuation) if stem else (question, continuation)
 
 
 def _together(asked: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, str], list[int]]]:
-    """Group equal (document, question), those on one document in a row, as places in `asked`."""
+    """Group the indices of equal (document, question) pairs, sorted by document."""
     order = sorted(range(len(asked)), key=asked.__getitem__)
     return [(key, list(numbers)) for key, numbers in groupby(order, key=asked.__getitem__)]
 

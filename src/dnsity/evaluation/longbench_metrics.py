@@ -1,6 +1,6 @@
-"""The metrics of LongBench v1 (Bai et al., 2308.14508): what its eval.py gives an answer, 0..1.
+"""The metrics of LongBench v1 (Bai et al., 2308.14508), 0..1, as in its eval.py.
 
-They are the official ones with their quirks, or a score would compare with no published one. The
+They keep the quirks of the official script, so that scores compare with published ones. The
 packages they need (rouge, and jieba for Chinese) are imported when first used.
 """
 
@@ -21,7 +21,7 @@ from dnsity.data.readers.longbench import TASKS
 from dnsity.errors import BadInputError
 
 FIRST_LINE_ONLY = frozenset({"trec", "triviaqa", "samsum", "lsht"})
-"""Few-shot tasks: a model goes on with examples of its own behind its answer."""
+"""Few-shot tasks: after its answer, a model continues with further examples."""
 
 PUNCTUATION = frozenset(string.punctuation)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
@@ -37,14 +37,14 @@ def score(
     """Score a prediction as the official script does.
 
     Args:
-        dataset: A name in `data.longbench.TASKS`; it decides on the metric.
-        prediction: What the model wrote, unchanged: with the white space around it.
-        answers: The gold answers, the best of which counts.
-        all_classes: The classes of a classification task; its records hold them.
+        dataset: A name in `data.readers.longbench.TASKS`; determines the metric.
+        prediction: The generated text, including surrounding white space.
+        answers: The gold answers; the best match counts.
+        all_classes: The classes of a classification task, from its records.
 
     Raises:
-        BadInputError: If a classification task comes without classes, a retrieval task's answer
-            names no paragraph, or a package is missing.
+        BadInputError: If a classification task has no classes, if the answer of a retrieval task
+            names no paragraph, or if a package is missing.
     """
     if dataset in FIRST_LINE_ONLY:
         prediction = prediction.lstrip("\n").split("\n")[0]
@@ -54,14 +54,14 @@ def score(
 
 
 def shared(given: Iterable[str], wanted: Iterable[str]) -> float:
-    """F1 of two bags of words or characters."""
+    """Return the F1 of two bags of words or characters."""
     left, right = Counter(given), Counter(wanted)
     common = (left & right).total()
     return 2 * common / (left.total() + right.total()) if common else 0.0
 
 
 def qa_f1(prediction: str, gold: str) -> float:
-    """Token F1 as of SQuAD v1.1: case, punctuation and English articles do not count."""
+    """Return the token F1 of SQuAD v1.1: case, punctuation and English articles do not count."""
 
     def words(text: str) -> list[str]:
         plain = "".join(sign for sign in text.lower() if sign not in PUNCTUATION)
@@ -71,7 +71,7 @@ def qa_f1(prediction: str, gold: str) -> float:
 
 
 def qa_f1_zh(prediction: str, gold: str) -> float:
-    """Token F1 over the words that jieba finds; those of nothing but punctuation do not count."""
+    """Return the token F1 over the words that jieba finds, without punctuation."""
 
     def words(text: str) -> list[str]:
         plain = (
@@ -88,12 +88,13 @@ def qa_f1_zh(prediction: str, gold: str) -> float:
 
 
 def rouge(prediction: str, gold: str) -> float:
-    """ROUGE-L F1 as the rouge package counts it: over words once each, sentences end at a dot.
+    """Return ROUGE-L F1 as the rouge package computes it.
 
-    The package backtracks one word per call. A sentence too long for Python's recursion limit
-    would be worth 0, or not, by how deep the caller stands, so here the limit makes room. That is
-    the one difference from the official script. It takes two sentences of 1,000 words together,
-    while LongBench allows answers of 512 tokens, and no reference seen has a sentence of 200 words.
+    The package counts each word once, ends sentences at a dot, and recurses once per word. A
+    sentence longer than Python's recursion limit would score 0 or not, depending on the depth of
+    the caller, so the limit is raised here. This is the one difference from the official script.
+    It takes effect for two sentences of 1,000 words together. LongBench allows answers of 512
+    tokens, and no known reference has a sentence of 200 words.
     """
     scorer = _library("rouge").Rouge(metrics=["rouge-l"])
     limit = sys.getrecursionlimit()
@@ -107,14 +108,14 @@ def rouge(prediction: str, gold: str) -> float:
 
 
 def rouge_zh(prediction: str, gold: str) -> float:
-    """`rouge` over the words that jieba finds."""
+    """Return `rouge` over the words that jieba finds."""
     return rouge(" ".join(_chinese_words(prediction)), " ".join(_chinese_words(gold)))
 
 
 def classification(prediction: str, gold: str, classes: Sequence[str]) -> float:
-    """1 / the number of classes that the prediction names, if the right one is among them.
+    """Return 1 / the number of classes that the prediction names, if the right one is among them.
 
-    A class whose name is a part of the right one's does not count.
+    A class whose name is part of the right one does not count.
 
     Raises:
         BadInputError: If there are no classes.
@@ -124,33 +125,35 @@ def classification(prediction: str, gold: str, classes: Sequence[str]) -> float:
     named = [name for name in classes if name in prediction]
     for name in named:
         if name in gold and name != gold:
-            # Official, though it lets the name behind the removed one pass unseen.
+            # As in the official script, although it skips the name after the removed one.
             named.remove(name)
     return 1 / len(named) if gold in named else 0.0
 
 
 def count(prediction: str, gold: str) -> float:
-    """The share of the numbers in the prediction that are the right one."""
+    """Return the share of the numbers in the prediction that are right."""
     numbers = re.findall(r"\d+", prediction)
     return numbers.count(gold) / len(numbers) if numbers else 0.0
 
 
 def retrieval(prediction: str, gold: str, label: str = "Paragraph ") -> float:
-    """`count` for the number of a paragraph, which stands behind a label in the gold answer.
+    """Return `count` for the paragraph number, which follows a label in the gold answer.
 
     Raises:
         BadInputError: If the gold answer names no paragraph.
     """
     found = re.search(rf"{label}(\d+)", gold)
     if not found:
-        raise BadInputError(f"a retrieval task's answer is {label!r} and a number, found {gold!r}")
+        raise BadInputError(
+            f"the answer of a retrieval task is {label!r} and a number, found {gold!r}"
+        )
     return count(prediction, found[1])
 
 
 def code_sim(prediction: str, gold: str) -> float:
-    """Likeness of the first line that is no comment or markup, in whole per cent.
+    """Return the similarity of the first line that is no comment or markup, in whole per cent.
 
-    The official script takes it from fuzzywuzzy, which without its C extension is this.
+    This is the ratio of fuzzywuzzy without its C extension, which the official script uses.
     """
     lines = prediction.lstrip("\n").split("\n")
     code = (line for line in lines if not any(sign in line for sign in ("`", "#", "//")))
@@ -167,7 +170,7 @@ _METRICS: Mapping[str, Callable[[str, str], float]] = {
     "retrieval_zh": partial(retrieval, label="段落"),
     "code_sim": code_sim,
 }
-"""By the names of `data.longbench.TASKS`; without classification, which needs the classes too."""
+"""Metrics by name, except classification, which also needs the classes."""
 
 
 def _library(name: str) -> Any:
@@ -187,7 +190,7 @@ def _chinese_words(text: str) -> list[str]:
 
 @cache
 def _segmenter() -> Any:
-    """Give jieba's segmenter, filled here: by itself it logs, and leaves a file in /tmp."""
+    """Load jieba's segmenter without its log messages and its cache file."""
     segmenter = _library("jieba").Tokenizer()
     segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
     segmenter.initialized = True

@@ -1,4 +1,4 @@
-"""The manifest of an evaluation: written first, and what a resumed run must agree with."""
+"""The manifest of an evaluation; a resumed run must match it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MANIFEST = "manifest.json"
 
 
 def begin(config: EvalConfig, directory: Path, device: str, jobs: int) -> dict[str, Any]:
-    """Write the manifest; of a run that is there already, see that it is the same one.
+    """Write the manifest of a new run, or check that of a run to resume.
 
     Returns:
-        The manifest. A run resumed by another state of the code says so in it.
+        The manifest. It lists every commit that resumed the run.
 
     Raises:
-        BadInputError: If the directory holds a run of another configuration, or cannot be written.
+        BadInputError: If the directory has a run of another configuration, or is not writable.
     """
     path = directory / MANIFEST
     described = manifest(config, config.seed) | {"models": {}}
     described["config"] |= _named(config)
-    if jobs > 1:  # times are of a share of the cores
+    if jobs > 1:  # each process is timed on its share of the cores
         described["hardware"]["processes"] = jobs
     if device.startswith("cuda"):
         described["hardware"]["device"] = device_name(device)
@@ -43,14 +43,14 @@ def begin(config: EvalConfig, directory: Path, device: str, jobs: int) -> dict[s
 
 
 def _named(config: EvalConfig) -> dict[str, list[str]]:
-    """Name models as records do: fingerprints say which they are, paths would not."""
+    """Return the models under their names in records; the manifest has no paths."""
     names = short_names([*config.models, *config.bases])
     count = len(config.models)
     return {"models": names[:count], "bases": names[count:]}
 
 
 def identify(described: dict[str, Any], loaded: LoadedModel, directory: Path) -> None:
-    """Note what a model is.
+    """Add the fingerprints of a model to the manifest.
 
     Raises:
         BadInputError: If the run began with other weights under the same name.
@@ -64,7 +64,7 @@ def identify(described: dict[str, Any], loaded: LoadedModel, directory: Path) ->
 
 
 def _resumed(now: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Read the manifest of a run that is to go on, and note by which code it does."""
+    """Read the manifest of a run to resume, and add the current commit to it."""
     try:
         before: dict[str, Any] = json.loads(path.read_text("utf-8"))
         config, models = dict(before["config"]), dict(before["models"])

@@ -1,4 +1,4 @@
-"""The most memory taken beyond what was in use before: of the process, or of torch on a GPU."""
+"""Peak memory above a baseline, of the process or of torch on a GPU."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _RESET_PEAK = "5"  # proc(5): reset the peak resident set size
 
 
 class Peak:
-    """Watches memory from its making on.
+    """Measures peak memory from its creation on.
 
     Args:
-        device: Where the model runs.
+        device: Device of the model.
     """
 
     def __init__(self, device: torch.device) -> None:
-        """Note what is in use: weights, data, libraries."""
+        """Record the memory in use, which is the baseline."""
         self.device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
             return
-        _give_back_freed_memory()
-        with suppress(OSError):  # where it is forbidden, an earlier peak hides smaller ones
+        _return_freed_memory()
+        with suppress(OSError):  # without permission, an earlier peak hides smaller ones
             _CLEAR.write_text(_RESET_PEAK)
         self._before = _resident("VmRSS")
 
     def bytes(self) -> int:
-        """Return the peak since then, beyond what was in use; 0 where the system does not say."""
+        """Return the peak above the baseline; 0 if the system does not report it."""
         if self.device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self.device)) - self._before
         return max(0, _resident("VmHWM") - self._before)
@@ -47,8 +47,8 @@ def _resident(field: str) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), 0)
 
 
-def _give_back_freed_memory() -> None:
-    """Let glibc return what was freed, else the next tensors would seem to take nothing."""
+def _return_freed_memory() -> None:
+    """Make glibc return freed memory, so that new tensors count towards the peak."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

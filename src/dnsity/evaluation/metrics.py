@@ -1,4 +1,4 @@
-"""Scores of one answer against its gold answers, 0..1."""
+"""Metrics that score an answer against its gold answers, 0..1."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from dnsity.evaluation import longbench_metrics
 from dnsity.evaluation.longbench_metrics import PUNCTUATION, qa_f1, rouge, shared
 
 Metric: TypeAlias = Callable[[str, Question], float]
-"""Scores an answer by the best of the question's `answer` and `alternatives`."""
+"""Scores an answer against the best match of a question's `answer` and `alternatives`."""
 
 _HANGUL = re.compile(r"[가-힣]")
 _KORQUAD_SIGNS = PUNCTUATION.union("《》〈〉‘’")  # noqa: RUF001
 
 
 def normalise(text: str) -> str:
-    """Fold case, width and white space; drop punctuation around the text."""
+    """Fold case, character width and white space; strip punctuation."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(folded.split()).strip(" .,!?\"'")
 
 
 def exact(answer: str, gold: str) -> bool:
-    """Say whether the answer is the gold answer and nothing else."""
+    """Return whether the normalised answer equals the gold answer."""
     return normalise(answer) == normalise(gold)
 
 
 def contains(answer: str, gold: str) -> bool:
-    """Say whether the gold answer occurs in the answer."""
+    """Return whether the gold answer occurs in the answer."""
     return normalise(gold) in normalise(answer)
 
 
 def f1_ko(answer: str, gold: str) -> float:
-    """F1 of KorQuAD 1.0: over characters, since a particle would make another word of a word."""
+    """Return the F1 of KorQuAD 1.0, over characters: particles change words."""
 
     def characters(text: str) -> list[str]:
         return [one for one in text.lower() if one not in _KORQUAD_SIGNS and not one.isspace()]
@@ -46,11 +46,11 @@ def f1_ko(answer: str, gold: str) -> float:
 
 
 def rouge_l(answer: str, gold: str) -> float:
-    """ROUGE-L F1: over words, or over pairs of syllables where the gold answer is Korean.
+    """Return ROUGE-L F1 over words, or over pairs of syllables if the gold answer is Korean.
 
-    Korean words carry particles and may be written together or apart, so whole words seldom
-    match. Single syllables match too often: the measure counts each once, and any two long texts
-    share most of theirs. A pair is about a stem.
+    Korean words have particles and optional spaces, so whole words rarely match. Single syllables
+    match too often: each counts once, and any two long texts share most of them. A pair of
+    syllables is about a stem.
     """
     if not _HANGUL.search(unicodedata.normalize("NFKC", gold)):
         return rouge(answer, gold)
@@ -58,7 +58,7 @@ def rouge_l(answer: str, gold: str) -> float:
 
 
 def _syllable_pairs(text: str) -> str:
-    """Write pairs of characters as words; spaces and signs dropped, sentences kept apart."""
+    """Rewrite each sentence as pairs of characters, without spaces and punctuation."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     sentences = (re.sub(r"[\W_]", "", sentence) for sentence in folded.split("."))
     return ".".join(
@@ -96,19 +96,18 @@ METRICS: Mapping[str, Metric] = {
 WITH_WHITE_SPACE = frozenset(
     f"longbench:{dataset}" for dataset, task in TASKS.items() if task.metric == "code_sim"
 )
-"""Metrics that score the white space around an answer, as the indentation of code."""
+"""Metrics that score surrounding white space, such as the indentation of code."""
 
 
 def digit_accuracy(answers: Sequence[str], golds: Sequence[str]) -> list[float] | None:
-    """The share of right digits by position, first digit first.
+    """Return the share of right digits by position, first digit first.
 
     Args:
-        answers: One per gold answer; normalised, and compared from their first character.
-        golds: Those of digits only count; of different length, a position is shared by the golds
-            that reach it.
+        answers: One per gold answer, compared from its first character after normalisation.
+        golds: Gold answers; only numbers count. A position averages over the golds that have it.
 
     Returns:
-        A share per position of the longest gold; None if no gold is a number.
+        One share per position of the longest gold; None if no gold is a number.
     """
     pairs = [
         (normalise(answer), normalise(gold)) for answer, gold in zip(answers, golds, strict=True)

@@ -1,10 +1,10 @@
-"""The pictures of a report, legible in grey and for every kind of colour vision.
+"""The plots of a report, legible in grey and for every kind of colour vision.
 
     needles    score by length and depth, one panel per method
-    quality    score against compression, or seconds spent on a document, one panel per task
+    quality    score against compression ratio or seconds per document, one panel per task
     costs      time to first token, key/value cache and memory, one bar per method
 
-Colours never stand alone: there are figures, marker shapes, line styles or hatches beside them.
+Besides colours, plots use figures, marker shapes, line styles or hatches.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from dnsity.evaluation.canvas import WIDTH, drawable, figure, panels, style
-from dnsity.evaluation.finished import Entry, needle_grids, tasks
-from dnsity.evaluation.looks import Look, looks
+from dnsity.evaluation.figures import WIDTH, drawable, figure, panels, style
+from dnsity.evaluation.finished_runs import Entry, needle_grids, tasks
 from dnsity.evaluation.methods import heading, ordered
 from dnsity.evaluation.row import Cost, Interval
+from dnsity.evaluation.styles import Style, styles_of
 from dnsity.io.units import data_size, duration, percent
 
 
 class Against(NamedTuple):
-    """What scores are set against: a cost, its title, its axis and how it is written."""
+    """The cost on the x axis: plot title, axis label, value and number format."""
 
     title: str
     axis: str
@@ -47,7 +47,7 @@ RATIO = Against(
     "{x:g}x",
 )
 SECONDS = Against(
-    "Score against time spent on a document, once",
+    "Score against time to ingest a document",
     "seconds before the first question",
     lambda cost: cost.ingest_s,
     "{x:g} s",
@@ -55,7 +55,7 @@ SECONDS = Against(
 
 
 class _Point(NamedTuple):
-    """A score at a cost, and the number of its entry."""
+    """A score, its cost, and the number of its entry."""
 
     cost: float
     score: Interval
@@ -63,19 +63,19 @@ class _Point(NamedTuple):
 
 
 _LEVELS = {"full": "--", "none": ":"}
-"""Ceiling and floor: scores without compression, drawn as lines across."""
+"""Ceiling and floor: scores without compression, plotted as horizontal lines."""
 _GUESS = "random guess"
 _ALIKE = 1.2
-"""Costs nearer than this factor would have their markers on top of each other."""
+"""Markers of costs within this factor would overlap."""
 _STEPS = [1, 2, 5, 10]
-"""Ticks at round figures."""
+"""Spacing of ticks."""
 _DECADES = 30
-"""Figures that differ by more than this factor are drawn on a logarithmic scale."""
+"""Values that differ by more than this factor are plotted on a logarithmic scale."""
 
 
 @style()
 def needles(entry: Entry, task: str) -> Figure:
-    """Draw one panel per method: rows are depths, columns are lengths, cells are scores in %."""
+    """Plot one panel per method: rows are depths, columns are lengths, cells are scores in %."""
     grids = needle_grids(entry, task)
     some = next(iter(grids.values()))
     columns = max(1, min(len(grids), 4, int((WIDTH - 1) / (0.35 + 0.5 * len(some.tokens)))))
@@ -95,13 +95,13 @@ def needles(entry: Entry, task: str) -> Figure:
         ax.set_xlabel("document tokens" if last else "")
         ax.set_ylabel("depth" if first else "")
     shades = axes[0].collections[0]
-    thin = (height - 0.7) / 0.15  # as wide beside one row of panels as beside four
+    thin = (height - 0.7) / 0.15  # the same width for any number of rows
     made.colorbar(shades, ax=axes, format=PercentFormatter(1), aspect=thin, fraction=0.03, pad=0.02)
     return made
 
 
 def _cells(ax: Axes, values: npt.NDArray[np.float64]) -> None:
-    """Draw values as shades with the figures written on them."""
+    """Plot values as shaded cells with numbers."""
     shades = matplotlib.colormaps["cividis"]
     ax.pcolormesh(
         np.ma.masked_invalid(values), cmap=shades, norm=Normalize(0, 1), edgecolors="white"
@@ -119,14 +119,14 @@ def _cells(ax: Axes, values: npt.NDArray[np.float64]) -> None:
 
 
 def _readable_on(shade: Sequence[float]) -> str:
-    """Choose black or white, whichever contrasts more (WCAG 2 relative luminance)."""
+    """Return black or white, whichever has more contrast (WCAG 2 relative luminance)."""
     red, green, blue = (x / 12.92 if x <= 0.04 else ((x + 0.055) / 1.055) ** 2.4 for x in shade[:3])
     return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 else "white"
 
 
 @style()
 def quality(found: Sequence[Entry], against: Against = RATIO) -> Figure:
-    """Draw one panel per task: score against a cost; entries of a method are joined."""
+    """Plot score against a cost, one panel per task; a line joins the entries of a method."""
     names = tasks(found)
     columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
     rows = -(-len(names) // columns)
@@ -169,10 +169,10 @@ def _quality(ax: Axes, task: str, found: Sequence[Entry], against: Against) -> N
                 points.setdefault(row.method, []).append(point)
             if row.random_guess is not None:
                 ax.axhline(row.random_guess, color="#bbbbbb", lw=2, zorder=0, label=_GUESS)
-    shifts = _side_by_side({name: median(p.cost for p in own) for name, own in points.items()})
-    drawn = looks(row.method for entry in found for row in entry.rows)
+    shifts = _shifts({name: median(p.cost for p in own) for name, own in points.items()})
+    styles = styles_of(row.method for entry in found for row in entry.rows)
     for method, own in points.items():
-        _series(ax, method, own, drawn[method], shifts[method])
+        _series(ax, method, own, styles[method], shifts[method])
     if len(found) > 1:
         for cost, score, number in points.get("gist", []):
             ax.annotate(
@@ -194,8 +194,8 @@ def _scale(ax: Axes, low: float, high: float, written: str) -> None:
     ax.xaxis.set_major_formatter(written)
 
 
-def _series(ax: Axes, method: str, points: Sequence[_Point], look: Look, shift: float) -> None:
-    """Draw the scores of a method with their intervals, `shift` points to the side."""
+def _series(ax: Axes, method: str, points: Sequence[_Point], look: Style, shift: float) -> None:
+    """Plot the scores of a method with their intervals, shifted by `shift` points."""
     points = sorted(points, key=lambda point: point.cost)
     scores = [point.score for point in points]
     root = ax.get_figure(root=True)
@@ -222,8 +222,8 @@ def _series(ax: Axes, method: str, points: Sequence[_Point], look: Look, shift: 
     )
 
 
-def _side_by_side(costs: Mapping[str, float]) -> dict[str, float]:
-    """Return by how many points to shift markers whose costs are alike: 0, 5, -5, 10, ..."""
+def _shifts(costs: Mapping[str, float]) -> dict[str, float]:
+    """Return shifts in points that separate markers of similar costs: 0, 5, -5, 10, ..."""
     by_cost = sorted(costs, key=lambda method: costs[method])
     groups = [by_cost[:1]]
     for one, following in pairwise(by_cost):
@@ -239,7 +239,7 @@ def _side_by_side(costs: Mapping[str, float]) -> dict[str, float]:
 
 @style()
 def costs(entry: Entry) -> Figure:
-    """Draw one bar per method and figure: medians over tasks."""
+    """Plot costs as one bar per method: medians over tasks."""
     names = tasks([entry])
     answered: dict[str, list[Cost]] = {}
     for row in entry.rows:
@@ -253,7 +253,7 @@ def costs(entry: Entry) -> Figure:
     kept = [median(cost.kv_bytes for cost in answered[method]) for method in methods]
     peak = [median(cost.peak_bytes for cost in answered[method]) for method in methods]
     _bars(axes[0], "time to first token, warm", methods, warm, duration)
-    _bars(axes[1], "keys and values in use", methods, kept, data_size)
+    _bars(axes[1], "KV cache in use", methods, kept, data_size)
     _bars(axes[2], "peak memory beyond weights", methods, peak, data_size)
     labels = []
     for method in methods:
@@ -271,11 +271,11 @@ def _bars(
     values: Sequence[float],
     write: Callable[[float], str],
 ) -> None:
-    """Draw bars with their figures at their ends."""
+    """Plot bars with their values at the ends."""
     positive = [value for value in values if value > 0] or [1.0]
     high, logarithmic = max(positive), max(positive) > _DECADES * min(positive)
     low = min(positive) / 2 if logarithmic else 0.0
-    own = looks(methods).values()
+    own = styles_of(methods).values()
     bars = ax.barh(
         range(len(methods)),
         [max(0.0, value - low) for value in values],

@@ -1,4 +1,4 @@
-"""What is kept of every item: one JSON line for each model, task, method and document."""
+"""Evaluation records: one JSON line per model, task, method and document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dnsity.io.jsonl import complete_lines
 
 
 class Key(NamedTuple):
-    """What makes a record unique in a run."""
+    """The fields that identify a record in a run."""
 
     model: str
     task: str
@@ -23,19 +23,19 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One question, how it was answered and at what price.
+    """One question with its answer, score and cost.
 
     Attributes:
-        kind: What was asked for.
+        kind: Kind of question.
         question: The whole task prompt.
-        answer: As given, or the choice taken.
-        gold: The first right answer.
-        score: 0 to 1, by the task's metric.
-        ttft_s: Seconds to the first token, the document being ingested.
+        answer: The generated answer, or the chosen choice.
+        gold: The first gold answer.
+        score: Score from 0 to 1, by the metric of the task.
+        ttft_s: Seconds to the first token, after the document was ingested.
         seconds: Seconds for the whole answer.
-        new_tokens: Tokens generated.
-        slots: Slots of key/value cache before the question.
-        kv_bytes: Their size.
+        new_tokens: Number of generated tokens.
+        slots: Slots of the KV cache before the question.
+        kv_bytes: Size of the KV cache before the question.
     """
 
     kind: str
@@ -55,20 +55,20 @@ class Record:
     """One document under one method.
 
     Attributes:
-        model: As configured.
-        task: Its name.
-        version: Of its family.
-        metric: How answers were scored.
-        method: How they were made.
-        item: Which document.
-        labels: What scores can be broken down by.
+        model: Name of the model.
+        task: Name of the task.
+        version: Version of the task family.
+        metric: Metric that scored the answers.
+        method: Method that answered.
+        item: Id of the document.
+        labels: Labels for breakdowns of the score.
         context_tokens: Tokens of the document.
         characters: Characters of the document.
-        ingest_s: Seconds before any question was known.
-        peak_bytes: Most memory taken beyond what was in use before the document came.
-        note: What a reader of the score must know.
-        error: Why nothing was answered; empty if all was.
-        answers: One for each question; where nothing was answered they are empty and score 0.
+        ingest_s: Seconds to ingest the document, before any question.
+        peak_bytes: Peak memory above that in use before the document.
+        note: Remark on the score, for example that text was left out.
+        error: Reason why the method failed; empty if it answered.
+        answers: One per question; after a failure they are empty and score 0.
     """
 
     model: str
@@ -88,12 +88,12 @@ class Record:
 
     @property
     def key(self) -> Key:
-        """What makes it unique in a run."""
+        """The key that identifies the record in a run."""
         return Key(self.model, self.task, self.method, self.item)
 
     @property
     def scores(self) -> list[float]:
-        """One for each question."""
+        """The scores, one per question."""
         return [answer.score for answer in self.answers]
 
     def to_json(self) -> dict[str, Any]:
@@ -122,5 +122,5 @@ def _record(line: bytes, where: str) -> Record:
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise BadInputError(
             f"{where} is no record of an evaluation ({type(error).__name__}); remove the line to "
-            "have the item done again"
+            "evaluate the item again"
         ) from error

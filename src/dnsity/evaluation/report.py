@@ -1,10 +1,10 @@
-"""A report on finished runs, for someone who was not there.
+"""Reports on finished runs.
 
-    OUT/report.md      what was run, how to read the tables, tables and pictures for every task
+    OUT/report.md      provenance, a legend, and tables and plots for every task
     OUT/report.json    the same figures for programs
-    OUT/*.png, *.svg   the pictures
+    OUT/*.png, *.svg   the plots
 
-Nothing is measured here: scores and costs are those of the runs' summaries.
+All scores and costs are taken from the summaries of the runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from dnsity.errors import BadInputError
 from dnsity.evaluation import tables
-from dnsity.evaluation.finished import Entry, Run, entries, needle_grids, read, tasks
+from dnsity.evaluation.finished_runs import Entry, Run, entries, needle_grids, read, tasks
 from dnsity.evaluation.row import Row
 from dnsity.io.atomic import atomic_text, write_json
 
@@ -39,32 +39,32 @@ class Written:
 
 @dataclass(slots=True)
 class _Album:
-    """Draws pictures into a directory and remembers how the report shows them."""
+    """Writes plots to a directory and returns their Markdown."""
 
     directory: Path
     paths: list[Path] = field(default_factory=list)
 
-    def add(self, name: str, alternative: str, drawn: Figure) -> list[str]:
-        """Write a picture and return the lines that show it."""
-        from dnsity.evaluation import canvas
+    def add(self, name: str, alternative: str, figure: Figure) -> list[str]:
+        """Write a plot and return the Markdown lines that show it."""
+        from dnsity.evaluation import figures
 
         stem = re.sub(r"[^\w.-]+", "_", name)
-        if self.directory / f"{stem}.png" in self.paths:  # another name of the same letters
+        if self.directory / f"{stem}.png" in self.paths:  # another name with the same letters
             stem += f"_{len(self.paths)}"
-        self.paths += canvas.save(drawn, self.directory / stem)
+        self.paths += figures.save(figure, self.directory / stem)
         return [f"![{alternative}]({stem}.png)", ""]
 
 
 def write(directories: Sequence[Path], output: Path) -> Written:
-    """Report on one or several finished runs.
+    """Write a report on one or several finished runs.
 
     Args:
-        directories: Those of the runs.
-        output: Where the files go.
+        directories: Directories of the runs.
+        output: Directory for the report.
 
     Raises:
-        BadInputError: If a run is missing, damaged or not finished, matplotlib is not installed, or
-            the files cannot be written.
+        BadInputError: If a run is missing, damaged or unfinished, if matplotlib is not installed,
+            or if the files cannot be written.
     """
     runs = read(directories)
     if find_spec("matplotlib") is None:
@@ -88,7 +88,7 @@ def write(directories: Sequence[Path], output: Path) -> Written:
 
 
 def _data(runs: Sequence[Run], found: Sequence[Entry]) -> dict[str, Any]:
-    """Gather what the report is made of: the summaries as they are, and the needles' grids."""
+    """Collect the data of the report: the summaries, and the grids of needle scores."""
     grids = [
         {"entry": entry.label, "task": task, "method": method, **asdict(grid)}
         for entry in found
@@ -99,7 +99,7 @@ def _data(runs: Sequence[Run], found: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _report(runs: Sequence[Run], found: Sequence[Entry], album: _Album) -> Iterator[str]:
-    """Yield the report's lines; two empty ones in a row count as one."""
+    """Yield the lines of the report; consecutive empty lines count as one."""
     from dnsity.evaluation import plots
 
     several = len(found) > 1
@@ -129,8 +129,8 @@ def _report(runs: Sequence[Run], found: Sequence[Entry], album: _Album) -> Itera
             yield from _task(entry, task)
             if needle_grids(entry, task):
                 shown = f"Score of {entry.label} on {task} by length and depth"
-                drawn = plots.needles(entry, task)
-                yield from album.add(f"needles_{task}{number}", shown, drawn)
+                plot = plots.needles(entry, task)
+                yield from album.add(f"needles_{task}{number}", shown, plot)
 
 
 def _task(entry: Entry, task: str) -> Iterator[str]:
@@ -156,12 +156,12 @@ def _facts(rows: Sequence[Row]) -> str:
 
 
 def _cautions(asked: Sequence[Entry], task: str) -> Iterator[str]:
-    """Warn of scores that are set side by side and were not won on the same questions."""
+    """Warn about compared scores that are of different questions."""
     if len({entry.of(task)[0].version for entry in asked}) > 1:
-        yield "**Not comparable**: the runs are of different versions of this task."
+        yield "**Not comparable**: the runs have different versions of this task."
     documents = [
         {(one.item, one.characters, len(one.answers)) for one in entry.records if one.task == task}
         for entry in asked
     ]
     if any(own != documents[0] for own in documents):
-        yield "**Compare with care**: the runs were not asked about the same documents."
+        yield "**Compare with care**: the runs have different documents."

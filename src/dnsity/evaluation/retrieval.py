@@ -1,4 +1,4 @@
-"""Search over chunks of a document: what the retrieval baselines read."""
+"""Search over the chunks of a document, for the retrieval baselines."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Search(Protocol):
 
 
 def terms(text: str) -> list[str]:
-    """Split text into search terms: words, and for Hangul runs their character bigrams.
+    """Split text into search terms: words, and character bigrams for Korean words.
 
-    Korean words carry particles, so whole words hardly ever match; bigrams do.
+    Korean words end in particles, so whole words rarely match; bigrams do.
     """
     found: list[str] = []
     for word in _WORD.findall(text.lower()):

@@ -1,4 +1,4 @@
-"""The rows of `summary.json`: one for each model, task and method."""
+"""The rows of `summary.json`, one per model, task and method."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Comparison(BaseModel):
     """A difference of mean scores on the same documents.
 
     Attributes:
-        difference: The one method's score minus the other's.
-        low: Of its 95% interval.
-        high: Of its 95% interval.
-        p: How often chance alone gives a difference as large.
+        difference: Score of the first method minus that of the second.
+        low: Lower end of the 95% interval.
+        high: Upper end of the 95% interval.
+        p: Probability of a difference this large by chance.
     """
 
     difference: float
@@ -30,14 +30,14 @@ class Comparison(BaseModel):
 
 
 class Share(BaseModel):
-    """The score of a part of the questions."""
+    """The mean score of a subset of the questions."""
 
     score: float
     questions: int
 
 
 class Spread(BaseModel):
-    """A median, and the 10th and 90th percentile."""
+    """A median with the 10th and 90th percentile."""
 
     median: float
     p10: float
@@ -45,22 +45,22 @@ class Spread(BaseModel):
 
 
 class Cost(BaseModel):
-    """What a method took; medians over what was answered.
+    """The costs of a method; medians over the documents or questions it answered.
 
     Attributes:
         context_tokens: Tokens of a document.
-        slots: Slots of key/value cache before a question.
+        slots: Slots of the KV cache before a question.
         compression_ratio: Document tokens per slot.
         characters_per_slot: Document characters per slot.
-        kv_bytes: Keys and values before a question.
-        documents_per_gb: How many documents' keys and values a gigabyte holds.
-        ingest_s: Seconds before any question is known.
-        cold_ttft_s: Seconds from the document to the first token of the first answer.
-        warm_ttft_s: Seconds from a question to the first token, the document being ingested.
-        tokens_per_second: Of decoding, behind the first token.
-        peak_bytes: Memory taken at most, beyond weights and all else in use before a document.
-        break_even_questions: From so many questions on a document ingesting it once is faster than
-            full context; None: it never is, or there is no full context to compare with.
+        kv_bytes: Size of the KV cache before a question.
+        documents_per_gb: Number of documents whose KV cache fits in a gigabyte.
+        ingest_s: Seconds to ingest a document, before any question.
+        cold_ttft_s: Time to first token, including the document's ingestion.
+        warm_ttft_s: Time to first token for an ingested document.
+        tokens_per_second: Decoding speed after the first token.
+        peak_bytes: Peak memory above weights and all else in use before a document.
+        break_even_questions: Smallest number of questions per document for which the method is
+            faster than full context. None if it never is, or without full context.
     """
 
     context_tokens: float
@@ -81,24 +81,24 @@ class Row(BaseModel):
     """One model, task and method.
 
     Attributes:
-        model: As configured.
-        task: Its name.
-        version: Of its family.
-        metric: How answers were scored.
-        method: How they were made.
-        documents: How many.
-        questions: On all of them.
-        failed: Documents that could not be answered; their questions count as wrong.
-        errors: Some of the reasons.
-        noted: Documents a reader should know something about, such as that text was left out.
+        model: Name of the model.
+        task: Name of the task.
+        version: Version of the task family.
+        metric: Metric that scored the answers.
+        method: Method that answered.
+        documents: Number of documents.
+        questions: Number of questions about all documents.
+        failed: Number of documents that the method failed on; their questions count as wrong.
+        errors: Examples of the errors.
+        noted: Number of documents with a remark, for example that text was left out.
         score: Mean over questions.
-        random_guess: What guessing scores, in multiple choice.
-        gap_recovered: Where the score lies between no context (0) and full context (1).
-        share_of_full: The score as a share of full context's.
-        gist_minus_this: The gist's score against this one's.
-        digits: Share of right digits by position, where answers are numbers.
-        by: Scores by label and value, and by what was asked for.
-        cost: None if nothing was answered.
+        random_guess: Expected score of guessing, for multiple choice.
+        gap_recovered: Position of the score between no context (0) and full context (1).
+        share_of_full: Score relative to that of full context.
+        gist_minus_this: Comparison of the gist's score with this one.
+        digits: Share of right digits by position, if answers are numbers.
+        by: Scores by label and value, and by kind of question.
+        cost: Costs; None if nothing was answered.
     """
 
     model: str

@@ -1,11 +1,11 @@
-"""Run every model on every task by every method, resumably.
+"""Evaluation runs: every model and method on every task, resumable.
 
     DIR/manifest.json    configuration, code, versions, hardware; fingerprints of every model
-    DIR/records.jsonl    one line per model, task, method and document, appended as they are done
-    DIR/summary.json     scores and costs, written once all is done
+    DIR/records.jsonl    one line per model, task, method and document, appended one by one
+    DIR/summary.json     scores and costs, written at the end
 
-A run that was killed goes on where it stopped when it is started again in the same directory:
-nothing is asked twice, and a line the kill tore is done again.
+A run that was killed resumes when it is started again in the same directory. Finished records are
+not evaluated again; an incomplete last line is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 
 from dnsity.errors import BadInputError
 from dnsity.evaluation import manifest, record
-from dnsity.evaluation.asking import ask
+from dnsity.evaluation.answering import ask
 from dnsity.evaluation.method import Method
 from dnsity.evaluation.methods import among, build, class_of
 from dnsity.evaluation.metrics import METRICS
@@ -38,7 +38,7 @@ from dnsity.io.workers import parallel_map
 
 RECORDS, SUMMARY = "records.jsonl", "summary.json"
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, documents done and documents in all (of one model)."""
+"""Called with a description, the documents done, and their total (for one model)."""
 
 
 def run(
@@ -49,22 +49,22 @@ def run(
     jobs: int = 1,
     progress: Progress = lambda what, done, total: None,
 ) -> dict[str, Any]:
-    """Evaluate, or go on with an evaluation.
+    """Start or resume an evaluation.
 
     Args:
-        config: What to evaluate.
-        directory: Where its three files go; empty, or of a run of the same configuration.
-        device: Where models run.
-        jobs: Processes that documents are spread over. Times are then those of a process with its
-            share of the cores; everything else stays the same.
+        config: Configuration of the evaluation.
+        directory: Directory of the run; new, or with a run of the same configuration.
+        device: Device of the models.
+        jobs: Number of processes. Each one is timed on its share of the cores; all other results
+            are the same as with one process.
         progress: Called before and after every document.
 
     Returns:
-        The summary, as it is written.
+        The summary, as written to disk.
 
     Raises:
-        BadInputError: If the directory holds another run or cannot be written, a model or data is
-            missing, or a method does not suit a model.
+        BadInputError: If the directory has another run or is not writable, if a model or data is
+            missing, or if a method does not support a model.
     """
     described = manifest.begin(config, directory, device, jobs)
     drop_incomplete_line(directory / RECORDS)
@@ -81,7 +81,7 @@ def run(
 
 
 class _Place(NamedTuple):
-    """One document under one method: numbers of task and item, and the method's name."""
+    """One document under one method: index of the task, method name, index of the item."""
 
     task: int
     method: str
@@ -89,16 +89,16 @@ class _Place(NamedTuple):
 
 
 class _Asker:
-    """Asks one model; its tasks are drawn, and the method in use stays built.
+    """Evaluates one model: has its tasks, and caches the current method.
 
     Args:
-        config: What to evaluate.
-        subject: Which model of it.
-        device: Where it runs.
+        config: Configuration of the evaluation.
+        subject: Model to evaluate.
+        device: Device of the model.
     """
 
     def __init__(self, config: EvalConfig, subject: Subject, device: str) -> None:
-        """Load the model and draw what is wanted."""
+        """Load the model and its tasks."""
         self.config, self.subject, self.device = config, subject, device
         self.loaded = _load(config, subject, device)
         self.tasks = _tasks(config, self.loaded)
@@ -106,10 +106,10 @@ class _Asker:
         self._method = lru_cache(maxsize=1)(self._build)
 
     def places(self) -> list[_Place]:
-        """List what this model is asked, task by task and method by method.
+        """List all documents and methods of this model, by task and method.
 
         Raises:
-            BadInputError: If no method suits it, or none is for any of the tasks.
+            BadInputError: If the model supports no method, or no task allows any of them.
         """
         suitable = [
             name
@@ -117,7 +117,7 @@ class _Asker:
             if self.loaded.trained or not class_of(name).needs_gists
         ]
         if not suitable:
-            build(self.config.methods[0], self.loaded)  # says why
+            build(self.config.methods[0], self.loaded)  # raises with the reason
         places = [
             _Place(number, name, item)
             for number, task in enumerate(self.tasks)
@@ -126,18 +126,18 @@ class _Asker:
         ]
         if not places:
             raise BadInputError(
-                f"no task is for any of the methods {', '.join(suitable)}; choose others, or "
-                "change the tasks' own `methods`"
+                f"no task allows any of the methods {', '.join(suitable)}; choose other methods, "
+                "or change `methods` of the tasks"
             )
         return places
 
     def key(self, place: _Place) -> Key:
-        """Say what the record of a place is known by."""
+        """Return the key of the record for a place."""
         task = self.tasks[place.task]
         return Key(self.loaded.name, task.name, place.method, task.items[place.item].id)
 
     def ask(self, place: _Place) -> Record:
-        """Ask all questions on one document by one method."""
+        """Answer all questions about one document with one method."""
         task = self.tasks[place.task]
         method = self._method(place.task, place.method)
         return ask(method, task, task.items[place.item], _document(method, task, place.item))
@@ -147,7 +147,7 @@ class _Asker:
 
 
 def _run_model(asker: _Asker, records: Path, progress: Progress, jobs: int) -> None:
-    """Append what is missing of one model."""
+    """Evaluate one model and append the missing records."""
     done = {one.key for one in record.read(records)} if records.exists() else set()
     places = asker.places()
     todo = [place for place in places if asker.key(place) not in done]
@@ -170,7 +170,7 @@ def _in_processes(asker: _Asker, todo: Sequence[_Place], jobs: int) -> Generator
 
 
 _worker: _Asker
-"""In a worker process."""
+"""The model that a worker process evaluates."""
 
 
 def _start_worker(config: EvalConfig, subject: Subject, device: str, threads: int) -> None:
@@ -184,7 +184,7 @@ def _work(place: _Place) -> Record:
 
 
 def _load(config: EvalConfig, subject: Subject, device: str) -> LoadedModel:
-    """Load a model under the name it has in records."""
+    """Load a model, named as in records."""
     dtype = getattr(torch, config.dtype)
     if subject.frame is None:
         model = GistModel.from_pretrained(subject.name, device=device, dtype=dtype)
@@ -202,11 +202,11 @@ def _load(config: EvalConfig, subject: Subject, device: str) -> LoadedModel:
 
 
 def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
-    """Draw what is wanted; lengths are counted in the model's own tokens."""
+    """Build the selected tasks; lengths are in tokens of the model."""
     tasks = [
         replace(task, methods=tuple(family.methods))
         for family in config.families()
-        for task in family.draw(
+        for task in family.make_tasks(
             loaded.encoder,
             limit=min(config.limit, family.limit or config.limit),
             seed=config.seed,
@@ -217,17 +217,17 @@ def _tasks(config: EvalConfig, loaded: LoadedModel) -> list[Task]:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise BadInputError(
-            f"two tasks are called {doubled[0]}; tasks of one name need different runs"
+            f"two tasks are called {doubled[0]}; put tasks of the same name into different runs"
         )
     for task in tasks:
-        if task.metric != CHOICE:  # that a package is missing is said before an hour's work
+        if task.metric != CHOICE:  # reports a missing package before the run
             question = task.items[0].questions[0]
             METRICS[task.metric](question.answer, question)
     return tasks
 
 
 def _reserve(loaded: LoadedModel, task: Task) -> int:
-    """Say how many positions the task's longest question and answer take."""
+    """Return the number of positions for the longest question and answer of a task."""
     longest = max(
         len(loaded.frame.question(f"{question.text} {choice}"))
         for item in task.items
@@ -238,7 +238,7 @@ def _reserve(loaded: LoadedModel, task: Task) -> int:
 
 
 def _document(method: Method, task: Task, number: int) -> str:
-    """Return the document a method gets: the item's own, or the nearest other one before it."""
+    """Return the document for a method: the item's own, or the nearest different one before it."""
     own = task.items[number].document
     if not method.other_document:
         return own

@@ -18,16 +18,16 @@ from dnsity.gist.spec import FrameName
 from dnsity.inference.hardware import Dtype
 
 DEFAULT_METHODS = [name for name, method in METHODS.items() if method.by_default]
-"""All but those that need a further model, a short document, or minutes."""
+"""All methods except those that need another model, a short document, or minutes."""
 
 
 class Subject(NamedTuple):
-    """What is evaluated: a gist model, or a base in a frame.
+    """A model to evaluate: a gist model, or a base model in a prompt format.
 
     Attributes:
-        name: As configured.
-        frame: Of a base; None: a gist model, which has its own.
-        label: The model's name in records and tables.
+        name: Name of the model in the configuration.
+        frame: Prompt format of a base model; None for a gist model, which has its own.
+        label: Name of the model in records and tables.
     """
 
     name: str
@@ -36,22 +36,23 @@ class Subject(NamedTuple):
 
 
 class EvalConfig(Config):
-    """One evaluation run: every model on every task by every method.
+    """An evaluation run: every model and method on every task.
 
     Attributes:
         models: Gist models: `mini`, directories or hub ids.
-        bases: Base models without gists, for the methods that need none.
-        frames: Every base is evaluated in each; with several, the model's name says which.
-        system: System prompt of bases in the chat frame.
-        instruction: Text between document and question, of bases in the chat frame.
-        tasks: What is asked, see `evaluation.tasks`.
-        only: Of these tasks just those with such names, or names that begin so (empty: all).
-        methods: What is compared: names, or names with settings such as `select:ratio=2` and
+        bases: Base models without trained gists, for the methods that support them.
+        frames: Prompt formats; every base model is evaluated in each. With several, the label of a
+            model includes the format.
+        system: System prompt of base models in the chat format.
+        instruction: Text between document and question, of base models in the chat format.
+        tasks: Tasks, see `evaluation.tasks`.
+        only: Names, or beginnings of names, of the tasks to run (empty: all).
+        methods: Methods to compare: names, or names with settings such as `select:ratio=2` and
             `refine:minutes=1,gists=25`, which override those of `method`.
-        method: What methods leave to the user.
-        dtype: In what models compute.
-        limit: Documents per task, at most.
-        seed: Of everything that is drawn.
+        method: Settings of the methods.
+        dtype: Compute type of the models.
+        limit: Maximum number of documents per task.
+        seed: Random seed of tasks and methods.
     """
 
     models: list[str] = Field(default=["mini"])
@@ -79,10 +80,10 @@ class EvalConfig(Config):
         return self
 
     def subjects(self) -> list[Subject]:
-        """Return what is evaluated, in this order.
+        """Return the models to evaluate, in order.
 
         Raises:
-            BadInputError: If two models cannot be told apart by name.
+            BadInputError: If two models have the same label.
         """
         names = dict.fromkeys([*self.models, *self.bases])
         labels = dict(zip(names, short_names(list(names)), strict=True))
@@ -97,15 +98,15 @@ class EvalConfig(Config):
         if doubled:
             raise BadInputError(
                 f"two models of this run are called {doubled[0]}; list each once, in `models` if "
-                "it has gists, else in `bases`"
+                "it has trained gists, else in `bases`"
             )
         return found
 
     def families(self) -> list[AnyFamily]:
-        """Return those families that may hold a wanted task.
+        """Return the families that may have a selected task.
 
         Raises:
-            BadInputError: If a wanted name fits none.
+            BadInputError: If a selected name matches no family.
         """
         names = [family.name for family in self.tasks]
         for wanted in self.only:
@@ -118,15 +119,15 @@ class EvalConfig(Config):
         ]
 
     def wants(self, task: str) -> bool:
-        """Say whether a task is among those wanted."""
+        """Return whether a task is selected."""
         return not self.only or any(task.startswith(wanted) for wanted in self.only)
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Return what models are called in records: directories and files by the ends of their paths.
+    """Return the names of models in records; a local model has the end of its path.
 
-    One part, unless that is `model` (as `dnsity train` calls its directory) or another model's
-    name too. Where a directory lies on this machine does not belong into committed results.
+    The name is the last part of the path. More parts are added if it is `model` (the directory
+    that `dnsity train` writes) or is not unique. Full paths do not belong in published results.
     """
     paths = [
         Path(os.path.abspath(name)).parts[1:] if Path(name).exists() else (name,) for name in names
@@ -144,5 +145,5 @@ def short_names(names: Sequence[str]) -> list[str]:
 
 
 def _alike(family: str, wanted: str) -> bool:
-    """Say whether a family may have such a task: its tasks' names begin with its own."""
+    """Return whether a family may have such a task; its name begins the names of its tasks."""
     return family.startswith(wanted) or wanted.startswith(family)

@@ -1,8 +1,8 @@
-"""How sure a score is: intervals and tests by resampling documents, the same in every run.
+"""Confidence intervals and tests by resampling documents, with a fixed random seed.
 
-Questions on one document are right or wrong together, so the document is what is drawn, with all
-of its questions. Scores come as one list of floats per document, one float per question; where
-methods are set against each other, documents and questions are the same and in the same order.
+The scores of questions about one document are correlated, so documents are resampled, each with
+all of its questions. Scores are one list of floats per document, one float per question. Compared
+methods have the same documents and questions in the same order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Array: TypeAlias = npt.NDArray[np.float64]
 ROUNDS = 1000
 _PERCENTILES = (2.5, 97.5)
 _SEED = 0
-_LEAST = 1e-9  # what sums of floats may be off zero
+_LEAST = 1e-9  # rounding error of sums of floats
 
 
 class Interval(NamedTuple):
@@ -40,31 +40,32 @@ class Comparison(NamedTuple):
 
 
 def mean(scores: Scores, rounds: int = ROUNDS) -> Interval:
-    """Give the mean over questions.
+    """Return the mean over questions.
 
     Raises:
         ValueError: If there is no question.
     """
     sums, counts = _sums(scores)
-    drawn_sums, drawn_counts = _resample(rounds, sums, counts)
-    low, high = np.percentile(drawn_sums / drawn_counts, _PERCENTILES)
+    sampled_sums, sampled_counts = _resample(rounds, sums, counts)
+    low, high = np.percentile(sampled_sums / sampled_counts, _PERCENTILES)
     return Interval(float(sums.sum() / counts.sum()), float(low), float(high))
 
 
 def gap_recovered(
     method: Scores, none: Scores, full: Scores, rounds: int = ROUNDS
 ) -> Interval | None:
-    """Give the share of the gap between no context and full context that a method closes.
+    """Return the share of the gap between no context and full context that a method closes.
 
-    It is (method - none) / (full - none) of the means: 0 is as bad as no context, 1 as good as
-    full context, and both can be passed. Every round draws the same documents for all three.
+    It is (method - none) / (full - none) of the means: 0 equals no context, 1 equals full context,
+    and values outside this range are possible. Each round samples the same documents for all
+    three.
 
     Returns:
-        None if full exceeds none by no more than chance (in less than 97.5% of the rounds): the
-        share of a gap that is not there would be any number at all.
+        The share and its interval. None if full does not exceed none significantly (in at least
+        97.5% of the rounds), since the share of a gap of zero is undefined.
 
     Raises:
-        ValueError: If the scores are of different questions, or of none.
+        ValueError: If the scores are of different questions, or if there are none.
     """
     _check_same(none, full, method)
     (bottom, counts), (top, _), (given, _) = map(_sums, (none, full, method))
@@ -78,28 +79,28 @@ def gap_recovered(
 
 
 def share_of_full(method: Scores, full: Scores, rounds: int = ROUNDS) -> Interval | None:
-    """Give the mean of a method as a share of that of full context; None if that is 0.
+    """Return the mean of a method relative to that of full context; None if that is 0.
 
-    It is `gap_recovered` from a score of 0, with its errors and its rounds.
+    It equals `gap_recovered` with a score of 0 for no context.
     """
     return gap_recovered(method, [[0.0] * len(document) for document in full], full, rounds)
 
 
 def compare(one: Scores, other: Scores, rounds: int = ROUNDS) -> Comparison:
-    """Give the difference of two means on the same questions.
+    """Return the difference of two means on the same questions.
 
-    p says how often a difference at least as large, either way, comes of chance alone: of giving
-    each document's pair of results to the methods by the toss of a coin. The result itself is one
-    of the tosses, so p is never 0, and 1 for equal results.
+    p is that of a two-sided permutation test, which swaps the results of a document between the
+    methods at random. The observed result counts as one permutation, so p is never 0. It is 1 for
+    equal results.
 
     Raises:
-        ValueError: If the scores are of different questions, or of none.
+        ValueError: If the scores are of different questions, or if there are none.
     """
     _check_same(one, other)
     (left, counts), (right, _) = _sums(one), _sums(other)
     leads = left - right
-    drawn_leads, drawn_counts = _resample(rounds, leads, counts)
-    low, high = np.percentile(drawn_leads / drawn_counts, _PERCENTILES)
+    sampled_leads, sampled_counts = _resample(rounds, leads, counts)
+    low, high = np.percentile(sampled_leads / sampled_counts, _PERCENTILES)
     coins = np.random.default_rng(_SEED).choice((-1.0, 1.0), size=(rounds, len(leads)))
     as_large = np.abs(coins @ leads) >= abs(leads.sum()) - _LEAST * counts.sum()
     p = (1 + np.count_nonzero(as_large)) / (1 + rounds)
@@ -107,7 +108,7 @@ def compare(one: Scores, other: Scores, rounds: int = ROUNDS) -> Comparison:
 
 
 def _sums(scores: Scores) -> tuple[_Array, _Array]:
-    """Sum and number of the scores of every document that has any."""
+    """Return the sum and number of scores of each document that has any."""
     asked = [document for document in scores if document]
     if not asked:
         raise ValueError("there is nothing to average: no document has a score")
@@ -122,7 +123,7 @@ def _check_same(*methods: Scores) -> None:
 
 
 def _resample(rounds: int, *columns: _Array) -> list[_Array]:
-    """Sum every column over as many documents drawn with replacement, the same for all columns."""
+    """Sum columns over documents sampled with replacement, the same ones for all columns."""
     documents = len(columns[0])
     chances = np.full(documents, 1 / documents)
     times = np.random.default_rng(_SEED).multinomial(documents, chances, size=rounds)

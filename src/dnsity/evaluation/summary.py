@@ -1,4 +1,4 @@
-"""From records to scores and costs: one row for each model, task and method."""
+"""Summaries of records: scores and costs, one row per model, task and method."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from dnsity.evaluation.statistics import compare, gap_recovered, mean, share_of_
 from dnsity.io.units import GB
 
 _MOST_VALUES = 12
-"""A label with more different values than these is no breakdown but a listing."""
+"""Labels with more values get no breakdown."""
 _MOST_ERRORS = 3
 
 
 def summarise(records: Sequence[Record], random_guess: Mapping[str, float | None]) -> list[Row]:
-    """Make the rows of `summary.json`.
+    """Compute the rows of `summary.json`.
 
     Args:
-        records: All of a run.
-        random_guess: What guessing scores, per task of multiple choice.
+        records: All records of a run.
+        random_guess: Expected score of guessing, by task; None unless it is multiple choice.
     """
     groups: dict[tuple[str, str], dict[str, list[Record]]] = {}
     for record in records:
@@ -75,7 +75,7 @@ def _scores(records: Iterable[Record]) -> list[list[float]]:
 
 
 def _aligned(own: Sequence[Record], other: Sequence[Record] | None) -> list[list[float]] | None:
-    """Return another method's scores on the same documents, in the same order."""
+    """Return the scores of another method on the same documents, in the same order."""
     by_item = {record.item: record.scores for record in other or ()}
     if not all(record.item in by_item for record in own):
         return None
@@ -87,7 +87,7 @@ def _interval(found: statistics.Interval) -> Interval:
 
 
 def _breakdowns(records: Sequence[Record]) -> dict[str, dict[str, Share]]:
-    """Average scores by every label, and by what was asked for."""
+    """Average scores by every label, and by kind of question."""
     found: dict[str, dict[str, list[float]]] = {}
     for record in records:
         for label, value in record.labels.items():
@@ -105,7 +105,7 @@ def _breakdowns(records: Sequence[Record]) -> dict[str, dict[str, Share]]:
 
 
 def _cost(records: Sequence[Record], full: Sequence[Record] | None) -> Cost | None:
-    """Sum up what it took; None if nothing was answered."""
+    """Summarise the costs of a method; None if it answered nothing."""
     done = [record for record in records if not record.error]
     if not done:
         return None
@@ -141,15 +141,15 @@ def _spread(seconds: Sequence[float]) -> Spread:
 
 
 def break_even(once: float, each: float, instead: float) -> int | None:
-    """Count the questions from which work done once for a document pays.
+    """Return the number of questions for which ingesting a document once pays off.
 
     Args:
-        once: Seconds of that work.
-        each: Seconds that each question then takes.
-        instead: Seconds that each question takes without it.
+        once: Seconds to ingest the document.
+        each: Seconds per question afterwards.
+        instead: Seconds per question without ingesting.
 
     Returns:
-        The smallest number of questions that is faster in all; None if there is none.
+        The smallest number of questions with a lower total time; None if there is none.
     """
     if instead <= each:
         return None
@@ -157,7 +157,7 @@ def break_even(once: float, each: float, instead: float) -> int | None:
 
 
 def _break_even(ingest: float, seconds: float, full: Sequence[Record] | None) -> int | None:
-    """Set ingesting once against full context; None without full context to compare with."""
+    """Return the break-even against full context; None without full context to compare with."""
     read = [record for record in full or () if not record.error]
     if not read:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 
-from dnsity.evaluation.finished import Entry, Run
+from dnsity.evaluation.finished_runs import Entry, Run
 from dnsity.evaluation.markdown import cell, table
 from dnsity.evaluation.methods import class_of, heading, ordered
 from dnsity.evaluation.row import Cost, Interval, Row, Spread
@@ -13,44 +13,44 @@ from dnsity.io.units import data_size, duration, number, percent
 
 NOTHING = "-"
 LEGEND = """\
-Every method answers the same questions with the same model; they differ in what the model has
-before the question. A *slot* is one position of the model's key/value (KV) cache: plain text takes
+All methods answer the same questions with the same model. They differ in the prefix that the model
+is conditioned on. A *slot* is one position of the model's key/value (KV) cache: plain text takes
 one per token, gists take a few for a whole document. `[low, high]` are 95% intervals (bootstrap
-over documents). `-` stands for what does not apply.
+over documents). `-` means not applicable.
 
 Quality:
 
-- **score**: mean over questions, 100% is all right.
-- **gap recovered**: where the score lies between no context (0%) and full context (100%).
-- **of full**: the score as a share of that of full context.
-- **gist minus this**: by how many percentage points gists score higher. **p**: how often chance
-  alone gives a difference as large; small values say that it is no chance.
-- **failed**: documents that could not be answered; their questions count as wrong. **noted**:
-  documents with a remark, such as that text was left out; see the notes.
+- **score**: mean over questions; 100% means that all answers are right.
+- **gap recovered**: position of the score between no context (0%) and full context (100%).
+- **of full**: the score relative to that of full context.
+- **gist minus this**: the lead of gists in percentage points. **p**: the p-value of this difference
+  (two-sided permutation test).
+- **failed**: documents on which the method failed; their questions count as wrong. **noted**:
+  documents with a remark, for example that text was left out; see the notes.
 
 Cost, medians over documents or questions:
 
-- **context**: tokens of the document. **slots**: what is kept of it before the question.
-- **ratio**: context tokens per slot; 20x is twenty times fewer. **characters/slot**: the same by
-  characters, which compares across tokenizers and languages.
-- **KV**: bytes of these slots. **documents/GB**: how many documents fit in 10^9 bytes.
-- **peak memory**: the most it took, beyond model weights and all else in use before.
-- **ingest**: preparing a document, once, before any question.
-- **cold TTFT**: time to the first token of the first answer, ingesting included. **warm TTFT**:
-  the same for a document already ingested, with the 10th and 90th percentile.
-- **tokens/s**: speed of writing the answer after its first token.
-- **break-even**: from how many questions per document on the method is faster than reading the
-  whole document for each.
+- **context**: tokens of the document. **slots**: slots of the KV cache before the question.
+- **ratio**: compression ratio, context tokens per slot. **characters/slot**: the same in
+  characters, for comparison across tokenizers and languages.
+- **KV**: bytes of these slots. **documents/GB**: number of documents per 10^9 bytes.
+- **peak memory**: peak memory above model weights and all else in use before.
+- **ingest**: time to prepare a document, once, before any question.
+- **cold TTFT**: time to first token, including ingestion. **warm TTFT**: the same for an ingested
+  document, with the 10th and 90th percentile.
+- **tokens/s**: decoding speed after the first token.
+- **break-even**: number of questions per document from which the method is faster than processing
+  the whole document for each question.
 
-Pictures: in the one on score and compression, methods of about the same ratio stand beside each
-other, and vertical lines are the 95% intervals. Those on needles show the score in percent for
-every length of the document and every place in it (depth 0% is its start)."""
+Plots: score against compression shows methods of similar ratio next to each other, with vertical
+lines for the 95% intervals. Needle plots show the score in percent by document length and needle
+depth (0% is the start of the document)."""
 
 _Columns = dict[str, Callable[[Cost], str]]
 
 
 def overview(runs: Sequence[Run]) -> list[str]:
-    """Say what was run: one column per run."""
+    """Tabulate the provenance of runs, one column per run."""
     facts: dict[str, list[str]] = {}
     for run in runs:
         manifest = run.manifest
@@ -73,18 +73,18 @@ def overview(runs: Sequence[Run]) -> list[str]:
 
 
 def methods(names: Iterable[str]) -> list[str]:
-    """Say what each method is: the first line of its documentation."""
+    """List the methods, each with the first line of its documentation."""
     lines = []
     for name in names:
-        about = inspect.getdoc(class_of(name)) or NOTHING  # python -OO strips it
+        about = inspect.getdoc(class_of(name)) or NOTHING  # python -OO strips docstrings
         lines.append(f"- **{heading(name)}** (`{name}`): {about.splitlines()[0]}")
     return lines
 
 
 def glance(rows: Sequence[Row]) -> list[str]:
-    """Write one line per task: every method's score, and the gap the gist recovers.
+    """Tabulate scores, one row per task, with the gap that the gist recovers.
 
-    Stored full context is left out: it answers as full context does.
+    Stored full context is left out, since its answers equal those of full context.
     """
     by_task: dict[str, dict[str, Row]] = {}
     for row in rows:
@@ -103,7 +103,7 @@ def glance(rows: Sequence[Row]) -> list[str]:
 
 
 def comparison(entries: Sequence[Entry], task: str) -> list[str]:
-    """Set entries side by side: score, interval and compression ratio of every method."""
+    """Compare entries: score, interval and compression ratio of every method."""
     found = [{row.method: row for row in entry.of(task)} for entry in entries]
     names = ordered(name for own in found for name in own)
     lines = [[heading(name), *(_compared(own.get(name)) for own in found)] for name in names]
@@ -111,7 +111,7 @@ def comparison(entries: Sequence[Entry], task: str) -> list[str]:
 
 
 def quality(rows: Sequence[Row]) -> list[str]:
-    """Write scores, and what they are worth beside the others."""
+    """Tabulate scores, also relative to the other methods."""
     header = ["method", "score", "gap recovered", "of full", "gist minus this", "p"]
     lines = []
     for row in rows:
@@ -135,7 +135,7 @@ def quality(rows: Sequence[Row]) -> list[str]:
 
 
 def sizes(rows: Sequence[Row]) -> list[str]:
-    """Write what is kept of a document, and the memory in use."""
+    """Tabulate the size of the KV cache and the peak memory."""
     return _costs(
         rows,
         {
@@ -151,7 +151,7 @@ def sizes(rows: Sequence[Row]) -> list[str]:
 
 
 def times(rows: Sequence[Row]) -> list[str]:
-    """Write how long it takes."""
+    """Tabulate times."""
     full = next((row.cost for row in rows if row.method == "full"), None)
 
     def break_even(cost: Cost) -> str:
@@ -172,7 +172,7 @@ def times(rows: Sequence[Row]) -> list[str]:
 
 
 def digits(rows: Sequence[Row]) -> list[str]:
-    """Write the share of right digits by position; nothing if no answer is a number."""
+    """Tabulate the share of right digits by position; empty if no answer is a number."""
     longest = max((len(row.digits) for row in rows if row.digits), default=0)
     lines = [
         [heading(row.method), *map(percent, row.digits), *[NOTHING] * (longest - len(row.digits))]
@@ -184,7 +184,7 @@ def digits(rows: Sequence[Row]) -> list[str]:
 
 
 def breakdowns(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Write scores by each label that tells documents or questions apart."""
+    """Tabulate scores by each label of documents or questions."""
     found = {}
     for label in dict.fromkeys(label for row in rows for label in row.by):
         asked: dict[str, int] = {}
@@ -203,7 +203,7 @@ def breakdowns(rows: Sequence[Row]) -> dict[str, list[str]]:
 
 
 def notes(entry: Entry, task: str) -> list[str]:
-    """Say what was left out and what failed, with an example of each."""
+    """List remarks and failures, with an example of each."""
     lines = []
     for row in entry.of(task):
         own = [one for one in entry.records if one.task == task and one.method == row.method]
@@ -262,7 +262,7 @@ def _maybe(value: float | None, unit: str = "") -> str:
 
 
 def _in_order(value: str) -> tuple[bool, float, str]:
-    """Sort numbers by size and before words."""
+    """Return a sort key: numbers by value, before words."""
     try:
         return False, float(value), ""
     except ValueError:

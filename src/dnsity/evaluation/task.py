@@ -1,8 +1,8 @@
-"""What is asked: a task is a list of items, each one document with its questions, and a metric.
+"""Tasks: a list of items, each one document with its questions, and a metric.
 
-A family of tasks is one file under `tasks/`: its settings, its version and its changelog. Families
-that draw from a corpus take the first `limit` items of one order, so that a longer run begins with
-the shorter one.
+A family of tasks is one file under `tasks/` with its settings, version and changelog. Families that
+sample from a corpus take the first `limit` items in a fixed order, so that a longer run begins
+with the items of a shorter one.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dnsity.data.example import Question
 from dnsity.evaluation.methods import listed
 
 CHOICE = "choice"
-"""The metric of multiple-choice tasks: is the right choice the likeliest?"""
+"""The metric of multiple-choice tasks: accuracy of the most likely choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One document and what is asked about it.
+    """One document and the questions about it.
 
     Attributes:
         id: Unique in its task, and the same in every run.
-        document: What methods ingest; never empty.
-        questions: Their texts are whole task prompts, word for word what every method puts.
-        labels: What scores can be broken down by: language, tokens, depth, subject ...
+        document: Document that methods ingest; never empty.
+        questions: Questions; their texts are whole task prompts, the same for every method.
+        labels: Labels for breakdowns of the score: language, tokens, depth, subject ...
     """
 
     id: str
@@ -41,15 +41,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Items that are scored alike.
+    """Items with one metric.
 
     Attributes:
-        name: Unique in a run; says family and language.
-        version: Of its family; scores of different versions must not be compared.
+        name: Unique in a run; names family and language.
+        version: Version of the family; scores of different versions must not be compared.
         metric: A name in `metrics.METRICS`, or `CHOICE`.
-        items: At least one.
-        max_new_tokens: Length of an answer.
-        methods: Of the run's methods those it is for; empty: all.
+        items: At least one item.
+        max_new_tokens: Maximum length of an answer.
+        methods: Methods of the run that the task allows; empty: all.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Task:
 
     @property
     def random_guess(self) -> float | None:
-        """The share that guessing gets right; None unless the task is multiple choice."""
+        """The expected score of guessing; None unless the task is multiple choice."""
         if self.metric != CHOICE:
             return None
         asked = [question for item in self.items for question in item.questions]
@@ -69,12 +69,12 @@ class Task:
 
 
 class Family(Config):
-    """Settings of a family of tasks; its fields say which of them, and from which data.
+    """Settings of a family of tasks; the fields select its tasks and their data.
 
     Attributes:
-        limit: Documents per task, at most, where the run allows more.
-        methods: Of the run's methods those that its tasks are for; a name without settings names
-            every variant of the method. Empty: all.
+        limit: Maximum number of documents per task, if lower than that of the run.
+        methods: Methods of the run that its tasks allow. A name without settings includes every
+            variant of the method. Empty: all.
     """
 
     limit: PositiveInt | None = None
@@ -88,17 +88,17 @@ class Family(Config):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What the names of its tasks are, or begin with."""
+        """The name of its task, or the beginning of the names of its tasks."""
 
     @abstractmethod
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
-        """Make the tasks.
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Build the tasks.
 
         Args:
-            encoder: The tokenizer in which document lengths are counted.
-            limit: Items per task, at most.
-            seed: Same seed, same items.
+            encoder: Tokenizer that counts document lengths.
+            limit: Maximum number of items per task.
+            seed: Random seed; the same seed gives the same items.
 
         Raises:
-            BadInputError: If data is missing or does not suffice.
+            BadInputError: If data is missing or insufficient.
         """

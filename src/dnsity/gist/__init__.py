@@ -1,1 +1,1 @@
-"""Pure index logic: where documents, gists and questions stand and who sees whom."""
+"""Index logic without a model: positions of tokens, and the attention mask."""

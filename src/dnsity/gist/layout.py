@@ -1,18 +1,20 @@
-"""Where every token of a compressed document stands: segments, slots and positions.
+"""Segments, slots and positions of the tokens of a compressed document.
 
-The order of tokens is always chunk by chunk, each document chunk followed by its gists, and the
-questions last. Positions are those of the stored cache: gists of chunk j take j*G .. j*G+G-1,
-their document chunk the N positions before that (negative for the first chunk), and a question
-starts right after the last gist:
+Tokens are ordered by chunk: each document chunk is followed by its gists, and questions come last.
+Positions are those of the stored cache. The gists of chunk j have positions j*G .. j*G+G-1. Their
+document chunk has the N positions before these, which are negative for the first chunk. A question
+starts directly after the last gist:
 
     token      d1 d2 d3 | G1 G2 | d4 d5 d6 | G3 G4 | q1 q2
     position   -3 -2 -1 |  0  1 | -1  0  1 |  2  3 |  4  5
 
-RoPE is relative, so to the model nothing is lost, and the gists are an ordinary prefix at 0..G-1.
+RoPE is relative, so the model sees the usual distances, and the gists are an ordinary prefix at
+0..G-1.
 
-Where a head precedes every document (start token, system prompt, header of the user's turn), it
-takes positions 0..H-1 and everything else moves by H. A chunk is read after a copy of its own, so
-that its tokens see the head at its usual distance; questions see the head itself:
+A head precedes every document in the chat format (start token, system prompt, header of the user's
+turn). It has positions 0..H-1, and all other positions are shifted by H. Each chunk follows its own
+copy of the head, so that its tokens see the head at the usual distance. Questions see the head
+itself:
 
     token      h1 h2 | h1 h2 d1 d2 d3 | G1 G2 | q1 q2
     position    0  1 | -3 -2 -1  0  1 |  2  3 |  4  5
@@ -32,7 +34,15 @@ Kind = Literal["head", "document", "gist", "question"]
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of tokens of one kind; `index` counts chunks or questions, `position` is token 0's."""
+    """A span of tokens of one kind.
+
+    Attributes:
+        kind: Kind of tokens.
+        index: Index of the chunk or question.
+        start: Index of the first token in the sequence.
+        length: Number of tokens.
+        position: Position of the first token.
+    """
 
     kind: Kind
     index: int
@@ -42,20 +52,22 @@ class Segment:
 
     @property
     def stop(self) -> int:
-        """One past the last token of the segment."""
+        """The index after the last token."""
         return self.start + self.length
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Counts of tokens from which all index logic follows.
+    """The token counts that determine all segments, positions and masks.
 
     Attributes:
-        chunks: Document tokens of each chunk, its copy of the head included.
+        chunks: Document tokens of each chunk, including its copy of the head.
         gists: Gist tokens per chunk.
-        questions: Tokens of each question (with its answer, in training). Several questions stand
-            follow one document and do not see each other.
-        head: Tokens in front of every document, once for all questions.
+        questions: Tokens of each question (in training, with its answer). Several questions about
+            one document do not see each other.
+        placement: See `GistSpec`.
+        chunking: See `GistSpec`.
+        head: Tokens before every document, shared by all questions.
 
     Raises:
         BadInputError: If a count is below one.
@@ -77,11 +89,11 @@ class Layout:
 
     @property
     def total_gists(self) -> int:
-        """Slots that stay in the cache."""
+        """The number of slots in the cache."""
         return self.gists * len(self.chunks)
 
     def segments(self) -> list[Segment]:
-        """All segments in token order."""
+        """Return all segments in token order."""
         found = [Segment("head", 0, 0, self.head, 0)] if self.head else []
         start = self.head
         for chunk, length in enumerate(self.chunks):
@@ -96,35 +108,35 @@ class Layout:
         return found
 
     def positions(self) -> list[int]:
-        """Position of every token, in token order."""
+        """Return the position of every token, in token order."""
         return [s.position + offset for s in self.segments() for offset in range(s.length)]
 
 
 def split_evenly(tokens: int, parts: int) -> list[tuple[int, int]]:
-    """Cut `tokens` into `parts` neighbouring (start, stop) spans, of equal length within one.
+    """Split `tokens` into `parts` adjacent (start, stop) spans, whose lengths differ by at most 1.
 
-    With fewer tokens than parts some spans are empty, and still nothing is lost.
+    With fewer tokens than parts, some spans are empty.
     """
     borders = [tokens * part // parts for part in range(parts + 1)]
     return list(pairwise(borders))
 
 
 def chunks_of(tokens: int, spec: GistSpec) -> int:
-    """Say into how many chunks a document is cut: the fewest that fit a pass."""
+    """Return the number of chunks of a document: the fewest that fit into a forward pass."""
     return max(1, -(-tokens // (spec.chunk_tokens or spec.window_tokens)))
 
 
 def gists_each(chunks: int, spec: GistSpec, gists: int | None = None) -> int:
-    """Say how many gists each of a document's chunks fills, at least one.
+    """Return the number of gists per chunk of a document, at least one.
 
-        25 gists a window   |----------- window -----------|--- window, begun ---|
+        25 gists a window   |----------- window -----------|-- partial window ---|
         4 chunks a window   |  12   |  12   |   0 .. 2,048 tokens are one chunk of 25
                             |   6   |   6   |   6   |   6  |
                             |   8   |   8   |   8   |   8  |   8   |   8   |
 
     Args:
-        chunks: Of a document, see `chunks_of`.
-        spec: How the model compresses.
+        chunks: Number of chunks of the document, see `chunks_of`.
+        spec: Compression settings of the model.
         gists: Gists per window (default: as trained).
     """
     per_window = spec.window_tokens // (spec.chunk_tokens or spec.window_tokens)
@@ -132,15 +144,15 @@ def gists_each(chunks: int, spec: GistSpec, gists: int | None = None) -> int:
 
 
 def cut(tokens: int, spec: GistSpec, gists: int | None = None) -> tuple[list[tuple[int, int]], int]:
-    """Cut a document into equal chunks that are read in one pass each; nothing is dropped.
+    """Split a document into equal chunks of one forward pass each.
 
     Args:
-        tokens: Of the document.
-        spec: How the model compresses.
+        tokens: Number of tokens of the document.
+        spec: Compression settings of the model.
         gists: Gists per window (default: as trained).
 
     Returns:
-        The (start, stop) spans of its chunks, and how many gists each fills.
+        The (start, stop) spans of the chunks, and the number of gists per chunk.
     """
     chunks = chunks_of(tokens, spec)
     return split_evenly(tokens, chunks), gists_each(chunks, spec, gists)

@@ -1,7 +1,7 @@
-"""Who may see whom: the one definition of the attention bottleneck.
+"""The attention mask: the definition of the bottleneck.
 
-Document tokens see earlier tokens of their chunk, gists see the document (all of their chunk, or
-only their span), and a question sees gists and itself, never the document:
+Document tokens see earlier tokens of their chunk. Gists see the document, either all of their chunk
+or their span of it. A question sees the gists and itself, never the document:
 
               append                      spread
          d1 d2 G1 G2 q1              d1 d2 G1 G2 q1
@@ -11,8 +11,8 @@ only their span), and a question sees gists and itself, never the document:
      G2   x  x  x  x  .          G2   .  x  x  x  .
      q1   .  .  x  x  x          q1   .  .  x  x  x
 
-A head (`Layout.head`) is seen by itself and by questions; each chunk has a copy of its own, except
-that with `carry` later chunks see the head as they see earlier gists.
+The head (`Layout.head`) is visible to itself and to questions. Each chunk has its own copy of the
+head, except that with `carry` later chunks see the head itself, as they see earlier gists.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from dnsity.gist.spec import Placement
 
 
 def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
-    """Say for every token (row) which tokens (columns) it may see.
+    """Return which tokens (columns) each token (row) may see.
 
     Args:
         layout: The tokens.
-        window: Sliding window in positions, for sliding-attention layers: a key further than
-            `window - 1` positions behind its query is hidden as well.
+        window: Sliding window in positions, for sliding-attention layers: keys more than
+            `window - 1` positions before their query are hidden as well.
 
     Returns:
         True where attention is allowed.
@@ -60,7 +60,7 @@ def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
 def gist_sees_document(
     gists: int, real: Bool[Tensor, "B T"], placement: Placement, head: int = 0
 ) -> Bool[Tensor, "B G T"]:
-    """Say which tokens of its chunk each gist sees, in a left-padded batch of chunks.
+    """Return which tokens of its chunk each gist sees, in a left-padded batch of chunks.
 
     With `spread`, gist i sees span i of `layout.split_evenly`, counted in real tokens.
 
@@ -68,7 +68,7 @@ def gist_sees_document(
         gists: Gists per chunk.
         real: True at real tokens.
         placement: `append` or `spread`.
-        head: Real tokens at the start of each chunk that are the head's copy: all gists see them.
+        head: Real tokens of the copy of the head at the start of each chunk; all gists see them.
     """
     if placement == "append":
         return real[:, None].expand(-1, gists, -1)
@@ -79,7 +79,7 @@ def gist_sees_document(
 
 
 def _sees(query: Segment, key: Segment, layout: Layout) -> bool:
-    """Whole-segment rule; causality, spans and windows are cut out afterwards."""
+    """Return whether one segment may see another; causality, spans and windows apply later."""
     if query.kind == "head" or key.kind == "head":
         later = query.index > 0 and layout.chunking == "carry"
         return key.kind == "head" and (query.kind in ("head", "question") or later)

@@ -1,4 +1,4 @@
-"""The visibility mask drawn in characters, for people, documents and golden tests."""
+"""The attention mask as text, for documentation and golden tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LETTER = {"head": "h", "document": "d", "gist": "G", "question": "q"}
 
 
 def picture(layout: Layout) -> str:
-    """Draw who sees whom; `x` means the row's token sees the column's token."""
+    """Format the mask of a layout; `x` means that the row's token sees the column's token."""
     names: list[str] = []
     count = dict.fromkeys(_LETTER, 0)
     for segment in layout.segments():

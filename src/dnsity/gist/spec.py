@@ -1,4 +1,4 @@
-"""What a gist model was trained to do: how many gists, where they sit, how long a document."""
+"""The compression settings of a gist model."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ FrameName = Literal["auto", "chat", "plain"]
 
 
 class GistSpec(Config):
-    """The shape of compression; it travels with the checkpoint and into every gist file.
+    """Compression settings, stored in the checkpoint and in every gist file.
 
     Attributes:
-        gists: Gist tokens per window of document.
-        window_tokens: How many document tokens they stand for; a longer document fills several
-            windows.
-        chunk_tokens: Longest stretch read in one pass; the chunks of a window share its gists
-            (None: a window is read at once).
-        placement: `append` lets every gist see the whole chunk; with `spread`, gist i sees its own
-            span i and earlier gists (Deng et al. 2412.17483 call the two coarse and fine).
-        chunking: What a later chunk sees of earlier ones: nothing, or their gists (`carry`).
-        scope: Where trained weights act: LoRA on gist positions, on document and gist positions,
-            also when answering (`both`), or no LoRA and all weights trained (`full`).
-        question_template: In the plain frame, the text between gists and answer; `{question}` is
+        gists: Gist tokens per window of the document.
+        window_tokens: Document tokens per window; a longer document has several windows.
+        chunk_tokens: Maximum document tokens per forward pass. The chunks of a window share its
+            gists (None: one chunk per window).
+        placement: `append`: every gist sees the whole chunk. `spread`: gist i sees span i of the
+            chunk, and earlier gists (Deng et al. 2412.17483 call the two coarse and fine).
+        chunking: What later chunks see of earlier ones: nothing (`independent`), or their gists
+            (`carry`).
+        scope: Where trained weights apply: LoRA on gist positions (`gist`), on document and gist
+            positions (`document`), also when answering (`both`), or all weights and no LoRA
+            (`full`).
+        question_template: Text between gists and answer in the plain format; `{question}` is
             replaced.
-        frame: `chat` puts document and question into the tokenizer's chat template, `plain` uses
-            `question_template`; `auto` is chat where the tokenizer has a template. See
-            `data.frame`.
-        system: System prompt of the chat frame (None: what the template writes by itself).
-        instruction: Text between document and question in the chat frame (None: none).
+        frame: Prompt format. `chat` uses the tokenizer's chat template, `plain` uses
+            `question_template`, `auto` is chat if the tokenizer has a template. See
+            `data.text.frame`.
+        system: System prompt of the chat format (None: that of the template).
+        instruction: Text between document and question in the chat format (None: no text).
     """
 
     gists: int = Field(default=25, ge=1, le=4096)
@@ -49,7 +50,7 @@ class GistSpec(Config):
     instruction: str | None = None
 
     def settled(self, has_chat_template: bool) -> GistSpec:
-        """Replace the frame `auto` by what it is for a tokenizer."""
+        """Replace the prompt format `auto` by `chat` or `plain`."""
         if self.frame != "auto":
             return self
         return self.model_copy(update={"frame": "chat" if has_chat_template else "plain"})

@@ -21,8 +21,8 @@ from dnsity.model.fingerprint import SAMPLED, fingerprints, weights_digest
 from dnsity.model.finite import require_finite
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import concatenate, shared
+from dnsity.model.loading_checks import embedding_rows
 from dnsity.model.positions import require_shift_invariant
-from dnsity.model.stored import embedding_rows
 from dnsity.model.uneven import real_slots, twin
 from dnsity.shapes import KeyValues
 

@@ -1,1 +1,1 @@
-"""A HuggingFace causal LM that can hold gists."""
+"""Gist models: a Hugging Face causal LM with gist slots, and its files."""

@@ -1,8 +1,8 @@
-"""Which base models can hold gists, and why the others cannot.
+"""Which base models support gists, and why others do not.
 
-Gists work where a token's whole influence on later tokens goes through keys and values (so that
-hiding the document hides it) and where positions are relative (so that the document may stand at
-negative positions). Both are read from the model's own config; the few that hide it are listed.
+Gists need two properties of a model. A token influences later tokens through keys and values only,
+so that a mask can hide the document. Positions are relative, so that the document can have negative
+positions. The model's config shows both, except for the listed model types.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from dnsity.errors import UnsupportedModelError
 
 STATIC_ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
-"""Rotations that depend on the position alone. `dynamic` and `longrope` look at the length too."""
+"""Rotations that depend on the position alone; `dynamic` and `longrope` also use the length."""
 
 
 _NORMS = "queries and keys are normalised after rotation, so positions are not relative"
@@ -31,18 +31,20 @@ _UNREAD = {
     "modernbert-decoder": "its decoder keeps its layers in a way of its own",
     "moshi": "its logits are not those of the masked sequence",
 }
-"""What no config shows, by model type: found by running every architecture in miniature
-(tests/unit/model/test_every_architecture.py), which also finds what a new release adds."""
+"""Unsupported model types whose config does not show it.
+
+Found by running a small model of every architecture (tests/unit/model/test_every_architecture.py).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a base model is fit for gists, and the reason in one sentence.
+    """Whether a base model supports gists, with the reason.
 
     Attributes:
-        level: The verdict; a refused base is never compressed with.
-        reason: Why.
-        loads: Whether a refused base may still be loaded, to read documents in full.
+        level: The verdict; dnsity does not compress with a refused base.
+        reason: The reason in one sentence.
+        loads: Whether a refused base may still be loaded, to answer from full context.
     """
 
     level: Literal["supported", "warned", "refused"]
@@ -51,7 +53,7 @@ class Verdict:
 
 
 def layer_types(config: PreTrainedConfig) -> frozenset[str]:
-    """Name the kinds of attention layers the text decoder has."""
+    """Return the types of attention layers of the text decoder."""
     text = config.get_text_config()
     named = getattr(text, "layer_types", None)
     if named:
@@ -70,7 +72,7 @@ def sliding_window(config: PreTrainedConfig) -> int | None:
 
 
 def rope_types(config: PreTrainedConfig) -> frozenset[str]:
-    """Name the rotary embeddings in use; empty when the model has none."""
+    """Return the types of rotary embeddings; empty if the model has none."""
     parameters: Any = getattr(config.get_text_config(), "rope_parameters", None)
     if not parameters:
         return frozenset()
@@ -80,9 +82,9 @@ def rope_types(config: PreTrainedConfig) -> frozenset[str]:
 
 
 def _scales_by_position(config: PreTrainedConfig) -> str | None:
-    """Name the config key that makes attention depend on the position itself, if there is one.
+    """Return the config key that scales attention by absolute position; None if there is none.
 
-    Those known to transformers 5.23; `positions.require_shift_invariant` finds what is not listed.
+    Covers the keys of transformers 5.23; `positions.require_shift_invariant` detects others.
     """
     text = config.get_text_config()
     parameters: Any = getattr(text, "rope_parameters", None) or {}
@@ -93,11 +95,11 @@ def _scales_by_position(config: PreTrainedConfig) -> str | None:
 
 
 def _unfit_layers(config: PreTrainedConfig) -> str | None:
-    """Say why the layers of a decoder cannot hold gists; None if they can."""
+    """Return why the layers of a decoder do not support gists; None if they do."""
     text = config.get_text_config()
     try:
         cache_layers = {type(layer) for layer in DynamicCache(config=config).layers}
-    except Exception as error:  # a config the library itself cannot build a cache for
+    except Exception as error:  # transformers cannot build a cache for this config
         return f"transformers cannot build its cache ({error!r})"
     foreign = cache_layers - {DynamicLayer, DynamicSlidingWindowLayer}
     if foreign:
@@ -117,7 +119,7 @@ def _unfit_layers(config: PreTrainedConfig) -> str | None:
 
 
 def judge(config: PreTrainedConfig) -> Verdict:
-    """Decide from the config alone whether this base model can hold gists."""
+    """Decide from the config whether a base model supports gists."""
     try:
         text = config.get_text_config()
     except ValueError:
@@ -141,7 +143,7 @@ def judge(config: PreTrainedConfig) -> Verdict:
             "refused",
             f"{name}: {scaling} scales queries by their position, "
             "negative document positions would change its answers",
-            loads=True,  # at the positions it was trained with it is what it is
+            loads=True,  # full context uses the positions of training
         )
     window = sliding_window(config)
     if window is not None:
@@ -154,10 +156,10 @@ def judge(config: PreTrainedConfig) -> Verdict:
 
 
 def require_supported(config: PreTrainedConfig) -> Verdict:
-    """Return the verdict, or refuse.
+    """Return the verdict, or raise.
 
     Raises:
-        UnsupportedModelError: With the reason, if gists would leak or positions not hold.
+        UnsupportedModelError: If the model does not support gists, with the reason.
     """
     verdict = judge(config)
     if verdict.level == "refused" and not verdict.loads:

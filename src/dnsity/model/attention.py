@@ -1,9 +1,9 @@
-"""Attention from outside: what queries a base asks with, and keys moved to other positions.
+"""Observing attention: the queries, keys and values of each layer, and keys at other positions.
 
-    observe   run tokens behind a prefix; hand every layer's queries and keys to a function
-    moved     keys or queries as if their tokens stood elsewhere, by the model's own rotary module
+    observe   run tokens after a prefix; pass queries, keys and values of each layer to a function
+    moved     rotate keys or queries to other positions, with the model's own rotary module
 
-No model file is copied: queries come from transformers' registry of attention functions, rotation
+No model file is copied. Queries come from transformers' registry of attention functions, rotations
 from the model's own `rotary_emb` and `apply_rotary_pos_emb`.
 """
 
@@ -28,30 +28,31 @@ from dnsity.shapes import KeyOrValue, KeyValues, TokenIds
 
 _OBSERVED = "dnsity_observed"
 _SHIFT, _PROBE = 3, 4
-"""How far a few tokens are moved to see whether keys can be."""
+"""Distance and number of tokens of the test that moves keys."""
 
 
 def _same(dtype: torch.dtype) -> float:
-    """Return the largest share of the largest number by which moved keys may differ.
+    """Return the largest allowed difference of moved keys, relative to the largest key.
 
-    Twice the type's resolution. Measured on SmolLM2-135M, Qwen2.5-Coder-0.5B and Gemma 3 270M: at
-    most 2.0e-7 in float32, 0.00091 in float16 and 0.0071 in bfloat16 (0.0156 is allowed). A
-    rotation that is wrong by a single position differs by 0.017 and more, none at all by 0.039.
+    This is twice the resolution of the type. Measured on SmolLM2-135M, Qwen2.5-Coder-0.5B and
+    Gemma 3 270M: at most 2.0e-7 in float32, 0.00091 in float16 and 0.0071 in bfloat16 (0.0156 is
+    allowed). A rotation that is wrong by one position differs by at least 0.017, a missing one by
+    0.039.
     """
     return 2 * torch.finfo(dtype).eps + 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What one layer attends with.
+    """Inputs of the attention of one layer.
 
     Attributes:
-        layer: Its number.
-        queries: After rotation, `[H, T, D]`.
-        keys: Of prefix and own tokens, after rotation, `[K, S, D]`.
-        values: Likewise.
-        visible: Which keys each query may see, `[T, S]`.
-        scale: What scores are multiplied by.
+        layer: Index of the layer.
+        queries: Queries after rotation, `[H, T, D]`.
+        keys: Keys of prefix and tokens, after rotation, `[K, S, D]`.
+        values: Values of prefix and tokens, `[K, S, D]`.
+        visible: True where a query may see a key, `[T, S]`.
+        scale: Factor of the scores.
     """
 
     layer: int
@@ -68,7 +69,7 @@ def observe(
     prefix: KeyValues,
     observer: Callable[[Attention], None],
 ) -> None:
-    """Run one row of tokens right behind a prefix and show a function every layer's attention."""
+    """Run one sequence after a prefix, and call a function with each layer's attention inputs."""
     slots, tokens = prefix[0][0].shape[-2], input_ids.shape[1]
     positions = torch.arange(slots, slots + tokens, device=input_ids.device)[None]
 
@@ -94,8 +95,8 @@ def observe(
 def _observed(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
-    """Show what is attended with, then attend as always."""
-    observer = more.pop("observer", None)  # some decoders do not hand it on
+    """Pass the inputs to the observer, then compute attention."""
+    observer = more.pop("observer", None)  # some decoders do not pass it on
     scale = more.get("scaling") or query.shape[-1] ** -0.5
     if observer is not None:
         observer(module.layer_idx, query, key, value, attention_mask, scale)
@@ -105,16 +106,15 @@ def _observed(
 def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
-    """Attend as the library does, by the kernel that can: capped scores and sinks need the eager.
+    """Compute attention with sdpa, or with the eager kernel for capped scores and sinks.
 
     Args:
         module: The attention layer.
-        query: After rotation, `[B, H, T, D]`.
-        key: `[B, K, S, D]`.
-        value: Likewise.
-        attention_mask: True where a query sees a key, for one head or for each of them,
-            `[B, 1 or H, T, S]`; None: all earlier ones.
-        more: What the layer passes on.
+        query: Queries after rotation, `[B, H, T, D]`.
+        key: Keys after rotation, `[B, K, S, D]`.
+        value: Values, `[B, K, S, D]`.
+        attention_mask: True where a query may see a key, `[B, 1 or H, T, S]`; None is causal.
+        more: Further arguments of the layer.
     """
     own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
     if own is not None and (more.get("softcap") or more.get("s_aux") is not None):
@@ -126,7 +126,7 @@ def attend(
 
 
 def _added(query: Tensor, key: Tensor, mask: Any) -> Tensor:
-    """Turn a mask of the sdpa kernel into what the eager one adds to scores."""
+    """Convert a boolean mask to the additive mask of the eager kernel."""
     seen = mask
     if seen is None:
         seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
@@ -140,7 +140,7 @@ AttentionMaskInterface.register(_OBSERVED, sdpa_mask)  # without it padding woul
 
 
 def windows(base: PreTrainedModel) -> list[int | None]:
-    """Name each layer's sliding window in tokens; None where it sees everything."""
+    """Return the sliding window of each layer in tokens; None for full attention."""
     text = base.config.get_text_config()
     kinds = getattr(text, "layer_types", None) or ["sliding_attention"] * text.num_hidden_layers
     window = sliding_window(base.config)
@@ -150,16 +150,16 @@ def windows(base: PreTrainedModel) -> list[int | None]:
 def moved(
     base: PreTrainedModel, layer: int, heads: Float[Tensor, "H T D"], by: Int[Tensor, "H T"]
 ) -> Float[Tensor, "H T D"]:
-    """Turn keys or queries as if their tokens stood `by` positions further on.
+    """Rotate keys or queries by a number of positions.
 
-    Rotations add up, so taking one back and applying another is one rotation by the difference.
-    Only its angle counts: scaled rotary embeddings (YaRN) are in the keys already.
+    Rotations add up, so rotating by the difference moves a token from one position to another. Only
+    the angle is applied: the scale of YaRN is part of the keys already.
 
     Args:
         base: The causal LM.
-        layer: Which one they are of; some models rotate each kind of layer in its own way.
-        heads: After rotation.
-        by: Positions, of either sign.
+        layer: Index of the layer; some models rotate each type of layer differently.
+        heads: Keys or queries after rotation.
+        by: Number of positions, positive or negative.
     """
     body = cast(Any, backbone.body(base))
     wide = heads.float()[:, None]
@@ -178,10 +178,10 @@ def _attention_file(body: Any, layer: int) -> Any:
 
 @torch.inference_mode()
 def rotating_layers(base: PreTrainedModel) -> list[bool]:
-    """Say which layers rotate their keys, by moving a few tokens: names are never trusted.
+    """Return which layers rotate their keys, measured by moving a few tokens.
 
     Raises:
-        UnsupportedModelError: If a layer's keys are neither rotated as `moved` does nor left alone.
+        UnsupportedModelError: If a layer's keys neither rotate as in `moved` nor stay the same.
     """
     found = []
     if not cast(Any, base)._supports_sdpa:  # capped scores, attention sinks
@@ -207,19 +207,19 @@ def rotating_layers(base: PreTrainedModel) -> list[bool]:
 
 def _unobserved(base: PreTrainedModel) -> UnsupportedModelError:
     return UnsupportedModelError(
-        f"base model {base.config.get_text_config().model_type}: what its layers attend with "
-        "cannot be observed; use --method refine with a gist checkpoint, or another base"
+        f"base model {base.config.get_text_config().model_type}: the queries and keys of its "
+        "layers cannot be observed; use --method refine with a gist checkpoint, or another base"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class AtPositions:
-    """What a model makes of the same tokens at other positions; R counts the positions.
+    """Results of the same tokens at R different positions.
 
     Attributes:
-        embedded: What the first layer is given, `[R, T, hidden]`.
+        embedded: Input of the first layer, `[R, T, hidden]`.
         layers: Per layer queries `[R, H, T, D]`, keys and values `[R, K, T, D]`, after rotation.
-        logits: Of the last token, `[R, vocab]`.
+        logits: Logits of the last token, `[R, vocab]`.
     """
 
     embedded: Tensor
@@ -228,15 +228,15 @@ class AtPositions:
 
 
 def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
-    """Run a few tokens from each of several positions, in one forward pass.
+    """Run the same few tokens at several positions, in one forward pass.
 
-    All rows of a layer get the input of the first row, so that rounding does not add up from layer
-    to layer: what differs between rows is what the layer itself makes of their positions. (In
-    bfloat16 logits of Qwen2.5-Coder-0.5B would differ by 0.86 of the largest otherwise.)
+    All rows of a layer get the input of the first row, so that rounding errors do not accumulate
+    over layers. Rows then differ only by the effect of the position on the layer. (Otherwise logits
+    of Qwen2.5-Coder-0.5B in bfloat16 would differ by 0.86 of the largest.)
 
     Args:
         base: The causal LM.
-        starts: Positions of the first token, one for each row.
+        starts: Position of the first token, one per row.
     """
     embedded: list[Tensor] = []
     seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
@@ -244,7 +244,7 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
     def see(layer: int, query: Tensor, key: Tensor, value: Tensor, *_: Any) -> None:
         seen[layer] = query, key, value
 
-    def of_first_row(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def use_first_row(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> Any:
         hidden = given[0] if given else named["hidden_states"]
         embedded.append(hidden)
         hidden = hidden[:1].expand_as(hidden)
@@ -254,7 +254,7 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
 
     twin = backbone.twin(base, _OBSERVED).eval()
     for layer in cast(Any, backbone.body(twin)).layers:
-        layer.register_forward_pre_hook(of_first_row, with_kwargs=True)
+        layer.register_forward_pre_hook(use_first_row, with_kwargs=True)
     vocab = int(base.config.get_text_config().vocab_size)
     ids = torch.linspace(vocab // 10, vocab - 1, _PROBE, device=base.device).long()
     here = torch.arange(_PROBE, device=base.device)
@@ -274,7 +274,7 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
 def _tried(base: PreTrainedModel, layer: int, keys: Tensor, by: Tensor) -> Tensor | None:
     try:
         return moved(base, layer, keys, by)
-    except (AttributeError, TypeError, RuntimeError):  # another interface than nearly all have
+    except (AttributeError, TypeError, RuntimeError):  # an unusual interface
         return None
 
 

@@ -1,4 +1,4 @@
-"""Loading a base model: no remote code, no pickles, no foreign kernels, nothing half there."""
+"""Loading a base model: without remote code, pickles or foreign kernels, and complete."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from transformers import (
 )
 
 from dnsity.errors import BadInputError, UnsupportedModelError, first_line
-from dnsity.model import adapter_beside, gguf_file
+from dnsity.model import gguf_file, merged_adapter
 from dnsity.model.architectures import require_supported
 from dnsity.model.ends import ends_in, stored_generation
+from dnsity.model.loading_checks import note_unused, require_fit, require_whole
 from dnsity.model.names import Source, source
-from dnsity.model.stored import note_unused, require_fit, require_whole
 
 logger = logging.getLogger(__name__)
 
 DeviceMap: TypeAlias = str | int | torch.device | dict[str, Any]
-"""Where the layers of a model are placed, as transformers takes it."""
+"""Placement of the layers of a model, as in transformers."""
 COMPUTE_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 ATTENTION = (None, "eager", "sdpa", "flash_attention_2", "flash_attention_3")
-"""Attention implementations a config may name; others could name code on a hub."""
+"""Attention implementations that a config may name; others could name code on a hub."""
 ATTENTION_KEYS = ("_attn_implementation_internal", "_attn_implementation", "attn_implementation")
 
 Quantization: TypeAlias = Literal["nf4"]
-"""How a base can be quantised while it is loaded: 4-bit NormalFloat, as in QLoRA."""
+"""Quantisation of a base while loading: 4-bit NormalFloat, as in QLoRA."""
 BITSANDBYTES = ("nf4", "fp4", "int8")
-"""What only bitsandbytes can load."""
+"""Formats that need bitsandbytes."""
 
 
 def load_base(
@@ -53,28 +53,28 @@ def load_base(
     device_map: DeviceMap | None = None,
     revision: str | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a causal LM and its tokenizer; no remote code, no pickles, no foreign kernels.
+    """Load a causal LM and its tokenizer, without remote code, pickles or foreign kernels.
 
-    A LoRA adapter in the base's folder is merged into the weights. Stored tensors that the config
-    has no place for are noted on the model; `GistLM` refuses such a base.
+    A LoRA adapter in the folder of the base is merged into the weights. Stored tensors that the
+    config has no place for are recorded on the model; `GistLM` refuses such a base.
 
-    The model's `generation_config` only states the ids that end an answer: those that its config
+    The model's `generation_config` only contains the ids that end an answer: those that its config
     and its generation_config.json declare, as a sorted list, or None.
 
     Args:
         name: Short name, .gguf file, directory or hub id.
-        dtype: Compute type, its name, or `auto` for the type it is stored in.
-        quantization: Quantise the linear layers, all but the vocabulary head. None takes the base
-            as it is stored, which may be quantised. On a machine with a GPU a quantised base comes
-            to the first one, as the library has it.
-        device_map: Where its layers are placed, as transformers takes it. None: the CPU.
+        dtype: Compute type, its name, or `auto` for the type of the stored weights.
+        quantization: Quantise the linear layers except the vocabulary head. None loads the base as
+            stored, which may be quantised. On a machine with a GPU, transformers places a quantised
+            base on the first one.
+        device_map: Placement of the layers, as in transformers (None: the CPU).
         revision: Branch, tag or commit of a hub repository.
 
     Raises:
-        BadInputError: If it is missing, incomplete or stored quantised in another way, has an
-            adapter beside it that cannot be merged, needs bitsandbytes or gguf where that is not
-            installed, or does not fit into memory.
-        UnsupportedModelError: If it cannot hold gists, or its tokenizer belongs to another model.
+        BadInputError: If the base is missing, incomplete or quantised in another way, if its folder
+            has an adapter that cannot be merged, if bitsandbytes or gguf is needed and not
+            installed, or if it does not fit into memory.
+        UnsupportedModelError: If it does not support gists, or its tokenizer is of another model.
     """
     files = source(name)
     with gguf_file.reading(files) if files.gguf else nullcontext():
@@ -93,8 +93,8 @@ def load_base(
         )
     if quantization_of(base.config) in BITSANDBYTES:
         _compute_plainly(base, compute)
-    # What a base suggests for chatting (banned words, a time limit, beams) would change answers
-    # without a word.
+    # Other generation settings of a base (banned words, a time limit, beams) would change answers
+    # silently.
     ends = ends_in(base.config, stored_generation(files, revision)) or []
     ends += gguf_file.declared_ends(files) if files.gguf else []
     base.generation_config = GenerationConfig(eos_token_id=sorted({*ends}) or None)
@@ -103,7 +103,7 @@ def load_base(
 
 
 def attention_kernel(config: PreTrainedConfig) -> str:
-    """Choose the attention kernel: sdpa, or eager where the library has no other (Gemma 2)."""
+    """Return the attention kernel: sdpa, or eager if a model supports no other (Gemma 2)."""
     found: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
     kinds = found if isinstance(found, tuple) else (found,)
     return "sdpa" if all(getattr(kind, "_supports_sdpa", True) for kind in kinds) else "eager"
@@ -118,19 +118,19 @@ def _load_folder(
     revision: str | None,
     options: dict[str, Any],
 ) -> PreTrainedModel:
-    """Load a base in HuggingFace format, with an adapter that lies beside it merged."""
+    """Load a base in HuggingFace format, and merge an adapter in its folder."""
     options = {**options, "use_safetensors": True, "revision": revision}
-    if not (Path(files.folder) / adapter_beside.CONFIG).is_file():  # judged with the config
+    if not (Path(files.folder) / merged_adapter.CONFIG).is_file():  # checked with the config
         return _load(name, files, config, dtype, device_map, **options)
     if options.get("quantization_config") or quantization_of(config):
         raise BadInputError(
             f"{name} contains a PEFT adapter, which cannot be merged into quantised weights; "
-            "leave the quantization out, or merge it beforehand (PEFT: `merge_and_unload`)"
+            "omit the quantization, or merge it beforehand (PEFT: `merge_and_unload`)"
         )
-    # Where it looks for an adapter, so that the base comes without.
+    # Makes transformers load the base without the adapter.
     options["adapter_kwargs"] = {"subfolder": "none"}
     base = _load(name, files, config, dtype, device_map, **options)
-    return adapter_beside.merge(name, base, files.folder)
+    return merged_adapter.merge(name, base, files.folder)
 
 
 def _load(
@@ -141,7 +141,7 @@ def _load(
     device_map: DeviceMap | None,
     **options: Any,
 ) -> PreTrainedModel:
-    """Load the weights; refuse a model that is not exactly what is stored."""
+    """Load the weights; refuse a model that differs from the stored one."""
     attention = attention_kernel(config)
     if device_map is not None:
         options["device_map"] = device_map
@@ -156,7 +156,7 @@ def _load(
             **({"config": config} if files.gguf else {}),
             **options,
         )
-    except Exception as error:  # of any kind: configs go into arithmetic unchecked
+    except Exception as error:  # of any type: transformers does not validate configs
         raise BadInputError(f"cannot load base model {name!r}: {first_line(error)}") from error
     require_whole(name, found)
     note_unused(base, name, found["unexpected_keys"])
@@ -170,25 +170,25 @@ def _load_gguf(
     quantization: Quantization | None,
     device_map: DeviceMap | None,
 ) -> PreTrainedModel:
-    """Load the weights of a GGUF file, dequantised."""
+    """Load and dequantise the weights of a GGUF file."""
     if quantization is not None:
         raise BadInputError(
-            f"{files.path} is a GGUF file and cannot be quantised as {quantization}; leave the "
-            "quantization out, or use the model's HuggingFace directory"
+            f"{files.path} is a GGUF file and cannot be quantised as {quantization}; omit the "
+            "quantization, or use the model's HuggingFace directory"
         )
     rounded = gguf_file.is_quantized(files)
     options = {
         "gguf_file": files.gguf,
         "quantization_config": GgufConfig(dequantize=True),
     }
-    # Loaded in bfloat16, buffers that are computed once would be rounded too.
+    # Loading in bfloat16 would also round buffers that are computed once.
     first = torch.float32 if rounded and dtype != torch.bfloat16 else dtype
     try:
         base = _load(str(files.path), files, config, first, device_map, **options)
         note_unused(base, str(files.path), gguf_file.unused_tensors(files))
-    except Exception as error:  # types it cannot unpack, shapes that do not fit: of many kinds
+    except Exception as error:  # unknown tensor types, wrong shapes, and others
         if isinstance(error, BadInputError) and error.__cause__ is None:
-            raise  # incomplete, or not all of it is used
+            raise  # an incomplete file, or unused tensors
         cause = first_line(error.__cause__ or error)
         raise BadInputError(
             f"transformers cannot unpack {files.path} ({cause}); it has tensors of "
@@ -202,10 +202,10 @@ def _load_gguf(
 
 
 def compute_dtype(dtype: torch.dtype | str, config: PreTrainedConfig) -> torch.dtype:
-    """Return the type a model computes in: as given, by name, or for `auto` as it is stored.
+    """Return the compute type: as given, by name, or for `auto` the stored type.
 
     Raises:
-        BadInputError: If there is no such type.
+        BadInputError: If the type is not supported.
     """
     found: Any = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if dtype == "auto":
@@ -214,13 +214,13 @@ def compute_dtype(dtype: torch.dtype | str, config: PreTrainedConfig) -> torch.d
     if found not in COMPUTE_TYPES:
         raise BadInputError(
             f"dtype {str(dtype).removeprefix('torch.')!r}: a model computes in float32, bfloat16 "
-            "or float16; 'auto' takes the type it is stored in"
+            "or float16; 'auto' uses the type of the stored weights"
         )
     return cast(torch.dtype, found)
 
 
 def base_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
-    """Read the config of a base model; refuse what must not or cannot be loaded.
+    """Read the config of a base model, and refuse unsupported models.
 
     Args:
         name: Short name, .gguf file, directory or hub id.
@@ -228,7 +228,7 @@ def base_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
 
     Raises:
         BadInputError: If it is missing.
-        UnsupportedModelError: If it cannot hold gists, or names foreign attention code.
+        UnsupportedModelError: If it does not support gists, or names foreign attention code.
     """
     config = any_config(name, revision=revision)
     verdict = require_supported(config)
@@ -238,7 +238,7 @@ def base_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
 
 
 def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
-    """Read the config of a base model of any architecture, without judging it.
+    """Read the config of a base model of any architecture.
 
     Args:
         name: Short name, .gguf file, directory or hub id.
@@ -250,13 +250,13 @@ def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
             transformers cannot read.
     """
     files = source(name)
-    adapted = adapter_beside.has_adapter(name, files.folder, revision)
+    adapted = merged_adapter.has_adapter(name, files.folder, revision)
     if adapted and files.gguf:
         raise BadInputError(
-            f"{name} contains a PEFT adapter beside a GGUF file, into which it cannot be merged; "
+            f"{name} contains a PEFT adapter, which cannot be merged into its GGUF file; "
             "give a folder with the GGUF file alone, or the base in HuggingFace format"
         )
-    if files.gguf:  # no attention code can be named there: the library reads a fixed list of keys
+    if files.gguf:  # cannot name attention code: transformers reads a fixed list of keys
         return gguf_file.read_config(files)
     try:
         raw, _ = PreTrainedConfig.get_config_dict(files.folder, revision=revision)
@@ -271,13 +271,13 @@ def any_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
         )
     except UnsupportedModelError:
         raise
-    except Exception as error:  # of any kind: what a config says goes into arithmetic unchecked
+    except Exception as error:  # of any type: transformers does not validate configs
         raise BadInputError(f"no usable base model at {name!r}: {first_line(error)}") from error
     return config
 
 
 def quantization_of(config: PreTrainedConfig) -> str | None:
-    """Name how a base is quantised: `nf4`, `fp4`, `int8`, the library's name, or None."""
+    """Return the quantisation of a base: `nf4`, `fp4`, `int8`, the method's name, or None."""
     stored = getattr(config, "quantization_config", None)
     if stored is None:
         return None
@@ -293,23 +293,23 @@ def quantization_of(config: PreTrainedConfig) -> str | None:
 def _quantize(
     name: str, config: PreTrainedConfig, quantization: Quantization | None, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """Build the library's option to quantise a base; none where there is nothing to do."""
+    """Return the loading options that quantise a base; empty if there is nothing to quantise."""
     stored = quantization_of(config)
     if quantization is not None and stored not in (None, quantization):
         raise BadInputError(
             f"base model {name!r} is stored quantised as {stored}, not as {quantization}; "
-            "leave the quantization out, or start from the base in full precision"
+            "omit the quantization, or start from the base in full precision"
         )
     if (quantization or stored) in BITSANDBYTES:
         try:
-            import bitsandbytes  # noqa: F401 - only to see whether it is there
+            import bitsandbytes  # noqa: F401 - to check that it is installed
         except ImportError as error:
             raise BadInputError(
                 f"base model {name!r} cannot be loaded quantised without bitsandbytes; "
                 "pip install dnsity[quant]"
             ) from error
     if quantization is None or stored is not None:
-        return {}  # not None: that would hide how a base is stored
+        return {}  # an option of None would hide the stored quantisation
     return {
         "quantization_config": BitsAndBytesConfig(
             load_in_4bit=True,
@@ -321,11 +321,11 @@ def _quantize(
 
 
 def _compute_plainly(base: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Let a quantised base compute in `dtype`, and keep its 4-bit weights as they are.
+    """Make a quantised base compute in `dtype` without changing its 4-bit weights.
 
-    A base stored quantised comes in the types it was stored with, whatever is asked for. And on a
-    CPU that knows bfloat16 bitsandbytes would repack 4-bit weights in place at the first inference:
-    from then on they have another fingerprint, compute in bfloat16 and pass no gradient on.
+    A base that is stored quantised loads in its stored types. On a CPU with bfloat16 instructions,
+    bitsandbytes repacks 4-bit weights in place at the first inference. They then have another
+    fingerprint, compute in bfloat16 and pass no gradient.
     """
     from bitsandbytes.nn.modules import Linear4bit
 
@@ -355,7 +355,7 @@ def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedToken
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             files.folder, trust_remote_code=False, revision=revision
         )
-    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
+    except Exception as error:  # a damaged tokenizer.json raises a plain Exception
         raise BadInputError(
             f"cannot load the tokenizer of base model {name!r}: {first_line(error)}"
         ) from error
@@ -363,7 +363,7 @@ def load_tokenizer(name: str, *, revision: str | None = None) -> PreTrainedToken
 
 
 def _named_attention(config: Any) -> Iterator[Any]:
-    """Yield every attention implementation that a config names, in its parts as well."""
+    """Yield every attention implementation that a config or a part of it names."""
     if isinstance(config, dict):
         for key, value in config.items():
             if key in ATTENTION_KEYS:

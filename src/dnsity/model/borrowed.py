@@ -1,4 +1,4 @@
-"""A base model that a caller has already loaded."""
+"""Using a base model that the caller has loaded."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.model.architectures import require_supported
 from dnsity.model.base import ATTENTION
 from dnsity.model.ends import declared_ends
-from dnsity.model.stored import require_fit, require_no_adapter_inside
+from dnsity.model.loading_checks import require_fit, require_no_adapter_inside
 
 
 def borrow(model: Any, tokenizer: Any) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return a copy of a caller's model that shares its weights, and the tokenizer.
 
-    Its modules, config and generation config are copies, so that evaluation mode and the like stay
-    out of the caller's model; the weights are the same tensors and take no further memory.
+    Its modules, config and generation config are copies, so that changes such as evaluation mode do
+    not affect the caller's model. The weights are the same tensors and use no additional memory.
 
     Args:
         model: A causal LM of transformers.
         tokenizer: Its tokenizer.
 
     Raises:
-        BadInputError: If either is missing or of another type, or layers have an adapter.
-        UnsupportedModelError: If its attention implementation is not one of `ATTENTION`, or the
-            tokenizer has ids beyond its embedding.
+        BadInputError: If either is missing or of another type, or if layers have an adapter.
+        UnsupportedModelError: If the attention implementation is not in `ATTENTION`, or if the
+            tokenizer has ids beyond the embedding.
     """
     if not isinstance(model, PreTrainedModel):
         raise BadInputError(

@@ -1,4 +1,4 @@
-"""The model card written beside every saved gist model."""
+"""The model card of a saved gist model."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dnsity.gist.spec import GistSpec
 
 
 def model_card(spec: GistSpec, base: str, run: dict[str, Any]) -> str:
-    """Describe a gist model from its configuration; measured results are added by who has them.
+    """Write the model card of a gist model from its configuration, without results.
 
     Args:
-        spec: What was trained.
-        base: The base model's name.
-        run: The training run's manifest (`dnsity.config.manifest`).
+        spec: Compression settings of the model.
+        base: Name of the base model.
+        run: Manifest of the training run (`dnsity.config.manifest`).
     """
     acting = {
-        "gist": "LoRA on the gist positions only; the base answers untouched",
-        "document": "LoRA while compressing (document and gists); the base answers untouched",
+        "gist": "LoRA on the gist positions only; the unchanged base answers",
+        "document": "LoRA while compressing (document and gists); the unchanged base answers",
         "both": "LoRA while compressing and while answering",
-        "full": "all weights trained; the base travels with this model",
+        "full": "all weights; this model includes its base",
     }[spec.scope]
     return f"""---
 library_name: dnsity
@@ -37,9 +37,9 @@ cache (placement: {spec.placement}) and answers questions from them alone.
 - Seed {run["seed"]}, commit `{run["commit"] or "unknown"}`
 - transformers {run["versions"]["transformers"]}, torch {run["versions"]["torch"]}
 
-A saved gist holds its document in compressed form: treat the file as you treat the document. A
-document can carry instructions; compression does not remove them. Small models answer only the
-kinds of question they were trained on, and a wrong answer looks as sure as a right one.
+A saved gist contains its document in compressed form: treat the file as you treat the document.
+A document can contain instructions; compression does not remove them. Small models answer only the
+kinds of question they were trained on, and wrong answers are as fluent as right ones.
 
 ```python
 from dnsity import GistModel

@@ -1,9 +1,9 @@
-"""A gist model on disk: load and save.
+"""Loading and saving gist models.
 
 DIR/gist_config.json     GistSpec, base model id, format version
 DIR/gist.safetensors     gist rows [G, hidden]
 DIR/adapter/             the LoRA adapter (PEFT), for every scope but `full`
-DIR/base/                base model and tokenizer, if this model carries its own (scope `full`)
+DIR/base/                base model and tokenizer, for scope `full`
 DIR/README.md            the model card
 """
 
@@ -47,11 +47,11 @@ class CheckpointConfig(Config):
     """Contents of `gist_config.json`.
 
     Attributes:
-        format_version: Of this directory's layout.
-        spec: How the model compresses.
-        base_model: Directory or hub id of the base, or `mini`, the bundled one; `base` means the
-            directory beside it.
-        quantization: How the base is quantised while it is loaded; None: it is taken as stored.
+        format_version: Version of the directory layout.
+        spec: Compression settings of the model.
+        base_model: Directory or hub id of the base, `mini` for the bundled one, or `base` for the
+            directory next to this file.
+        quantization: Quantisation of the base while loading; None loads it as stored.
     """
 
     format_version: Literal[1] = 1
@@ -62,12 +62,12 @@ class CheckpointConfig(Config):
     @field_validator("spec")
     @classmethod
     def _is_settled(cls, spec: GistSpec) -> GistSpec:
-        """Read a model that names no frame, from before there were any, as one of plain text."""
+        """Use the plain format for models of earlier versions, which name none."""
         return spec.settled(False)
 
 
 def find(name: str, *, revision: str | None = None) -> Path:
-    """Turn `mini`, a directory or a hub id into the local directory of a gist model.
+    """Return the local directory of a gist model given as `mini`, a directory or a hub id.
 
     Args:
         name: Name of the model.
@@ -105,7 +105,7 @@ def find(name: str, *, revision: str | None = None) -> Path:
                 name, revision=revision, allow_patterns=["*.json", "*.safetensors", "*.md"]
             )
         )
-    except Exception as error:  # the hub client raises many kinds; all mean "not available"
+    except Exception as error:  # errors of many types, which all mean "not available"
         raise BadInputError(
             f"model {name!r} is not on disk and could not be downloaded ({type(error).__name__}); "
             "check the name and the network, or use 'mini', the bundled model"
@@ -113,7 +113,7 @@ def find(name: str, *, revision: str | None = None) -> Path:
 
 
 def is_plain_base(name: str) -> bool:
-    """Return whether a name is that of a base model without gists.
+    """Return whether a name is of a base model without trained gists.
 
     Raises:
         BadInputError: If there is no such model.
@@ -142,17 +142,17 @@ def load(
 
     Args:
         name: `mini`, a directory, or a hub id.
-        device: Where to put it; not used with `device_map`.
+        device: Device of the model; not used with `device_map`.
         dtype: Compute type of the base; see `load_base`.
-        device_map: Where the base's layers are placed, as transformers takes it.
-        revision: Branch, tag or commit of a hub repository; its base is loaded as it is now.
+        device_map: Placement of the base's layers, as in transformers.
+        revision: Branch, tag or commit of a hub repository; does not apply to its base.
 
     Returns:
         The model in evaluation mode, its tokenizer and the name of its base.
 
     Raises:
         BadInputError: If it is missing or incomplete.
-        UnsupportedModelError: If its base cannot hold gists.
+        UnsupportedModelError: If its base does not support gists.
     """
     directory = find(name, revision=revision)
     config = read_config(directory)
@@ -162,7 +162,7 @@ def load(
     )
     adapter = directory / "adapter"
     lora = None if config.spec.scope == "full" else _lora_config(adapter)
-    with torch.random.fork_rng():  # PEFT draws adapter weights, which are replaced right away
+    with torch.random.fork_rng():  # PEFT samples initial adapter weights
         model = GistLM(base, config.spec, lora=lora)
     if lora is not None:
         _load_adapter(model, adapter)
@@ -170,7 +170,7 @@ def load(
     if rows is None or rows.shape != model.gist_rows.shape:
         raise BadInputError(
             f"{directory / ROWS_FILE} has gist rows {None if rows is None else list(rows.shape)}, "
-            f"the configuration asks for {list(model.gist_rows.shape)}; the checkpoint is "
+            f"the configuration needs {list(model.gist_rows.shape)}; the checkpoint is "
             "incomplete or mixed up"
         )
     with torch.no_grad():
@@ -181,14 +181,14 @@ def load(
 
 
 def base_under(directory: Path, config: CheckpointConfig) -> str:
-    """Say where a gist model's base is: in its own directory, or under a name of its own."""
+    """Return the path or name of a gist model's base."""
     if config.base_model == "base":
         return str(directory / "base")
     return base_of(BUNDLED) if config.base_model == BUNDLED else config.base_model
 
 
 def base_of(name: str) -> str:
-    """Turn a short name (`mini`, `smollm2`) into the path of its base; other names stay.
+    """Return the path of the base of a short name (`mini`, `smollm2`); other names are unchanged.
 
     Raises:
         BadInputError: If the base of a short name is not on this machine.
@@ -197,7 +197,7 @@ def base_of(name: str) -> str:
 
 
 def base_named(name: str) -> str:
-    """Say what base a model answers with; a plain base, or what is not here, is its own."""
+    """Return the base of a gist model; for a base model or an unknown name, the name itself."""
     try:
         directory = find(name)
         return base_under(directory, read_config(directory))
@@ -206,7 +206,7 @@ def base_named(name: str) -> str:
 
 
 def tokenizer_of(name: str) -> PreTrainedTokenizerBase:
-    """Load the tokenizer alone, of a gist model or of any base model.
+    """Load only the tokenizer of a gist model or base model.
 
     Raises:
         BadInputError: If it is missing.
@@ -235,14 +235,14 @@ def _lora_config(adapter: Path) -> Any:
 
     path = adapter / "adapter_config.json"
     try:
-        # Without the file PEFT would look for one on a hub.
+        # Without the file, PEFT would search for one on a hub.
         stored = json.loads(path.read_text(encoding="utf-8"))
         foreign = foreign_settings(stored, GIST_SETTINGS)
         if foreign:
             raise BadInputError(
-                f"{path} asks for {', '.join(foreign)}, a gist model has a plain LoRA adapter "
-                f"({', '.join(GIST_SETTINGS)}); train it again, "
-                "or do not trust it"
+                f"{path} has settings {', '.join(foreign)}, a gist model has a plain LoRA adapter "
+                f"({', '.join(GIST_SETTINGS)} only); train it again, and do not trust a file from "
+                "others"
             )
         return LoraConfig.from_pretrained(str(adapter))
     except BadInputError:
@@ -255,7 +255,7 @@ def _lora_config(adapter: Path) -> Any:
 
 
 def _load_adapter(model: GistLM, adapter: Path) -> None:
-    """Restore the LoRA weights, all of them and no others."""
+    """Load the LoRA weights; missing or additional tensors are an error."""
     from peft import set_peft_model_state_dict
 
     path = adapter / "adapter_model.safetensors"
@@ -276,7 +276,7 @@ def read_config(directory: Path) -> CheckpointConfig:
     """Read `gist_config.json`.
 
     Raises:
-        BadInputError: If it does not fit this version.
+        BadInputError: If the file is missing, damaged or of another version.
     """
     try:
         text = (directory / CONFIG_FILE).read_text(encoding="utf-8")
@@ -301,18 +301,18 @@ def save(
     card: str,
     dtype: torch.dtype | None = None,
 ) -> None:
-    """Write a gist model; `load` reads it back.
+    """Save a gist model, to be loaded with `load`.
 
     Args:
-        model: What to write.
-        tokenizer: Its tokenizer; written when the model carries its base.
-        directory: Target; created.
+        model: The model.
+        tokenizer: Its tokenizer; saved for scope `full`, together with the base.
+        directory: Target directory, which is created.
         base_name: Directory or hub id of the base; not used for scope `full`.
         card: The model card.
-        dtype: Cast the carried base to this type on disk (None: as it is).
+        dtype: Type in which a base of scope `full` is saved (None: unchanged).
     """
     directory.mkdir(parents=True, exist_ok=True)
-    # Last to come and first to go: half a model, or a mixture of two, is no model.
+    # Removed first and written last, so that an incomplete directory is not loaded as a model.
     (directory / CONFIG_FILE).unlink(missing_ok=True)
     own_base = model.spec.scope == "full"
     if own_base:
@@ -320,8 +320,7 @@ def save(
         if dtype is not None:
             base = copy.deepcopy(base).to(dtype)
         base.save_pretrained(directory / "base")
-        # Loading leaves out what a base suggests for chatting; other tools need to know where an
-        # answer of this one ends.
+        # Loading drops other generation settings; other tools need the ids that end an answer.
         stored = GenerationConfig.from_model_config(base.config)
         ends = declared_ends(base)
         stored.eos_token_id = ends[0] if ends and len(ends) == 1 else ends
@@ -335,14 +334,14 @@ def save(
     config = CheckpointConfig(
         spec=model.spec.settled(bool(tokenizer.chat_template)),
         base_model="base" if own_base else base_name,
-        # A base stored in any other quantised form says so itself.
+        # The config of a base states any other quantisation.
         quantization="nf4" if quantization_of(model.base.config) == "nf4" else None,
     )
     write_json(directory / CONFIG_FILE, config.model_dump(mode="json"))
 
 
 def read_card(name: str) -> str:
-    """Read the model card of a model on disk (empty if it has none, or is in memory only)."""
+    """Return the model card of a saved model; empty if there is none."""
     try:
         path = find(name) / "README.md"
     except BadInputError:

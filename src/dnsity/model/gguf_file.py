@@ -1,17 +1,17 @@
 """Base models in a GGUF file, dequantised by transformers.
 
-transformers reads config, tokenizer and chat template from the file and unpacks its weights. Three
-rules of our own come on top:
+transformers reads config, tokenizer and chat template from the file and unpacks its weights. This
+module adds three rules:
 
-* Weights of a quantised file are rounded to bfloat16, whatever type the model computes in. Such a
-  file is saved as a HuggingFace directory in that type, and fingerprints sample weights in it. So
-  the file and its directory are the same model, and their gists can be exchanged. The rounding
-  error (2^-9 of a weight) is below that of 8-bit quantisation. Files without quantised tensors
-  (F32, F16, BF16) keep their values.
-* The tokenizer is saved and loaded once, because the library's classes add parts on loading that
-  its GGUF conversion leaves out (NFC normalisation for Qwen2).
-* RoPE scaling in a file is refused where the library does not read it: the model would compute
-  other positions than it was trained with.
+* Weights of a quantised file are rounded to bfloat16 for any compute type. Such a file is saved as
+  a HuggingFace directory in bfloat16, and fingerprints sample weights in bfloat16. The file and its
+  directory are therefore the same model, and their gists can be exchanged. The rounding error (2^-9
+  of a weight) is below that of 8-bit quantisation. Files without quantised tensors (F32, F16, BF16)
+  keep their values.
+* The tokenizer is saved and loaded once, because transformers adds parts on loading that its GGUF
+  conversion omits (NFC normalisation for Qwen2).
+* RoPE scaling that transformers does not read is refused, since the model would use other positions
+  than in training.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ from dnsity.model.names import Source
 PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
 """Tensor types that are not quantised."""
 _READ_APART = re.compile(r"^rope_freqs\.weight$|\.ffn_\w+_projs\.weight$")
-"""Tensors without a parameter of their own: `_unread_scaling` judges the first, the library takes
-the others apart."""
+"""Tensors without a parameter: one is checked by `_unread_scaling`, transformers splits others."""
 _ENDS = ("eos", "eot", "eom")
 _LOCK = RLock()
 
@@ -56,7 +55,7 @@ def read_config(source: Source) -> PreTrainedConfig:
             config: PreTrainedConfig = AutoConfig.from_pretrained(
                 source.folder, gguf_file=source.gguf, trust_remote_code=False
             )
-        except Exception as error:  # of any kind: what the file says goes into arithmetic unchecked
+        except Exception as error:  # of any type: transformers does not validate the file
             raise UnsupportedModelError(
                 f"{source.path} has architecture {architecture!r}, whose GGUF files transformers "
                 f"cannot read ({first_line(error)}); use the model's HuggingFace directory"
@@ -68,7 +67,7 @@ def read_config(source: Source) -> PreTrainedConfig:
                 "from a GGUF file; use the model's HuggingFace directory"
             )
         if is_quantized(source):
-            config.dtype = torch.bfloat16  # what `auto` takes
+            config.dtype = torch.bfloat16  # the type for `auto`
         return config
 
 
@@ -76,7 +75,7 @@ def read_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     """Read the tokenizer and the chat template in a GGUF file.
 
     Raises:
-        BadInputError: If there is none, or it is of a kind that transformers cannot read.
+        BadInputError: If there is none, or transformers cannot read it.
     """
     with reading(source), tempfile.TemporaryDirectory() as folder:
         try:
@@ -84,7 +83,7 @@ def read_tokenizer(source: Source) -> PreTrainedTokenizerBase:
                 source.folder, gguf_file=source.gguf, trust_remote_code=False
             )
             converted.save_pretrained(folder)
-            # The config chooses the tokenizer's class, as in a directory.
+            # The config determines the tokenizer class, as in a directory.
             read_config(source).save_pretrained(folder)
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=False
@@ -120,9 +119,9 @@ def tensor_types(source: Source) -> list[str]:
 
 
 def declared_ends(source: Source) -> list[int]:
-    """Return the end tokens that a file declares: of a text, of a turn and of a message.
+    """Return the end tokens that a file declares for a text, a turn and a message.
 
-    The library reads the first only; Llama 3 ends its turns with the second.
+    transformers only reads the first; Llama 3 ends its turns with the second.
     """
     with reading(source) as reader:
         fields = (reader.fields.get(f"tokenizer.ggml.{end}_token_id") for end in _ENDS)
@@ -130,9 +129,9 @@ def declared_ends(source: Source) -> list[int]:
 
 
 def unused_tensors(source: Source) -> list[str]:
-    """Name the tensors of a file that the library did not load; after loading, inside `reading`.
+    """Return the tensors that transformers did not load; to be called inside `reading`.
 
-    The library skips what the model has no parameter for: further layers, biases.
+    It skips tensors without a parameter in the model, such as further layers and biases.
     """
     with reading(source) as reader:
         mapped: dict[str, str] = reader.mapped
@@ -147,7 +146,7 @@ def unused_tensors(source: Source) -> list[str]:
 
 @torch.no_grad()
 def round_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
-    """Round all weights to bfloat16 and store them as `dtype`; buffers stay as they are."""
+    """Round all weights to bfloat16 and store them as `dtype`; buffers are unchanged."""
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(torch.bfloat16).to(dtype)
@@ -155,13 +154,13 @@ def round_weights(model: torch.nn.Module, dtype: torch.dtype) -> None:
 
 @contextmanager
 def reading(source: Source) -> Iterator[Any]:
-    """Open a GGUF file for the library and yield the reader; its metadata is parsed once.
+    """Open a GGUF file for transformers and yield the reader; its metadata is parsed once.
 
-    The library parses all of it anew for the config, the tokenizer and the weights, and builds the
-    table of tensor names once for each module: 44 seconds for Qwen2.5-0.5B on one core.
+    transformers itself parses the metadata for config, tokenizer and weights separately, and builds
+    the table of tensor names once per module: 44 seconds for Qwen2.5-0.5B on one core.
 
     Raises:
-        BadInputError: If the package `gguf` is missing, or the file is no whole GGUF file.
+        BadInputError: If the package `gguf` is missing, or the file is no complete GGUF file.
     """
     if find_spec("gguf") is None:
         raise BadInputError(
@@ -176,10 +175,10 @@ def reading(source: Source) -> Iterator[Any]:
             return
         try:
             once = _Once(str(source.path))
-        except Exception as error:  # numpy's and the package's own, of many kinds
+        except Exception as error:  # numpy and gguf raise many types
             if "GGMLQuantizationType" in str(error):
                 raise BadInputError(
-                    f"{source.path} has tensors of a type that the package gguf does not know "
+                    f"{source.path} has tensors of a type that the package gguf does not support "
                     f"({first_line(error)}); pip install -U gguf, or use a file of another "
                     "quantisation, for example Q8_0 or Q4_K_M"
                 ) from error
@@ -193,18 +192,18 @@ def reading(source: Source) -> Iterator[Any]:
         def load(path: Any, return_tensors: bool = False, **more: Any) -> dict[str, Any]:
             if return_tensors:
                 return dict(parse(path, return_tensors=True, **more))
-            return copy.deepcopy(parsed(str(path)))  # its users change it
+            return copy.deepcopy(parsed(str(path)))  # transformers modifies it
 
         names = lru_cache(gguf.get_tensor_name_map)
         find: Any = library.get_gguf_hf_weights_map
 
         def mapping(*arguments: Any, **more: Any) -> dict[str, str]:
-            once.reader.mapped = found = dict(find(*arguments, **more))  # the outermost call's
+            once.reader.mapped = found = dict(find(*arguments, **more))  # of the outermost call
             return found
 
         with (
             _replaced(gguf, GGUFReader=once, get_tensor_name_map=names),
-            # The library's own bar can be switched off.
+            # This progress bar can be turned off.
             _replaced(
                 library,
                 load_gguf_checkpoint=load,
@@ -217,7 +216,7 @@ def reading(source: Source) -> Iterator[Any]:
 
 @contextmanager
 def _replaced(module: Any, **values: Any) -> Iterator[None]:
-    """Replace attributes of a module for a while."""
+    """Replace attributes of a module inside the context."""
     before = {name: getattr(module, name, None) for name in values}
     for name, value in values.items():
         setattr(module, name, value)
@@ -229,11 +228,11 @@ def _replaced(module: Any, **values: Any) -> Iterator[None]:
 
 
 class _Once:
-    """Stands in for `gguf.GGUFReader`: returns one reader for one path.
+    """Replacement of `gguf.GGUFReader` that returns the same reader for one path.
 
     Attributes:
-        path: Of the file.
-        reader: What was read.
+        path: Path of the file.
+        reader: Reader of the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -244,14 +243,14 @@ class _Once:
             def _get(self, *arguments: Any, **more: Any) -> Any:
                 own: Any = self
                 if isinstance(own.data, np.memmap):
-                    own.data = own.data.view(np.ndarray)  # slices three times as fast
+                    own.data = own.data.view(np.ndarray)  # three times faster to slice
                 return super()._get(*arguments, **more)
 
         self.path, self._plain = path, gguf.GGUFReader
         self.reader: Any = Reader(path)
 
     def __call__(self, path: Any, *arguments: Any) -> Any:
-        """Return the reader of this file; read any other."""
+        """Return the reader of this file; open any other file."""
         return self.reader if str(path) == self.path else self._plain(path, *arguments)
 
 
@@ -262,7 +261,7 @@ def _text(reader: Any, key: str) -> str:
 
 
 def _unread_scaling(reader: Any, architecture: str, config: PreTrainedConfig) -> str | None:
-    """Name the RoPE scaling of a file that its config does not show."""
+    """Return the RoPE scaling of a file that transformers ignores; None if there is none."""
     parameters: Any = getattr(config.get_text_config(), "rope_parameters", None) or {}
     kinds = [parameters] if "rope_type" in parameters else list(parameters.values())
     if any(each.get("rope_type", "default") != "default" for each in kinds):

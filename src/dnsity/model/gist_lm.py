@@ -29,7 +29,7 @@ from dnsity.model import backbone
 from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.model.base import quantization_of
 from dnsity.model.key_values import concatenate
-from dnsity.model.stored import require_all_used
+from dnsity.model.loading_checks import require_all_used
 from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")

@@ -1,10 +1,10 @@
-"""Does the document reach the answer past the gists? A check that anyone can run on their model.
+"""A check that a document reaches the answer through the gists only.
 
     one sequence   document | gists | question
-    cut            gists see no document, so nothing of it is left for the question to see
-    swap           another document in its place: the question's logits must not change by one bit
+    cut            the gists cannot see the document, so the question has no access to it
+    swap           another document replaces it; the question's logits must be identical
 
-What still changes them is a leak: a layer that carries the document round the attention mask.
+Any change of the logits is a leak: a layer that bypasses the attention mask.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ DOCUMENT_TOKENS, QUESTION_TOKENS = 96, 8
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """How much the question's logits changed at most when the document was swapped.
+    """The largest change of the question's logits when the document is swapped.
 
     Attributes:
-        past_gists: With the gists cut off; anything but zero is a leak.
-        through_gists: With the gists as they are; zero would mean that the check sees nothing.
-        swaps: Pairs of documents tried.
+        past_gists: Change with cut gists; any value except zero is a leak.
+        through_gists: Change with normal gists; zero means that the check is inconclusive.
+        swaps: Number of pairs of documents.
     """
 
     past_gists: float
@@ -40,23 +40,22 @@ class Leak:
 
     @property
     def found(self) -> bool:
-        """Whether anything but the gists carries the document (a NaN counts as such)."""
+        """Whether there is a leak; NaN counts as one."""
         return self.past_gists != 0
 
     @property
     def can_fail(self) -> bool:
-        """Whether the document showed at all where it may."""
+        """Whether the document had an effect through the gists."""
         return self.through_gists > 0
 
 
 @torch.inference_mode()
 def leak(model: GistLM, *, swaps: int = 4) -> Leak:
-    """Swap documents of random tokens behind cut and uncut gists, and compare question logits.
+    """Swap documents of random tokens, with cut and normal gists, and compare question logits.
 
     Args:
-        model: The gist model; the base answers as it does for questions (adapter off, but for
-            scope `both`).
-        swaps: Pairs of documents to try.
+        model: The gist model; answers as for questions (adapter off, except for scope `both`).
+        swaps: Number of pairs of documents.
 
     Raises:
         UnsupportedModelError: If the base uses positions for more than rotation.
@@ -79,7 +78,7 @@ def leak(model: GistLM, *, swaps: int = 4) -> Leak:
 
 
 def _question_logits(model: GistLM, ids: TokenIds, layout: Layout, cut: bool) -> Tensor:
-    """Run one masked sequence `[1, T]`; return its question's logits `[1, Q, vocab]`."""
+    """Run one masked sequence `[1, T]` and return the logits of its question, `[1, Q, vocab]`."""
     ids = ids.to(model.device)
     embeds = model.base.get_input_embeddings()(ids)
     seen = visible(layout).to(model.device)

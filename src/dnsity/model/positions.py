@@ -1,9 +1,10 @@
-"""Do positions hold? A numeric probe of a base: a document that is moved must mean the same.
+"""A numeric test that a base model is invariant to shifts of all positions.
 
-A gist's document is at negative positions and its kept keys move to other slots, so a position may
-only ever reach a model through a rotation. Some architectures use it elsewhere: Ministral 3 scales
-queries by its logarithm, which is NaN at negative ones. A config shows what is known; the probe
-finds the rest, with the same tokens at several positions in one forward pass.
+Documents have negative positions while gists are made, and selected keys move to other slots. A
+model must therefore use positions for rotations only. Some architectures use them elsewhere:
+Ministral 3 scales queries by the logarithm of the position, which is NaN for negative ones. The
+config shows the known cases. This test finds the others: it runs the same tokens at several
+positions in one forward pass.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from dnsity.model.finite import finite, require_finite
 
 _NEAR = 1000
 _FAR = 1 << 20
-"""How far tokens are moved: by so many, and to the end of the window, but no further than this."""
+"""Distances that tokens are moved: `_NEAR`, and to the end of the window, `_FAR` at most."""
 
 
 @torch.inference_mode()
 def require_shift_invariant(base: PreTrainedModel) -> None:
-    """Refuse a base that answers differently when all positions are moved by the same number.
+    """Refuse a base whose results change when all positions are shifted by the same number.
 
-    Costs one forward pass of 28 tokens. What is compared in every layer, always from the same
-    input: scores before softmax, values, and the logits at the end. See `allowed` for how closely.
+    Takes one forward pass of 28 tokens. Each layer gets the same input at all positions. Scores
+    before softmax, values and the final logits are compared; see `allowed` for the tolerance.
 
     Raises:
-        UnsupportedModelError: With what changes, or that the base overflows in its compute type.
+        UnsupportedModelError: If results change, or if the base overflows in its compute type.
     """
     require_compressible(base.config)
     text = base.config.get_text_config()
@@ -51,13 +52,13 @@ def require_shift_invariant(base: PreTrainedModel) -> None:
 
 
 def allowed(dtype: torch.dtype, start: int) -> float:
-    """Return the largest difference that is rounding, as a share of the largest number.
+    """Return the tolerance for rounding errors, relative to the largest value.
 
     Rotations are rounded to the compute type, angles to float32. Measured on SmolLM2-135M,
     Qwen2.5-Coder-0.5B and Gemma 3 270M, over all layers: scores at most 1.5e-5 in float32 (3.3e-4
     at position 32,760), 0.0026 in float16 and 0.021 in bfloat16, which is 2.7 times the type's
-    resolution; logits at most 0.0091, values and embeddings nothing. A query scaled by the
-    logarithm of its position, with Ministral 3's own numbers, differs by 0.28.
+    resolution; logits at most 0.0091, values and embeddings 0. Queries scaled by the logarithm of
+    their position, with the parameters of Ministral 3, differ by 0.28.
 
     Args:
         dtype: The compute type.
@@ -67,7 +68,7 @@ def allowed(dtype: torch.dtype, start: int) -> float:
 
 
 def _compared(seen: AtPositions) -> list[tuple[str, Tensor]]:
-    """Name what must not depend on the position, a row for each."""
+    """Return the results that must not depend on the position, by name; one row per position."""
     layers = (
         [
             (f"the attention scores of layer {number}", _scores(queries, keys)),
@@ -79,7 +80,7 @@ def _compared(seen: AtPositions) -> list[tuple[str, Tensor]]:
 
 
 def _scores(queries: Tensor, keys: Tensor) -> Tensor:
-    """Products of queries and keys, `[R, K, H/K, T, T]`."""
+    """Return the products of queries and keys, `[R, K, H/K, T, T]`."""
     rows, heads = keys.shape[:2]
     grouped = queries.float().reshape(rows, heads, -1, *queries.shape[2:])
     products: Tensor = grouped @ keys[:, :, None].float().mT

@@ -1,16 +1,16 @@
-"""Slots that differ in number from head to head, in ordinary tensors.
+"""Different numbers of slots per attention head, in ordinary tensors.
 
-    one layer    head of the frame | empty | slots        | question
-    head 0       h h h               . . .   s s s s        q q
-    head 1       h h h               s s s   s s s s        q q
+    one layer    head of the prompt | empty | slots        | question
+    head 0       h h h                . . .   s s s s        q q
+    head 1       h h h                s s s   s s s s        q q
 
-A slot whose key is all zeros is empty, and no query attends to it. The slots of a head are the last
-of its row. A layer is as long as its fullest head; the first one is as long as the slots have
-positions, because transformers takes the size of the attention mask from there.
+A slot whose key is all zeros is empty, and no query attends to it. The slots of a head are at the
+end of its row. The length of a layer is that of its longest head. The length of the first layer is
+the number of positions, because transformers takes the size of the attention mask from it.
 
-Some heads read a text nearly token by token and most hardly look at it, so a budget shared by all
-heads keeps far more of what a document says than the same number for every head (KVzip,
-2505.23416, section 3.3; docs/log.md for what it measures here).
+Some heads attend to nearly every token of a document, and most attend to few of them. A budget
+shared by all heads therefore preserves more of a document than the same number of slots for every
+head (KVzip, 2505.23416, section 3.3; docs/log.md has measurements).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from dnsity.shapes import KeyOrValue, KeyValues, PaddingMask
 
 _UNEVEN = "dnsity_uneven"
 Counts = list[list[int]]
-"""Slots of every head of every layer."""
+"""Number of slots of every head, by layer."""
 
 
 def is_uneven(prefix: KeyValues | None, mask: PaddingMask | None = None) -> bool:
-    """Say whether a prefix has empty slots, so that `twin` has to answer from it.
+    """Return whether a prefix has empty slots, so that only `twin` can answer from it.
 
     Args:
         prefix: Keys and values `[B, K, G, D]` per layer.
-        mask: True at real slots where prefixes are padded on the left, `[B, G]`.
+        mask: True at real slots, for left-padded prefixes, `[B, G]`.
     """
     if not prefix:
         return False
@@ -49,7 +49,7 @@ def is_uneven(prefix: KeyValues | None, mask: PaddingMask | None = None) -> bool
     if any(keys.shape[2] != slots for keys, _ in prefix):
         return True
     for keys, _ in prefix:
-        empty = keys[..., 0] == 0  # nearly never of a real key: all of it is read then
+        empty = keys[..., 0] == 0  # rare for real keys; the whole key decides
         if mask is not None:
             empty = empty & mask[:, None].to(keys.device)
         if bool(empty.any()) and bool(_empty(keys)[empty].any()):
@@ -64,19 +64,19 @@ def _empty(keys: Tensor) -> Tensor:
 def aligned(
     heads: KeyOrValue, kept: Bool[Tensor, "K N"], length: int | None = None
 ) -> tuple[KeyOrValue, Tensor]:
-    """Put what each head keeps at the end of its row, in order.
+    """Move the selected tokens of each head to the end of its row, in order.
 
     Args:
         heads: Keys or values `[K, N, D]`.
-        kept: Which tokens each head keeps.
-        length: Of a row (default: the fullest head's).
+        kept: True at the selected tokens of each head.
+        length: Minimum length of a row (default: that of the longest head).
 
     Returns:
-        The rows `[K, G, D]`, zero where empty, and for each slot the token it is, `[K, G]`.
+        The rows `[K, G, D]`, zero where empty, and the token of each slot, `[K, G]`.
     """
     counts = kept.sum(dim=-1)
     longest = int(counts.max())
-    # Stable: what is not kept first, then what is, in order.
+    # Stable: first the tokens that are not selected, then the selected ones, in order.
     tokens = kept.int().argsort(dim=-1, stable=True)[:, kept.shape[1] - longest :]
     rows = heads.gather(1, tokens[..., None].expand(-1, -1, heads.shape[-1]))
     rows = rows * filled(counts, longest)[..., None]
@@ -85,18 +85,18 @@ def aligned(
 
 
 def filled(counts: Tensor, length: int) -> Bool[Tensor, "K G"]:
-    """Say which slots of rows of this length are real, when each head's are the last ones."""
+    """Return which slots of rows of this length are real: the last `counts` ones."""
     return torch.arange(length, device=counts.device) >= length - counts[:, None]
 
 
 def packed(layers: KeyValues) -> tuple[Counts, list[tuple[Tensor, Tensor]]]:
-    """Take the empty slots out.
+    """Remove the empty slots.
 
     Args:
-        layers: Keys and values `[1, K, G, D]`; empty slots may be anywhere.
+        layers: Keys and values `[1, K, G, D]`; any slot may be empty.
 
     Returns:
-        Slots of each head, and per layer keys and values `[N, D]`, one head after the other.
+        The number of slots of each head, and per layer keys and values `[N, D]`, head by head.
     """
     real = [~_empty(keys[0]) for keys, _ in layers]
     counts = [each.sum(dim=-1).tolist() for each in real]
@@ -104,12 +104,12 @@ def packed(layers: KeyValues) -> tuple[Counts, list[tuple[Tensor, Tensor]]]:
 
 
 def unpacked(counts: Counts, flat: Sequence[tuple[Tensor, Tensor]], positions: int) -> KeyValues:
-    """Undo `packed`.
+    """Restore the rows from the result of `packed`.
 
     Args:
-        counts: Slots of each head of each layer.
+        counts: Number of slots of each head, by layer.
         flat: Per layer keys and values `[N, D]`.
-        positions: Positions that the slots take, the length of the first layer.
+        positions: Number of positions of the slots, which is the length of the first layer.
 
     Returns:
         Keys and values `[1, K, G, D]` per layer.
@@ -126,21 +126,21 @@ def unpacked(counts: Counts, flat: Sequence[tuple[Tensor, Tensor]], positions: i
 
 
 _REAL: ContextVar[tuple[Tensor, ...]] = ContextVar("dnsity_real_slots")
-"""Which slots of the prefix are real, `[B or 1, K, S]` per layer."""
+"""True at the real slots of the prefix, `[B or 1, K, S]` per layer."""
 
 
 def twin(base: PreTrainedModel) -> PreTrainedModel:
-    """Return a copy of a model, sharing its weights, that runs inside `real_slots` only."""
+    """Return a copy of a model that shares its weights and runs inside `real_slots` only."""
     return backbone.twin(base, _UNEVEN)
 
 
 @contextmanager
 def real_slots(prefix: KeyValues, head: int) -> Iterator[None]:
-    """Let the twin attend to the real slots of a prefix, in this thread.
+    """Make the twin attend to the real slots of a prefix only, in this thread.
 
     Args:
         prefix: Keys and values `[B or 1, K, G, D]` per layer.
-        head: Slots of the frame's head before them.
+        head: Slots of the prompt's head, which precede the prefix.
     """
     before = _REAL.set(tuple(pad(~_empty(keys), (head, 0), value=True) for keys, _ in prefix))
     try:
@@ -152,12 +152,12 @@ def real_slots(prefix: KeyValues, head: int) -> Iterator[None]:
 def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
-    """Attend as always, but to no empty slot."""
+    """Compute attention without the empty slots."""
     tokens, length = query.shape[2], key.shape[2]
-    if attention_mask is None:  # all of the prefix, and the question so far
+    if attention_mask is None:  # causal
         seen = torch.ones(tokens, length, dtype=torch.bool, device=key.device)
         seen = seen.tril(length - tokens)[None, None]
-    else:  # made for the first layer, which is the longest
+    else:  # has the length of the first layer, which is the longest
         seen = attention_mask[..., -length:]
     real = _REAL.get()[module.layer_idx]
     real = pad(real, (0, length - real.shape[-1]), value=True)  # question and answer

@@ -47,7 +47,7 @@ def test_named_tasks_methods_and_models(run: Run, model_directory: str, tmp_path
         "records.jsonl",
         "summary.json",
     }
-    assert done.err == "2 documents times methods; if stopped, start it again to go on\n"
+    assert done.err == "2 documents times methods; if stopped, run it again to resume\n"
 
 
 def test_the_table_shows_methods_and_what_they_cost(

@@ -22,7 +22,7 @@ import typer
 
 import dnsity
 from dnsity.cli import demo
-from dnsity.cli.app import _noting_interrupts, app
+from dnsity.cli.app import _record_interrupts, app
 from dnsity.cli.console import harmless
 from dnsity.cli.results import provenance, read
 from dnsity.config import Config
@@ -204,7 +204,7 @@ def test_chat_compares_with_the_whole_document(
         assert (done.code, done.err) == (0, "")
         assert harmless(f"full context: {expected}\n") in done.out
         assert "gists (" in done.out
-        assert "1 asked" in done.out
+        assert "1 question, first token after" in done.out
         assert "/quit" in done.out
 
 
@@ -303,7 +303,7 @@ def test_an_interrupt_that_python_drops_comes_again(capfd: pytest.CaptureFixture
     def work() -> None:
         thing = Thing()
         _watch = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
-        with _noting_interrupts() as noted:
+        with _record_interrupts() as noted:
             del thing
             assert noted, "it was raised, and dropped"
             time.sleep(5)

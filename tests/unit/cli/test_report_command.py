@@ -34,5 +34,5 @@ def test_unfinished_run_is_refused(tmp_path: Path, run: Run) -> None:
     (directory / "summary.json").unlink()
     done = run("report", directory)
     assert (done.code, done.out) == (2, "")
-    assert "has no summary.json: the run is not finished; start it again to go on" in done.err
+    assert "has no summary.json: the run is not finished; run it again to resume" in done.err
     assert not (directory / "report").exists()

@@ -237,7 +237,7 @@ def test_a_document_left_in_the_examples_is_reported(
 ) -> None:
     lm = DnsityLM(model, context_field="text")
     lm._cut([_request("A boat. A: y\n\nA boat. A:", "", text="A boat.")])
-    assert "1 of 1 prompts hold their document a second time" in caplog.text
+    assert "1 of 1 prompts contain their document twice" in caplog.text
 
 
 def test_a_prompt_that_is_all_document_can_be_continued(model: GistModel) -> None:
@@ -332,7 +332,7 @@ def test_a_prompt_without_its_document_names_the_field(model: GistModel) -> None
 )
 def test_a_field_without_text_is_refused(model: GistModel, doc: dict[str, Any], found: str) -> None:
     lm = DnsityLM(model, context_field="text")
-    with pytest.raises(BadInputError, match=f"'text' {found}.*those with text are: body"):
+    with pytest.raises(BadInputError, match=f"'text' {found}.*fields with text are: body"):
         lm.loglikelihood([_request(f"{DOCUMENT}Q:", " nine", **doc)])
 
 

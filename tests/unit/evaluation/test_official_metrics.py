@@ -15,7 +15,7 @@ import pytest
 
 from dnsity.data.example import Question
 from dnsity.data.readers.longbench import TASKS
-from dnsity.evaluation.asking import _scored
+from dnsity.evaluation.answering import _scored
 from dnsity.evaluation.longbench_metrics import score
 from dnsity.evaluation.method import Reply
 from dnsity.evaluation.methods import build

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dnsity.evaluation.finished import Entry
+from dnsity.evaluation.finished_runs import Entry
 from dnsity.evaluation.methods import METHODS
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.summary import summarise
 from evaluated import answered, record
 
 matplotlib = pytest.importorskip("matplotlib")
-from dnsity.evaluation import canvas, plots  # noqa: E402 - they need matplotlib
+from dnsity.evaluation import figures, plots  # noqa: E402 - they need matplotlib
 
 KOREAN = find_spec("koreanize_matplotlib") is not None
 
@@ -156,31 +156,31 @@ def test_costs_say_over_how_many_tasks_they_are() -> None:
 def test_any_name_is_drawn_without_a_warning(tmp_path: Path, name: str) -> None:
     entry = _entry(_needles(name), label=name)
     for made in (plots.needles(entry, name), plots.quality([entry]), plots.costs(entry)):
-        canvas.save(made, tmp_path / "picture")
+        figures.save(made, tmp_path / "picture")
     assert (tmp_path / "picture.png").stat().st_size
 
 
 @pytest.mark.skipif(not KOREAN, reason="no font with Korean letters is installed")
 def test_korean_is_drawn_as_such() -> None:
-    assert canvas.drawable("서울 안내문") == "서울 안내문"
+    assert figures.drawable("서울 안내문") == "서울 안내문"
 
 
 def test_without_a_korean_font_there_are_question_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(canvas, "_families", lambda: ["DejaVu Sans"])
-    canvas._letters.cache_clear()
+    monkeypatch.setattr(figures, "_families", lambda: ["DejaVu Sans"])
+    figures._letters.cache_clear()
     try:
         made = plots.quality([_entry(_needles("서울"))])
-        canvas.save(made, tmp_path / "picture")
+        figures.save(made, tmp_path / "picture")
         assert made.axes[0].get_title() == "??"
     finally:
-        canvas._letters.cache_clear()
+        figures._letters.cache_clear()
 
 
 def test_pictures_are_the_same_bytes_every_time(tmp_path: Path) -> None:
     for stem in ("one", "two"):
-        canvas.save(plots.quality([_entry(_needles())]), tmp_path / stem)
+        figures.save(plots.quality([_entry(_needles())]), tmp_path / stem)
     for kind in ("png", "svg"):
         one, two = ((tmp_path / f"{stem}.{kind}").read_bytes() for stem in ("one", "two"))
         assert one == two

@@ -51,7 +51,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def draw(encoder: TextEncoder, path: str, limit: int = 100, seed: int = 0, **more: Any) -> Task:
     settings = {"family": "qa", "language": "en", "path": path, "min_tokens": 1, **more}
-    (task,) = validated(Qa, settings, "a test").draw(encoder, limit=limit, seed=seed)
+    (task,) = validated(Qa, settings, "a test").make_tasks(encoder, limit=limit, seed=seed)
     return task
 
 

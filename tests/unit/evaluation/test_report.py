@@ -170,8 +170,8 @@ def _damage(run: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("unfinished", "has no summary.json: the run is not finished; start it again to go on"),
-        ("torn", "start the run again to have it written anew"),
+        ("unfinished", "has no summary.json: the run is not finished; run it again to resume"),
+        ("torn", "run it again to rewrite the file"),
         ("list", "damaged"),
         ("empty", "no rows"),
         ("types", "rows.0.score"),

@@ -112,5 +112,5 @@ def test_a_task_may_be_for_some_of_the_methods(model: Path, tmp_path: Path) -> N
     nothing = config(
         bases=[str(model / "base")], methods=["full"], tasks=[{**NEEDLES, "methods": ["none"]}]
     )
-    with pytest.raises(BadInputError, match="no task is for any of the methods full"):
+    with pytest.raises(BadInputError, match="no task allows any of the methods full"):
         run(nothing, tmp_path / "nothing")

@@ -24,7 +24,7 @@ ENCODER = TextEncoder(tiny_tokenizer())
 
 
 def draw(family: AnyFamily, limit: int = 10, seed: int = 0) -> list[Task]:
-    return family.draw(ENCODER, limit=limit, seed=seed)
+    return family.make_tasks(ENCODER, limit=limit, seed=seed)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_longbench_leaves_out_documents_that_are_too_long(longbench: Path) -> No
 
     def names(limit: int, **more: int) -> list[str]:
         family = LongBench.model_validate({**settings, **more})
-        (task,) = family.draw(TextEncoder(tiny_tokenizer()), limit=limit, seed=0)
+        (task,) = family.make_tasks(TextEncoder(tiny_tokenizer()), limit=limit, seed=0)
         return [item.id for item in task.items]
 
     assert names(2) == [f"0:{'at nine ' * 300}", "1:at ten"]

@@ -104,7 +104,7 @@ def draw(
 ) -> list[Task]:
     settings = {"tokens": [305, 600], **more}
     family = Understanding(family="understanding", language=language, documents=path, **settings)
-    return family.draw(encoder, limit=limit, seed=seed)
+    return family.make_tasks(encoder, limit=limit, seed=seed)
 
 
 def asked(item: Item, kind: str) -> list[Question]:
@@ -315,13 +315,15 @@ def test_short_articles_are_skipped_and_damaged_ones_left_out(
 
 def test_what_does_not_suffice_is_said(encoder: TextEncoder, tmp_path: Path) -> None:
     few = write(tmp_path / "few.jsonl", records("en")[:3])
-    with pytest.raises(BadInputError, match=r"few\.jsonl: 3 of 3 documents .* needed are 4"):
+    with pytest.raises(BadInputError, match=r"few\.jsonl: 3 of 3 documents .* 4 are needed"):
         draw(encoder, few, "en")
     untitled = write(tmp_path / "untitled.jsonl", [{**row, "title": ""} for row in records("en")])
-    with pytest.raises(BadInputError, match=r"0 of 10 documents can be asked about.*a title"):
+    with pytest.raises(BadInputError, match=r"0 of 10 documents are suitable.*a title"):
         draw(encoder, untitled, "en")
     short = write(tmp_path / "short.jsonl", records("en"))
-    with pytest.raises(BadInputError, match=r"no article has 90000 tokens .* longest has \d+; ask"):
+    with pytest.raises(
+        BadInputError, match=r"no article has 90000 tokens .* longest has \d+; lower"
+    ):
         draw(encoder, short, "en", tokens=[90_000])
     with pytest.raises(BadInputError, match=r"none\.jsonl"):
         draw(encoder, str(tmp_path / "none.jsonl"), "en")

@@ -10,12 +10,12 @@ import pytest
 from dnsity.config import validated
 from dnsity.errors import BadInputError
 from dnsity.evaluation import report, tables
-from dnsity.evaluation.finished import entries, read
-from dnsity.evaluation.looks import LOOKS, looks
+from dnsity.evaluation.finished_runs import entries, read
 from dnsity.evaluation.method import MethodSettings
 from dnsity.evaluation.methods import METHODS, among, build, heading, known, listed, ordered
 from dnsity.evaluation.plots import costs, quality
 from dnsity.evaluation.settings import EvalConfig
+from dnsity.evaluation.styles import STYLES, styles_of
 from dnsity.evaluation.summary import summarise
 from evaluated import answered, record, write_run
 from tiny import LONG_DOCUMENT, tiny_gist_model
@@ -136,10 +136,10 @@ def test_reports_show_variants_and_runs_of_before(tmp_path: Path) -> None:
 def test_pictures_tell_variants_of_a_method_apart(tmp_path: Path) -> None:
     matplotlib.use("agg")
     names = ["select:ratio=2", "select:ratio=4", "select:ratio=10", "full"]
-    drawn = looks(names)
-    assert drawn["select:ratio=2"] == LOOKS["select"]
-    assert drawn["full"] == LOOKS["full"]
-    assert len({look.marker for look in drawn.values()}) == len(names)
+    styles = styles_of(names)
+    assert styles["select:ratio=2"] == STYLES["select"]
+    assert styles["full"] == STYLES["full"]
+    assert len({look.marker for look in styles.values()}) == len(names)
     run = write_run(tmp_path / "run", [record(name, answered(0.5)) for name in names])
     (entry,) = entries(read([run]))
     labels = [text.get_text() for text in quality([entry]).legends[0].get_texts()]

@@ -17,7 +17,7 @@ from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import sample
+from dnsity.model import weight_digests
 from dnsity.model.fingerprint import SAMPLED, fingerprints, weights_digest
 from support import tiny_base
 from tiny import DOCUMENT, QUESTIONS, save, tiny_gist_model, tiny_tokenizer
@@ -67,38 +67,38 @@ EDITS = {
 @pytest.mark.parametrize("name", ["model.embed_tokens.weight", "lm_head.weight"])
 def test_an_edited_row_is_seen_wherever_it_is(name: str, edit: str) -> None:
     table, rng = _embedding(), random.Random(1)
-    before = sample.sampled([(name, table)])
+    before = weight_digests.sampled([(name, table)])
     for _ in range(15):
         edited = table.clone()
         EDITS[edit](edited, rng)
-        assert sample.sampled([(name, edited)]) != before
+        assert weight_digests.sampled([(name, edited)]) != before
 
 
 def test_a_regular_stride_would_miss_it() -> None:
     """The control: what earlier versions wrote."""
     table, rng = _embedding(), random.Random(1)
-    before = sample.strided([("x", table)])
+    before = weight_digests.strided([("x", table)])
     missed = 0
     for _ in range(15):
         edited = table.clone()
         EDITS["a row"](edited, rng)
-        missed += sample.strided([("x", edited)]) == before
+        missed += weight_digests.strided([("x", edited)]) == before
     assert missed > 7
 
 
 @pytest.mark.parametrize("shape", [(70_000,), (8, 300, 64), (90_000, 1), (40, 2_000), (9_000, 9)])
 def test_blocks_of_any_shape_are_read(shape: tuple[int, ...]) -> None:
     tensor = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    before = sample.sampled([("x", tensor)])
+    before = weight_digests.sampled([("x", tensor)])
     for start in range(0, tensor.numel() - 2_000, tensor.numel() // 7):
         edited = tensor.clone()
         edited.view(-1)[start : start + 2_000] += 1
-        assert sample.sampled([("x", edited)]) != before
+        assert weight_digests.sampled([("x", edited)]) != before
 
 
 def test_places_differ_from_tensor_to_tensor_and_never_from_run_to_run() -> None:
     table = _embedding()
-    one, other = (sample._places(name, table) for name in ("a", "b"))
+    one, other = (weight_digests._places(name, table) for name in ("a", "b"))
     assert not torch.equal(one, other)
     assert one[:2].tolist() == PLACES
     assert len(one.unique()) == WIDTH
@@ -113,17 +113,17 @@ PLACES = [[52, 20, 62, 16, 19, 63, 19, 45], [37, 13, 6, 6, 7, 0, 54, 36]]
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_the_compute_type_is_no_difference(dtype: torch.dtype) -> None:
     table = _embedding().to(torch.bfloat16)
-    for read in (sample.sampled, sample.strided, sample.complete):
+    for read in (weight_digests.sampled, weight_digests.strided, weight_digests.complete):
         assert read([("x", table.to(dtype))]) == read([("x", table)])
 
 
 def test_every_number_counts_in_the_complete_digest() -> None:
     table, rng = _embedding(), random.Random(2)
-    before = sample.complete([("x", table)])
+    before = weight_digests.complete([("x", table)])
     for _ in range(20):
         edited = table.clone()
         edited.view(-1)[rng.randrange(table.numel())] += 1
-        assert sample.complete([("x", edited)]) != before
+        assert weight_digests.complete([("x", edited)]) != before
 
 
 # Files
@@ -184,7 +184,7 @@ def test_verify_deep_reads_every_weight(tmp_path: Path) -> None:
     command = ["verify", str(path), "--model", str(directory)]
     assert "to every weight" in run(app, [*command, "--deep"]).stdout
     table = model.loaded.lm.base.get_input_embeddings().weight.data
-    read = sample._places("base.model.embed_tokens.weight", table)[2_000].tolist()
+    read = weight_digests._places("base.model.embed_tokens.weight", table)[2_000].tolist()
     unread = set(range(table.shape[1])) - set(read)
     table[2_000, min(unread)] += 1
     save(model, directory)

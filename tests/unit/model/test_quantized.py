@@ -217,7 +217,7 @@ def test_a_base_is_not_quantised_twice(base_directory: Path, tmp_path: Path) -> 
     path = tmp_path / "base" / "config.json"
     stored = {"quant_method": "bitsandbytes", "load_in_8bit": True}
     path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": stored}))
-    with pytest.raises(BadInputError, match="stored quantised as int8, not as nf4; leave"):
+    with pytest.raises(BadInputError, match="stored quantised as int8, not as nf4; omit"):
         load_base(str(tmp_path / "base"), quantization="nf4")
 
 

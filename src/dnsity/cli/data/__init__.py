@@ -1,4 +1,4 @@
-"""`dnsity data`: make and convert training and evaluation data, one file per command."""
+"""`dnsity data`: make and convert training and evaluation data, one module per command."""
 
 from __future__ import annotations
 

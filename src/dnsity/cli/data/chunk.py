@@ -1,4 +1,4 @@
-"""`dnsity data chunk`: documents to pieces that fit a token limit."""
+"""`dnsity data chunk`: split documents into chunks within a token limit."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from dnsity.cli.options import MOST, Json, TokenizerOf, load_encoder
 
 
 def command(
-    source: Annotated[Path, typer.Argument(help="Text, Markdown or JSONL file, or a folder.")],
+    source: Annotated[
+        Path, typer.Argument(help="Text, Markdown or JSONL file, or a folder of them.")
+    ],
     output: Output,
-    tokens: Annotated[int, typer.Option(min=1, max=MOST, help="Most tokens in a chunk.")] = 2048,
+    tokens: Annotated[int, typer.Option(min=1, max=MOST, help="Maximum tokens per chunk.")] = 2048,
     overlap: Annotated[
-        int, typer.Option(min=0, max=MOST, help="Most tokens that a chunk repeats.")
+        int,
+        typer.Option(
+            min=0, max=MOST, help="Maximum tokens that a chunk repeats from the previous one."
+        ),
     ] = 0,
     tokenizer: TokenizerOf = "mini",
     json: Json = False,
 ) -> None:
-    """Cut documents at sentence borders.
+    """Split documents at sentence boundaries.
 
-    At those of paragraphs where there are any; character offsets are exact.
+    Paragraph boundaries are preferred. Each chunk has its exact character offsets.
 
     Example: dnsity data chunk handbook.md --tokens 1024 --overlap 64 -o chunks.jsonl
     """
@@ -40,8 +45,8 @@ def command(
 
     def records() -> Iterator[dict[str, Any]]:
         for name, text in stream_documents(source):
-            for piece in chunk(text, count_tokens, tokens, overlap, source=name):
-                yield asdict(piece)
+            for part in chunk(text, count_tokens, tokens, overlap, source=name):
+                yield asdict(part)
 
     with progress_bar("chunks") as progress:
         count = write_records(output, counted(records(), progress, None))

@@ -1,4 +1,4 @@
-"""`dnsity data exams`: Korean administrative exam questions as example records."""
+"""`dnsity data exams`: convert multiple-choice questions to example records."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def command(
         str,
         typer.Option(
             "--from",
-            help="'open_book' (the project's own set), click:FILE, kmmlu:FILE, or a JSON, JSONL or "
-            "CSV file of your own (question, choices, answer, document?).",
+            help="Questions: open_book (the bundled set), click:FILE, kmmlu:FILE, or a JSON, JSONL "
+            "or CSV file with the fields question, choices, answer and optionally document.",
         ),
     ] = "open_book",
     json: Json = False,
 ) -> None:
-    """Read multiple-choice questions, check them.
+    """Check and convert multiple-choice questions.
 
-    On a document, or closed-book.
+    Questions may refer to a document or be closed-book.
 
     Example: dnsity data exams --from my_questions.csv -o exam.jsonl
     """

@@ -1,4 +1,4 @@
-"""`dnsity data longbench`: get LongBench v1, or turn one of its tasks into example records."""
+"""`dnsity data longbench`: download LongBench v1, or convert a task to example records."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from dnsity.errors import BadInputError
 
 
 def command(
-    folder: Annotated[Path, typer.Option(help="Folder of the benchmark's files.")],
+    folder: Annotated[Path, typer.Option(help="Folder of the benchmark files.")],
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Folder or data.zip to fill it from, instead of the hub."),
+        typer.Option(
+            "--from", help="Folder or data.zip to copy the files from (default: the hub)."
+        ),
     ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="Only this task (repeatable).")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Task to process (repeatable; default: all).")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write one task as example records.")
+        Path | None,
+        typer.Option("--output", "-o", help="JSONL file to write one task to, as example records."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Get LongBench, or convert one of its tasks.
+    """Download LongBench, or convert a task.
 
-    Files that are there and intact are kept.
+    Intact files are not downloaded again.
 
     Example: dnsity data longbench --folder data/longbench --from downloads/data.zip
 

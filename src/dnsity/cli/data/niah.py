@@ -1,4 +1,4 @@
-"""`dnsity data niah`: needles in haystacks."""
+"""`dnsity data niah`: make needle-in-a-haystack documents."""
 
 from __future__ import annotations
 
@@ -18,25 +18,32 @@ _WORTH_PROCESSES = 500
 def command(
     output: Output,
     language: LanguageOption = "en",
-    samples: Annotated[int, typer.Option(help="Documents.")] = 100,
-    tokens: Annotated[str, typer.Option(help="Document lengths, for example 512,2048.")] = "2048",
+    samples: Annotated[int, typer.Option(help="Number of documents.")] = 100,
+    tokens: Annotated[
+        str, typer.Option(help="Document lengths in tokens, for example 512,2048.")
+    ] = "2048",
     depths: Annotated[
-        str, typer.Option(help="Where the (first) needle stands, from 0 (start) to 1 (end).")
+        str, typer.Option(help="Depths of the first needle, from 0 (start) to 1 (end).")
     ] = "0,0.25,0.5,0.75,1",
     needles: Annotated[int, typer.Option(help="Needles per document.")] = 1,
     asked: Annotated[
         int | None, typer.Option(help="Questions per document (default: one per needle).")
     ] = None,
-    kind: Annotated[str, typer.Option(help="passkey, word, spoken, fact or uuid.")] = "passkey",
+    kind: Annotated[
+        str, typer.Option(help="Kind of needle: passkey, word, spoken, fact or uuid.")
+    ] = "passkey",
     form: Annotated[
-        str, typer.Option(help="prose: a sentence each; list or table: in one place.")
+        str,
+        typer.Option(
+            help="Form of the needles: prose (a sentence each), list or table (in one place)."
+        ),
     ] = "prose",
-    digits: Annotated[str, typer.Option(help="Lengths of passkeys.")] = "5,6,7",
+    digits: Annotated[str, typer.Option(help="Numbers of digits in passkeys.")] = "5,6,7",
     haystack: Annotated[
         str,
         typer.Option(
-            help="'filler' (easy), or real prose (hard): a text or JSONL file, a folder of them, "
-            "hf:NAME:SPLIT."
+            help="Haystack: filler (easy), or prose (hard) from a text or JSONL file, a folder of "
+            "them, or hf:NAME:SPLIT."
         ),
     ] = "filler",
     tokenizer: TokenizerOf = "mini",
@@ -45,7 +52,7 @@ def command(
 ) -> None:
     """Hide needles in haystacks.
 
-    Of an exact length, at a grid of depths and lengths.
+    Documents have exact token counts and cover a grid of depths and lengths.
 
     Example: dnsity data niah --language ko --tokens 512,2048 --haystack prose.jsonl -o ko.jsonl
     """
@@ -79,13 +86,13 @@ def command(
 
 
 def _workers(samples: int) -> int:
-    """Use every core for a set that takes longer than starting a process does (some 3 s)."""
+    """Return the number of processes: one core for a small set, since each takes 3 s to start."""
     return (os.cpu_count() or 1) if samples >= _WORTH_PROCESSES else 1
 
 
 def _numbers(text: str, option: str) -> list[float]:
-    """Read `512,2048`."""
+    """Parse numbers such as `512,2048`."""
     try:
         return [float(part) if "." in part else int(part) for part in text.split(",")]
     except ValueError as error:
-        raise BadInputError(f"{option} takes numbers parted by commas, got {text!r}") from error
+        raise BadInputError(f"{option} takes numbers separated by commas, got {text!r}") from error

@@ -1,4 +1,4 @@
-"""What the commands of `dnsity data` share."""
+"""Options and output that the `dnsity data` commands share."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from dnsity.data.example import Language
 from dnsity.errors import BadInputError
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same records.")]
-LanguageOption = Annotated[str, typer.Option("--language", help="en or ko.")]
+Seed = Annotated[
+    int,
+    typer.Option(min=0, max=2**32 - 1, help="Random seed; the same seed gives the same records."),
+]
+LanguageOption = Annotated[str, typer.Option("--language", help="Language: en or ko.")]
 
 
 def language_of(text: str) -> Language:
-    """Check a language given as text.
+    """Validate a language code.
 
     Raises:
-        BadInputError: If it is none that dnsity reads.
+        BadInputError: If the language is not supported.
     """
     if text not in get_args(Language):
         raise BadInputError(f"--language {text!r}: allowed are {', '.join(get_args(Language))}")
@@ -33,14 +36,14 @@ def counted(
     progress: Callable[[int, int | None], None],
     total: int | None,
 ) -> Iterator[dict[str, Any]]:
-    """Pass records on and move the progress bar."""
+    """Yield the records and advance the progress bar."""
     for number, record in enumerate(records, start=1):
         yield record
         progress(number, total)
 
 
 def done(json: bool, output: Path, counts: dict[str, Any]) -> None:
-    """Say what was written."""
+    """Print the counts and the path of the output."""
     if json:
         show_json({"path": str(output), **counts})
     else:

@@ -1,4 +1,4 @@
-"""`dnsity data overlap`: does training text hold what is to be evaluated on?"""
+"""`dnsity data overlap`: find held-out text in training data."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ import typer
 from dnsity.cli.console import progress_bar, say, show_json
 from dnsity.cli.options import MOST, Json
 
-HeldOut = Annotated[
-    list[Path], typer.Option("--held-out", help="Corpus to evaluate on (repeatable).")
-]
-Training = Annotated[
-    list[Path], typer.Option("--training", help="Corpus to train on (repeatable).")
-]
+HeldOut = Annotated[list[Path], typer.Option("--held-out", help="Held-out corpus (repeatable).")]
+Training = Annotated[list[Path], typer.Option("--training", help="Training corpus (repeatable).")]
 Words = Annotated[
-    int, typer.Option(min=1, max=MOST, help="Words in a row that count as the same text.")
+    int,
+    typer.Option(min=1, max=MOST, help="Length of a shared run of words that counts as overlap."),
 ]
 
 
 def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json = False) -> None:
-    """Find text that test and training share.
+    """Find held-out text in training data.
 
-    Runs of words that stand in documents held out and in training text.
+    Counts runs of words that occur both in held-out documents and in the training text.
 
     Example: dnsity data overlap --held-out test.jsonl --training corpus.jsonl.xz
     """

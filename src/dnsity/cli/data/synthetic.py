@@ -1,4 +1,4 @@
-"""`dnsity data synthetic`: questions and answers made from documents."""
+"""`dnsity data synthetic`: make questions and answers from documents."""
 
 from __future__ import annotations
 
@@ -24,29 +24,32 @@ def command(
     language: LanguageOption = "en",
     model: Annotated[
         str | None,
-        typer.Option(help="Let this causal LM ask (directory or hub id), instead of rules."),
+        typer.Option(
+            help="Causal LM that writes the questions (directory or hub id; default: rules)."
+        ),
     ] = None,
     endpoint: Annotated[
         str | None,
         typer.Option(
-            help="OpenAI-compatible server that holds --model, such as http://localhost:8000/v1; "
-            "the key comes from OPENAI_API_KEY."
+            help="OpenAI-compatible server that runs --model, such as http://localhost:8000/v1; "
+            "the key is read from OPENAI_API_KEY."
         ),
     ] = None,
     per_document: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Most questions per document.")
+        int, typer.Option(min=1, max=MOST, help="Maximum questions per document.")
     ] = 8,
     limit: Annotated[
-        int | None, typer.Option(min=1, max=MOST, help="Read only so many documents.")
+        int | None,
+        typer.Option(min=1, max=MOST, help="Maximum number of documents (default: all)."),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Make questions from documents.
+    """Make questions and answers from documents.
 
-    By rules or by a model; every answer stands in its document.
+    Rules or a model write the questions. Every answer occurs in its document.
 
-    A run with a model goes on where it was stopped. Rejected questions are counted by reason.
+    A stopped run with a model resumes. Rejected questions are counted by reason.
 
     Example: dnsity data synthetic notices/ --language ko -o questions.jsonl
     """
@@ -77,7 +80,7 @@ def command(
 
 
 def _asker(model: str | None, endpoint: str | None, output: Path) -> ModelSource | None:
-    """The model that asks, if one is wanted."""
+    """Return the model that writes the questions; None for rules."""
     if model is None:
         if endpoint is not None:
             raise BadInputError("--endpoint needs --model, the name of the model on that server")

@@ -1,4 +1,4 @@
-"""The families of tasks; each file says its prompt, split, limit, metric, version and changes."""
+"""Task families; each file documents prompt, split, limit, metric, version and changes."""
 
 from __future__ import annotations
 

@@ -1,17 +1,16 @@
 """Korean administrative exams: multiple choice by likelihood.
 
-    open_book      the project's own: questions on eight invented administrative documents
-    click:PATH     CLIcK; questions on a paragraph have it as their document
+    open_book      the bundled set: questions on eight invented administrative documents
+    click:PATH     CLIcK; a question about a paragraph has it as its document
     kmmlu:PATH     KMMLU
-    PATH           one's own questions, see `data.exams.own`
+    PATH           questions of the user, see `data.readers.exams.own`
 
-A closed-book question is asked behind one of the open book's documents, which has nothing to do
-with it: its score against `none` says whether a prefix, gists or text, disturbs what the model
-knows.
+A closed-book question is conditioned on an unrelated document of the open-book set. Comparing its
+score with that of `none` shows whether a prefix, gists or text, disturbs the model's knowledge.
 
-Prompt: the question alone, every choice scored as its continuation; with `candidates: letter` the
-choices are listed behind A to E and the letters are scored, which is KMMLU's own form and suits
-instruction-tuned models. Metric: accuracy, the likeliest choice per character.
+Prompt: the question alone, with every choice scored as its continuation. With `candidates: letter`
+the prompt lists the choices as A to E and the letters are scored, which is the format of KMMLU and
+suits instruction-tuned models. Metric: accuracy of the most likely choice per character.
 
 Version 1.
 """
@@ -34,12 +33,12 @@ _LETTERS = "ABCDEFGHIJ"
 
 
 class Exam(Family):
-    """Settings.
+    """Settings of exam tasks.
 
     Attributes:
         family: `exam`.
-        source: What `data.exams.load` takes.
-        candidates: What is scored: the texts of the choices, or letters.
+        source: Questions, as accepted by `data.readers.exams.load`.
+        candidates: Continuations to score: the texts of the choices, or letters.
     """
 
     family: Literal["exam"]
@@ -48,14 +47,14 @@ class Exam(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `exam_open_book`, `exam_click_law_psat`."""
+        """The task name, for example `exam_open_book` or `exam_click_law_psat`."""
         form, _, path = self.source.partition(":")
         stem = Path(path or form).name.split(".")[0]
         name = stem if not path or stem.startswith(form) else f"{form}_{stem}"
         return f"exam_{name}" + ("_letter" if self.candidates == "letter" else "")
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
-        """Read the first documents with all their questions; closed-book questions one by one."""
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Read the first documents with all their questions; a closed-book question is one item."""
         beside = [example.document for example in exams.open_book()]
         found = islice(exams.load(self.source), limit)
         return [Task(self.name, VERSION, CHOICE, tuple(self._items(found, beside)))]
@@ -74,7 +73,7 @@ class Exam(Family):
 
 
 def _lettered(question: Question) -> Question:
-    """List the choices in the prompt and let letters stand for them."""
+    """List the choices in the prompt and replace them by letters."""
     letters = tuple(_LETTERS[: len(question.choices)])
     listed = (f"{x}. {choice}" for x, choice in zip(letters, question.choices, strict=True))
     return replace(

@@ -1,14 +1,13 @@
 """LongBench v1 (Bai et al., 2308.14508): 21 datasets with their official instructions and metrics.
 
-The official prompt has the document in its middle; here the document stands first, so that what was
-made of it can serve any question. Its instruction and the rest follow, word for word, for every
-method alike:
+The official prompt has the document in its middle. Here the document comes first, so that it can be
+compressed once for all questions. The instruction and the rest follow verbatim, for every method:
 
     official    instruction {context} question
     here        {context} | instruction, question
 
-Split: the benchmark's records in their order. Limit on answers: the official one. A full context
-longer than the model's window loses its middle, as in the official code; gists are chunked instead.
+Split: the records of the benchmark in their order. Answer length: the official limit. Full context
+beyond the model's window loses its middle, as in the official code; gists use chunks instead.
 
 Version 1.
 """
@@ -36,17 +35,17 @@ from dnsity.evaluation.task import Family, Item, Task
 
 VERSION = 1
 _BINS = ((4000, "0-4k"), (8000, "4k-8k"))
-"""Words of a document, as LongBench-E groups them."""
+"""Bins of document length in words, as in LongBench-E."""
 
 
 class LongBench(Family):
-    """Settings.
+    """Settings of LongBench tasks.
 
     Attributes:
         family: `longbench`.
-        folder: Where the records, prompts and limits are (`dnsity data longbench`).
-        datasets: Which ones (default: all that the folder has).
-        max_tokens: Longer documents are left out (default: none).
+        folder: Folder with records, prompts and limits (from `dnsity data longbench`).
+        datasets: Datasets to evaluate (default: all in the folder).
+        max_tokens: Maximum document length; longer ones are skipped (default: no limit).
     """
 
     family: Literal["longbench"]
@@ -56,17 +55,17 @@ class LongBench(Family):
 
     @property
     def name(self) -> str:
-        """Tasks are called `longbench_` and the dataset."""
+        """The beginning of the task names, which is followed by the dataset."""
         return "longbench"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Read the first records of every dataset."""
         folder = Path(self.folder)
         known, longest = prompts(folder), limits(folder)
         wanted = self.datasets or [name for name in TASKS if (folder / f"{name}.jsonl").exists()]
         if not wanted:
             raise BadInputError(
-                f"{folder} holds no LongBench records; get them with dnsity data longbench"
+                f"{folder} has no LongBench records; download them with dnsity data longbench"
             )
         tasks = []
         for name in wanted:
@@ -79,7 +78,7 @@ class LongBench(Family):
             if not items:
                 raise BadInputError(
                     f"{folder / name}.jsonl has no document of at most {self.max_tokens} tokens; "
-                    "raise max_tokens or leave the dataset out"
+                    "raise max_tokens or remove the dataset"
                 )
             tasks.append(
                 Task(f"longbench_{name}", VERSION, f"longbench:{name}", items, longest[name])

@@ -1,14 +1,14 @@
-"""Needle in a haystack: sentences hidden in prose or filler, each asked for.
+"""Needle in a haystack: sentences hidden in prose or filler, with a question about each.
 
-    passkey   one or several passkeys         fact, uuid, ...   see `data.needles.NeedleKind`
+    passkey           one or several passkeys
+    fact, uuid, ...   see `data.generators.needles.NeedleKind`
 
-Prompt: the question alone. Split: prose the user holds out, values drawn fresh that occur nowhere
-else in the document. Metric: exact match, or whether the value occurs in the
-answer. Lengths and depths of the first needle form a grid.
+Prompt: the question alone. Split: held-out prose of the user, with random values that occur nowhere
+else in the document. Metric: exact match, or whether the answer contains the value. Lengths and
+depths of the first needle form a grid.
 
-Version 3: several needles, filler, every kind (version 2: documents of an exact length, depths 0,
-1/4, 1/2, 3/4 and 1; version 1: passkeys only, about the length). Documents of one configuration
-are those of version 2.
+Version 4: more wordings (version 3: several needles, filler, every kind; version 2: documents of an
+exact length, depths 0, 1/4, 1/2, 3/4 and 1; version 1: passkeys only, approximate length).
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ VERSION = 4
 
 
 class Niah(Family):
-    """Settings; see `data.niah.NiahConfig`.
+    """Settings of needle tasks; see `data.generators.niah.NiahConfig`.
 
     Attributes:
         family: `niah`.
-        language: Of haystack, needles and questions.
-        haystack: `filler`, or held-out prose as `data.corpus.read_documents` takes it.
-        kind: What the needles are.
-        form: How they stand there: `prose`, `list` or `table`.
-        needles: How many in a document, each asked for.
-        absent: How many more are asked for and not there, see `data.hide.NOT_FOUND`.
-        tokens: Document lengths.
-        depths: Where the first needle stands, 0 (start) to 1 (end).
-        digits: Lengths of passkeys.
-        wording: Which sentences, questions and names; `unseen` are held out from training,
-            `named` are passkeys with a name, for models that were not trained here.
+        language: Language of haystack, needles and questions.
+        haystack: `filler`, or held-out prose for `data.readers.corpus.read_documents`.
+        kind: Kind of needle.
+        form: Form of the needles: `prose`, `list` or `table`.
+        needles: Needles per document, with one question each.
+        absent: Additional questions about values that do not occur, see
+            `data.generators.hide.NOT_FOUND`.
+        tokens: Document lengths in tokens.
+        depths: Depths of the first needle, from 0 (start) to 1 (end).
+        digits: Numbers of digits in passkeys.
+        wording: Wording of sentences, questions and names. `unseen` is held out from training;
+            `named` gives passkeys a name, for models that were not trained on needles.
         metric: `exact`, or `contains` for models that answer in sentences.
     """
 
@@ -62,7 +63,7 @@ class Niah(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `niah_en`, `fact_ko_unseen`, `niah4_en_table`, `niah_en_32768`."""
+        """The task name, for example `niah_en`, `fact_ko_unseen` or `niah4_en_table`."""
         kind = "niah" if self.kind == "passkey" else self.kind
         form = "" if self.form == "prose" else f"_{self.form}"
         number = str(self.needles) if self.needles > 1 else ""
@@ -72,8 +73,8 @@ class Niah(Family):
         tokens = f"_{self.tokens[0]}" if len(self.tokens) == 1 else ""
         return f"{kind}{number}_{self.language}{form}{part}{absent}{filler}{tokens}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
-        """Draw documents, evenly over lengths and depths."""
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Generate documents, evenly over lengths and depths."""
         own = self.model_dump(exclude={"family", "metric", *Family.model_fields})
         config = validated(NiahConfig, {"seed": seed, "samples": limit, **own}, self.name)
         items = tuple(

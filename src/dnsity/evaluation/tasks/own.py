@@ -1,7 +1,7 @@
-"""One's own documents and questions: the record type that every `dnsity data` command writes.
+"""Documents and questions of the user, as example records; `dnsity data` commands write these.
 
-Prompt: the question alone. Metric: chosen by the user; `choice` takes the likeliest of the choices
-each question then needs.
+Prompt: the question alone. Metric: chosen by the user. `choice` takes the most likely choice, and
+needs choices for each question.
 
 Version 1.
 """
@@ -25,13 +25,13 @@ VERSION = 1
 
 
 class Own(Family):
-    """Settings.
+    """Settings of a task with data of the user.
 
     Attributes:
         family: `own`.
-        path: JSON lines of example records.
+        path: JSONL file of example records.
         metric: A name in `evaluation.metrics.METRICS`, or `choice`.
-        max_new_tokens: Length of an answer.
+        max_new_tokens: Maximum length of an answer.
     """
 
     family: Literal["own"]
@@ -48,10 +48,10 @@ class Own(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `own_questions`."""
+        """The task name, for example `own_questions`."""
         return f"own_{Path(self.path).name.split('.')[0]}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Read the first records."""
         path = Path(self.path)
         items = tuple(
@@ -59,7 +59,7 @@ class Own(Family):
             for number, example in enumerate(islice(read_examples(path), limit))
         )
         if not items:
-            raise BadInputError(f"{path} is empty; write one record a line")
+            raise BadInputError(f"{path} is empty; write one record per line")
         return [Task(self.name, VERSION, self.metric, items, self.max_new_tokens)]
 
     def _item(self, example: Example, number: int) -> Item:
@@ -70,8 +70,8 @@ class Own(Family):
             for question in example.questions:
                 if question.answer not in question.choices or len(question.choices) < 2:
                     raise BadInputError(
-                        f"{where}: {question.text[:60]!r} needs at least two choices, its answer "
-                        "among them; add them, or score answers by another metric"
+                        f"{where}: {question.text[:60]!r} needs at least two choices, including "
+                        "its answer; add them, or use another metric"
                     )
         return Item(
             f"{number}:{example.source}",

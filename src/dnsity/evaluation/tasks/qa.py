@@ -1,12 +1,12 @@
-"""Question answering on documents: real questions, answered from a document as a whole.
+"""Question answering: real questions, answered from a whole document.
 
-    qa_en, qa_ko     SQuAD's form (KorQuAD 1.0, PolicyQA), Natural Questions with the gold passage,
-                     or example records, see `data.qa`
+    qa_en, qa_ko     SQuAD format (KorQuAD 1.0, PolicyQA), Natural Questions with the gold passage,
+                     or example records, see `data.readers.qa`
 
-Prompt: the question alone. Split: articles, by a hash of their titles; the share that is not for
-testing may be trained on with `data.qa.on_side`. Limit: a few questions of each document, spread
-over it, so that a document with hundreds counts no more than another. Metric: F1 over words, in
-Korean over characters (`f1_ko`, as KorQuAD scores); any of a question's answers is right.
+Prompt: the question alone. Split: articles, by a hash of their titles; `data.readers.qa.on_side`
+gives those for training. Limit: a few questions per document, spread over it, so that all documents
+have similar weight. Metric: F1 over words, in Korean over characters (`f1_ko`, as in KorQuAD); the
+best match among a question's answers counts.
 
 Version 1.
 """
@@ -33,18 +33,19 @@ _METRICS: dict[Language, str] = {"en": "f1", "ko": "f1_ko"}
 
 
 class Qa(Family):
-    """Settings.
+    """Settings of question-answering tasks.
 
     Attributes:
         family: `qa`.
-        language: Of documents and questions.
-        path: What `data.qa.read_qa` takes.
-        suffix: Of the task's name, where a run has several sets of one language.
-        side: Which articles are asked about.
-        test_share: Share of the articles that are for testing.
-        questions: Questions on one document, at most.
-        min_tokens: Shorter documents are left out: below its gists nothing is compressed.
-        max_tokens: Longer documents are left out.
+        language: Language of documents and questions.
+        path: Data file, as accepted by `data.readers.qa.read_qa`.
+        suffix: Suffix of the task name, to distinguish several sets of one language.
+        side: Split of the articles to use.
+        test_share: Share of the articles in the test split.
+        questions: Maximum questions per document.
+        min_tokens: Minimum document length; documents shorter than their gists cannot be
+            compressed.
+        max_tokens: Maximum document length (default: no limit).
     """
 
     family: Literal["qa"]
@@ -59,11 +60,11 @@ class Qa(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `qa_en`, `qa_en_policy`."""
+        """The task name, for example `qa_en` or `qa_en_policy`."""
         return f"qa_{self.language}{'_' if self.suffix else ''}{self.suffix}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
-        """Draw documents of the wanted side and length."""
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Sample documents of the selected split and lengths."""
         found = list(on_side(read_qa(Path(self.path), self.language), self.side, self.test_share))
         order = random.Random(f"{self.name}/{seed}").sample(range(len(found)), len(found))
         items = tuple(islice(self._items(found, order, encoder), limit))
@@ -92,6 +93,6 @@ class Qa(Family):
 
 
 def _spread(questions: Sequence[Question], most: int) -> tuple[Question, ...]:
-    """At most so many of a document's questions, at even distances."""
+    """Return at most `most` questions of a document, at even distances."""
     count = min(most, len(questions))
     return tuple(questions[(2 * at + 1) * len(questions) // (2 * count)] for at in range(count))

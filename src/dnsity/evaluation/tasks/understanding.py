@@ -1,22 +1,22 @@
-"""Understanding of whole documents: questions on an article that no single sentence of it answers.
+"""Understanding of whole documents: questions that no single sentence of an article answers.
 
     title     its title                               choose, generate
-    topic     what its subject is, in a few words     choose, generate
-    lead      its first sentence, the subject blank   choose
-    part      in which third a sentence stands        choose
-    summary   one sentence on all of it               choose, generate
-    yes_no    whether it is about a title; asked twice, once with another article's
+    topic     its subject, in a few words             choose, generate
+    lead      its first sentence, with a blank        choose
+    part      the third that a sentence is in         choose
+    summary   one sentence about all of it            choose, generate
+    yes_no    whether it has a given title; asked twice, once with the title of another article
 
-The document is the article without title and first paragraph, cut to an exact length. Title,
-definition and summary are taken from what was left out, so they must be understood and cannot be
-copied. Articles are left out whose first sentence does not say what they are about.
+The document is the article without its title and first paragraph, cut to an exact length. The
+answers come from the removed text, so the model cannot copy them. Articles whose first sentence is
+no definition are skipped.
 
-Prompt: the question alone; the choices are not listed, each is scored as its continuation. Wrong
-choices are those of other articles that are about as long, as often longer as shorter, share less
-than half of their words with the right one, and whose title the article does not mention; where
-three are not found, nothing is asked. Metric: the likeliest choice per character
-(`understanding_en`), ROUGE-L (`understanding_en_generate`). Split: articles the user holds out;
-each is met at one length before any is met at a second.
+Prompt: the question alone. The choices are not listed; each is scored as its continuation. Wrong
+choices come from other articles. They have a similar length, are longer as often as shorter, and
+share less than half of their words with the right choice, and the article does not mention the
+titles of theirs. A question with fewer than three wrong choices is skipped. Metric: the most likely
+choice per character (`understanding_en`), ROUGE-L (`understanding_en_generate`). Split: held-out
+articles of the user; every article is used at one length before any is used at a second.
 
 Version 1.
 """
@@ -54,23 +54,23 @@ Form = Literal["choose", "generate"]
 _CHOICES = 4
 _ALIKE = 0.5
 _NEAR = 12
-"""Wrong choices are drawn from so many that are next longer, and so many that are next shorter."""
+"""Number of next longer, and of next shorter, texts that wrong choices are sampled from."""
 _MOST_DOCUMENTS = 2000
-"""Read of a corpus, so that memory and time are bounded."""
+"""Documents to read from a corpus, which bounds memory and time."""
 _SUMMARY_TOKENS = 96
 _GENERATED = ("title", "topic", "summary")
 
 
 class Understanding(Family):
-    """Settings.
+    """Settings of understanding tasks.
 
     Attributes:
         family: `understanding`.
-        language: Of documents and questions.
-        documents: Articles with titles, as `data.corpus.read_documents` takes them; a paragraph
-            ends at a line break.
-        tokens: Document lengths; an article is not asked about at lengths it does not reach.
-        forms: Whether answers are chosen, generated, or both.
+        language: Language of documents and questions.
+        documents: Articles with titles, for `data.readers.corpus.read_documents`; a paragraph ends
+            at a line break.
+        tokens: Document lengths in tokens; shorter articles are not used at a length.
+        forms: Whether the model chooses answers, generates them, or both.
     """
 
     family: Literal["understanding"]
@@ -81,27 +81,27 @@ class Understanding(Family):
 
     @property
     def name(self) -> str:
-        """E.g. `understanding_en`."""
+        """The beginning of the task names, for example `understanding_en`."""
         return f"understanding_{self.language}"
 
-    def draw(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
-        """Draw articles, evenly over lengths; both forms ask about the same ones."""
+    def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
+        """Sample articles, evenly over lengths; both forms use the same ones."""
         articles = _read(self.documents, self.language)
         order = random.Random(f"{self.name}/{seed}").sample(articles, len(articles))
-        drawn = list(islice(self._cuts(order, encoder), limit))
-        if not drawn:
+        cuts = list(islice(self._cuts(order, encoder), limit))
+        if not cuts:
             longest = max(len(encoder.encode(article.body)) for article in articles)
             raise BadInputError(
-                f"{self.documents}: no article has {min(self.tokens)} tokens behind its first "
-                f"paragraph, the longest has {longest}; ask for shorter documents or add longer"
+                f"{self.documents}: no article has {min(self.tokens)} tokens after its first "
+                f"paragraph, the longest has {longest}; lower tokens or add longer articles"
             )
         ask = _Asker(self.language, articles, seed)
         tasks = []
         if "choose" in self.forms:
-            items = _items(drawn, self.language, ask.to_choose)
+            items = _items(cuts, self.language, ask.to_choose)
             tasks.append(Task(self.name, VERSION, CHOICE, items))
         if "generate" in self.forms:
-            items = _items(drawn, self.language, ask.to_generate)
+            items = _items(cuts, self.language, ask.to_generate)
             name = f"{self.name}_generate"
             tasks.append(Task(name, VERSION, "rouge_l", items, _SUMMARY_TOKENS))
         return tasks
@@ -117,7 +117,7 @@ class Understanding(Family):
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """An article at one length."""
+    """An article cut to one length."""
 
     article: Article
     tokens: int
@@ -139,7 +139,7 @@ def _items(
 
 
 def _read(source: str, language: Language) -> list[Article]:
-    """Read the articles that can be asked about, one for each id and title."""
+    """Read the suitable articles, one per id and title."""
     found: dict[str, Article] = {}
     titles: set[str] = set()
     count = 0
@@ -151,15 +151,15 @@ def _read(source: str, language: Language) -> list[Article]:
             titles.add(article.title.casefold())
     if len(found) < _CHOICES:
         raise BadInputError(
-            f"{source}: {len(found)} of {count} documents can be asked about, needed are "
-            f"{_CHOICES}: each has a title, a first paragraph that begins 'TITLE is a ...' (in "
-            "Korean 'TITLE은 ...이다.'), and more text behind it"
+            f"{source}: {len(found)} of {count} documents are suitable, {_CHOICES} are needed; "
+            "each needs a title, a first paragraph that begins 'TITLE is a ...' (in Korean "
+            "'TITLE은 ...이다.'), and more text after it"
         )
     return list(found.values())
 
 
 class _Asker:
-    """Asks about one article of a set, with wrong answers from the others."""
+    """Makes questions about an article, with wrong choices from the others."""
 
     def __init__(self, language: Language, articles: Sequence[Article], seed: int) -> None:
         self.articles = articles
@@ -195,9 +195,9 @@ class _Asker:
         return random.Random(f"{self.seed}/{article.id}/{kind}")
 
     def _wrong(self, right: str, texts: Iterable[str], title: str, rng: random.Random) -> list[str]:
-        """Draw wrong choices: as likely none, one, two or all are longer than the right one.
+        """Sample wrong choices; the number of longer ones is uniform from none to all.
 
-        Otherwise the length would say which is right.
+        This way the length does not reveal the right choice.
         """
         fit = {
             text
@@ -213,12 +213,12 @@ class _Asker:
         for texts_of_a_length in (shorter, equal, longer):
             rng.shuffle(texts_of_a_length)
         wanted = rng.randrange(_CHOICES)
-        drawn = longer[:wanted] + shorter[: _CHOICES - 1 - wanted]
+        sampled = longer[:wanted] + shorter[: _CHOICES - 1 - wanted]
         spare = longer[wanted:] + shorter[_CHOICES - 1 - wanted :] + equal
-        return [*drawn, *spare][: _CHOICES - 1]
+        return [*sampled, *spare][: _CHOICES - 1]
 
     def _alike(self, one: str, other: str) -> bool:
-        """Whether one choice might be as right as the other."""
+        """Return whether two choices are so similar that both may be right."""
         words, others = self.rules.words(one), self.rules.words(other)
         shared = max(overlap(words, others), overlap(others, words))
         inside = one.casefold() in other.casefold() or other.casefold() in one.casefold()

@@ -1,4 +1,4 @@
-"""No gist file of another document is replaced without a word."""
+"""Protection of existing gist files: another document's gist is never replaced silently."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 def require_replaceable(
     target: Path, same_document: Callable[[GistInfo], bool], *, chosen: bool
 ) -> None:
-    """Refuse to replace what is not ours to replace, before the work.
+    """Refuse, before any work, a target that must not be replaced.
 
-    A damaged gist file may be replaced: compressing again is what its error message advises.
+    A damaged gist file may be replaced: its error message advises compressing again.
 
     Args:
-        target: Where a gist is to be written.
-        same_document: Whether the gist that is there is of the same document.
-        chosen: The user named the target; what it holds is then replaced with a warning.
+        target: Path of the gist file to write.
+        same_document: Whether the existing gist is of the same document.
+        chosen: Whether the user named the target; a gist there is then replaced with a warning.
 
     Raises:
-        BadInputError: If the target is a file but no gist file, or, unless chosen, holds the gist
-            of another document.
+        BadInputError: If the target is a file of another kind, or has the gist of another document
+            and was not named by the user.
     """
     if not os.path.isfile(target):
         return
@@ -42,16 +42,16 @@ def require_replaceable(
             raise BadInputError(
                 f"{target} is a file, but no gist file; choose another name with -o, or remove it"
             ) from error
-        warn(f"{target} holds no gist that this dnsity can read, and is replaced")
+        warn(f"{target} is no gist file that this version can load; it is replaced")
         return
     if same_document(info):
         return
     if chosen:
-        warn(f"{target} holds the gist of another text, which is replaced")
+        warn(f"{target} contains the gist of another text, which is replaced")
         return
     why = "the gist of another document"
     if info.source_hash is None:
-        why = "a gist that does not tell of which file it is"
+        why = "a gist that does not name its document"
     raise BadInputError(
-        f"{target} holds {why}; give another name with -o, or the same name with -o to replace it"
+        f"{target} contains {why}; give another name with -o, or this name to replace the gist"
     )

@@ -1,9 +1,9 @@
-"""A base in whose folder a LoRA adapter lies: the adapter is merged into the weights.
+"""Merging a LoRA adapter from the folder of a base model into its weights.
 
     FOLDER/config.json, model.safetensors                        the base
     FOLDER/adapter_config.json, adapter_model.safetensors        W + B A, as transformers applies it
 
-Merged, it is part of the weights that a fingerprint covers, and training cannot lose it.
+The fingerprint of the weights then covers the adapter, and saving a trained model includes it.
 """
 
 from __future__ import annotations
@@ -26,46 +26,46 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def has_adapter(name: str, folder: str, revision: str | None = None) -> bool:
-    """Say whether an adapter lies beside a base.
+    """Return whether the folder of a base contains an adapter to merge.
 
     Args:
-        name: What is loaded.
+        name: Name of the model, for error messages.
         folder: A directory or a hub id.
         revision: Branch, tag or commit of a hub repository.
 
     Raises:
-        BadInputError: If there is one that cannot be merged: another kind than LoRA, pickled, in a
-            hub repository, or without a base beside it.
+        BadInputError: If the adapter cannot be merged: it is not LoRA, is pickled, is in a hub
+            repository, or has no base in its folder.
     """
     find: Any = find_adapter_config_file
     try:
         found = find(folder, revision=revision)
     except (OSError, ValueError):
-        return False  # no such repository, as reading its config says
+        return False  # no such repository; reading its config reports it
     if found is None:
         return False
     local = Path(folder)
     if local.is_dir():
         own = (local / "config.json").is_file() and (local / WEIGHTS).is_file()
-        why = "no base or no safetensors beside it" if not own else _foreign(local / CONFIG)
+        why = "without a base or safetensors in its folder" if not own else _foreign(local / CONFIG)
     else:
         why = "in a hub repository"
     if not why:
         return True
     raise BadInputError(
         f"{name} contains a PEFT adapter ({CONFIG}: {why}). Only a plain LoRA adapter in "
-        "safetensors beside a base in HuggingFace format is merged here. Merge it into its base "
-        "(PEFT: `merge_and_unload`, then `save_pretrained`) and give that folder, or give the base "
-        "without the adapter's files"
+        "safetensors, in the folder of a base in HuggingFace format, is merged. Merge it into its "
+        "base (PEFT: `merge_and_unload`, then `save_pretrained`) and give that folder, or give the "
+        "base without the adapter's files"
     )
 
 
 def _foreign(path: Path) -> str:
-    """Say what of an adapter's configuration cannot be taken; nothing if all can."""
+    """Name the unsupported settings of an adapter; empty if there are none."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         plain = stored.get("init_lora_weights") in (True, False, None, "gaussian")
-        # Otherwise training began from other weights of the base than those stored here.
+        # With other settings, training began from other base weights than those stored here.
         named = foreign_settings(stored, (*MERGED_SETTINGS, *["init_lora_weights"] * plain))
     except (OSError, ValueError, TypeError, AttributeError):
         return "unreadable"
@@ -76,12 +76,12 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
     """Add an adapter's weights to those of its base.
 
     Args:
-        name: What is loaded.
+        name: Name of the model, for error messages.
         base: The base, not quantised.
-        folder: Where the adapter's files are.
+        folder: Folder of the adapter's files.
 
     Raises:
-        BadInputError: If the adapter is damaged, was made for another base, holds more than LoRA
+        BadInputError: If the adapter is damaged, was made for another base, has other than LoRA
             weights, or changes an embedding that the model shares between input and output.
     """
     from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
@@ -92,7 +92,7 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
         settings = {key: stored[key] for key in MERGED_SETTINGS if stored.get(key) is not None}
         _require_plain(name, settings, tensors)
         _require_untied(name, base, tensors)
-        with torch.random.fork_rng(devices=[]):  # PEFT draws weights that are replaced at once
+        with torch.random.fork_rng(devices=[]):  # PEFT samples initial weights
             wrapped: Any = get_peft_model(base, LoraConfig(**settings))
         found: Any = set_peft_model_state_dict(wrapped, tensors)
         missing = [key for key in found.missing_keys if "lora_" in key]
@@ -100,7 +100,7 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
         merged: PreTrainedModel = wrapped.merge_and_unload(safe_merge=True)
     except BadInputError:
         raise
-    except Exception as error:  # what a config says goes into arithmetic unchecked
+    except Exception as error:  # PEFT does not validate the values in a config
         raise BadInputError(
             f"the adapter in {name} cannot be merged into the base there: {first_line(error)}"
         ) from error
@@ -113,7 +113,7 @@ def merge(name: str, base: PreTrainedModel, folder: str) -> PreTrainedModel:
 
 
 def _require_plain(name: str, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Refuse settings that PEFT would take as patterns, and weights that are not of LoRA."""
+    """Refuse settings that PEFT would use as patterns, and weights other than LoRA."""
     names: list[str] = []
     for key in ("target_modules", "exclude_modules", "layers_pattern"):
         value = settings.get(key) or []
@@ -136,13 +136,13 @@ def _require_plain(name: str, settings: dict[str, Any], tensors: dict[str, Tenso
     )
     if max(ranks) > stored:
         raise BadInputError(
-            f"the adapter in {name} does not fit its weights: rank {max(ranks)} is asked for, "
-            f"{stored} is stored; copy it again"
+            f"the adapter in {name} does not fit its weights: its settings have rank {max(ranks)}, "
+            f"its tensors {stored}; copy it again"
         )
 
 
 def _require_untied(name: str, base: PreTrainedModel, tensors: dict[str, Tensor]) -> None:
-    """Refuse to merge into one matrix what belongs to the input or the output alone."""
+    """Refuse an adapter of only one end of a shared embedding matrix."""
     ends: list[Any] = [base.get_input_embeddings(), base.get_output_embeddings()]
     if getattr(ends[0], "weight", None) is not getattr(ends[1], "weight", ends):
         return

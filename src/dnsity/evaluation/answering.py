@@ -1,4 +1,4 @@
-"""Ask everything about one document; what cannot be answered is recorded and survived."""
+"""Answer the questions about one document; failures are recorded, not raised."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _log = logging.getLogger(__name__)
 
 
 def ask(method: Method, task: Task, item: Item, document: str) -> Record:
-    """Ask a method an item's questions.
+    """Answer an item's questions with a method.
 
     Args:
-        method: How to answer.
-        task: How to score, and how long answers may be.
-        item: What to ask.
-        document: What the method ingests; the item's own, but for methods that want another.
+        method: Method that answers.
+        task: Task that sets the metric and the maximum length of answers.
+        item: Item with the questions.
+        document: Document that the method ingests. It is the item's own, except for methods that
+            answer from another one.
 
     Returns:
-        A record, also where memory ran out or the method cannot take the document: then with the
-        reason, and answers that count as wrong.
+        A record. If memory ran out or the method refused the document, it has the reason, and its
+        answers count as wrong.
     """
     loaded = method.loaded
     peak = Peak(loaded.device)
@@ -56,7 +57,7 @@ def ask(method: Method, task: Task, item: Item, document: str) -> Record:
             raise
         error = f"out of memory: {str(failure).splitlines()[0][:200]}"
         _log.warning("%s, %s, item %s: %s", task.name, method.label, item.id, error)
-    if exhausted:  # after the except block, which kept the tensors alive
+    if exhausted:  # after the except block, which keeps the tensors alive
         gc.collect()
         if loaded.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -101,7 +102,7 @@ def _scored(task: Task, question: Question, reply: Reply) -> Answered:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Tell running out of memory from other failures: on a CPU torch raises a bare RuntimeError."""
+    """Return whether memory ran out; on a CPU torch raises a plain RuntimeError for it."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         "can't allocate memory" in str(error)
     )

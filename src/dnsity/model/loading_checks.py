@@ -1,9 +1,8 @@
-"""What is computed is what is stored: nothing left out, nothing made up, nothing on top.
+"""Checks that a loaded model uses exactly the stored weights.
 
-The library goes on, with a line in the log at most, where a config has no place for stored tensors
-and where tensors are missing. The model that answers is then another one than was asked for. Such
-bases are refused: missing tensors when a base is loaded, unused ones when gists are to be made of
-it (`GistLM`).
+If stored tensors are missing or have no place in the config, transformers continues with a log
+message at most, and the result is a different model. dnsity refuses such bases: missing tensors
+when a base is loaded, unused ones when it is used for gists (`GistLM`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.model.ends import declared_ends
 
 COMPUTED = ("inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached", "masked_bias")
-"""Ends of the names of stored tensors that every model computes by itself."""
+"""Suffixes of stored tensors that models compute themselves."""
 _SHOWN = 5
 
 
@@ -26,12 +25,12 @@ _UNUSED = "dnsity_unused_tensors"
 
 
 def note_unused(base: PreTrainedModel, name: str, names: Collection[str]) -> None:
-    """Note on a base which stored tensors it has no place for.
+    """Record on a base which stored tensors were not loaded.
 
     Args:
-        base: As it was loaded.
-        name: What was loaded.
-        names: Of tensors that are stored and were not loaded.
+        base: The loaded base.
+        name: Name of the base.
+        names: Names of the stored tensors that were not loaded.
     """
     setattr(base, _UNUSED, (name, sorted(n for n in names if not n.endswith(COMPUTED))))
 
@@ -40,7 +39,7 @@ def require_all_used(base: PreTrainedModel) -> None:
     """Refuse a base that was loaded without some of its stored tensors.
 
     Raises:
-        BadInputError: Naming them.
+        BadInputError: If there are such tensors.
     """
     name, left = getattr(base, _UNUSED, ("", []))
     if left:
@@ -53,17 +52,17 @@ def require_all_used(base: PreTrainedModel) -> None:
 
 
 def require_whole(name: str, found: dict[str, Any]) -> None:
-    """Refuse a base that the library reports as less than what its config asks for.
+    """Refuse a base with missing or mismatched tensors.
 
     Args:
-        name: What was loaded.
-        found: The library's loading information.
+        name: Name of the base.
+        found: The loading information of transformers.
 
     Raises:
-        BadInputError: Naming the missing or mismatched tensors.
+        BadInputError: If tensors are missing or mismatched.
     """
     missing = sorted(found["missing_keys"])
-    if missing:  # the library would go on with random numbers in their place
+    if missing:  # transformers would initialise them randomly
         raise BadInputError(
             f"base model {name!r} is incomplete: {len(missing)} tensors are missing, "
             f"for example {missing[0]}; copy or download it again"
@@ -71,21 +70,21 @@ def require_whole(name: str, found: dict[str, Any]) -> None:
     mismatched = sorted(str(each[0]) for each in found["mismatched_keys"])
     if mismatched:
         raise BadInputError(
-            f"base model {name!r} has {len(mismatched)} tensors of another shape than its config "
-            f"asks for ({_some(mismatched)}); copy or download it again"
+            f"base model {name!r} has {len(mismatched)} tensors of another shape than its "
+            f"config states ({_some(mismatched)}); copy or download it again"
         )
     if found.get("error_msgs"):
         raise BadInputError(f"base model {name!r} cannot be loaded: {found['error_msgs'][0]}")
 
 
 def require_no_adapter_inside(model: PreTrainedModel) -> None:
-    """Refuse a model in memory whose layers carry a PEFT adapter.
+    """Refuse a loaded model whose layers contain a PEFT adapter.
 
-    Its settings (scale, on or off) are no part of the weights, so no fingerprint would tell the
-    models apart.
+    The settings of an adapter (scale, on or off) are not part of the weights, so fingerprints would
+    not distinguish the models.
 
     Raises:
-        BadInputError: If a layer does.
+        BadInputError: If a layer has an adapter.
     """
     tuners: Any = sys.modules.get("peft.tuners.tuners_utils")
     kind = getattr(tuners, "BaseTunerLayer", None)
@@ -97,13 +96,13 @@ def require_no_adapter_inside(model: PreTrainedModel) -> None:
 
 
 def require_fit(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Refuse a tokenizer that has ids beyond the rows of the base's embedding.
+    """Refuse a tokenizer with ids beyond the rows of the base's embedding.
 
-    A special token that no text becomes and no template writes is harmless there: some tokenizer
-    classes add one by themselves.
+    A special token that neither text nor the chat template produces is allowed, since some
+    tokenizer classes add one.
 
     Raises:
-        UnsupportedModelError: Naming the tokens, or the ids that the config declares.
+        UnsupportedModelError: If there are such tokens, or such an end token in the config.
     """
     rows = embedding_rows(base)
     vocabulary = {**tokenizer.get_vocab(), **tokenizer.get_added_vocab()}
@@ -128,13 +127,13 @@ def require_fit(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> No
 
 
 def embedding_rows(base: PreTrainedModel) -> int:
-    """Return how many token ids a base has an embedding for."""
+    """Return the number of token ids in the embedding of a base."""
     embedding: Any = base.get_input_embeddings()
     return int(embedding.num_embeddings)
 
 
 def _never_used(tokenizer: PreTrainedTokenizerBase, token: str, index: int) -> bool:
-    """Say whether a token is special and is written neither by the template nor as an end."""
+    """Return whether a token is special, not in the chat template, and no start, end or padding."""
     added = tokenizer.added_tokens_decoder.get(index)
     return (
         added is not None

@@ -1,7 +1,7 @@
-"""Drawing without a screen and without a trace: the style and the files of every picture.
+"""Figures for reports: their style, and writing them to files without a display.
 
-Functions that draw are decorated with `@style()`, which leaves matplotlib's settings as it found
-them. Matplotlib is optional, so this module is imported only where pictures are drawn.
+Functions that plot are decorated with `@style()`, which restores matplotlib's settings afterwards.
+Matplotlib is optional, so this module is imported only where figures are made.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 
 WIDTH = 9.0
-"""Inches of every picture; shown 900 pixels wide, a point is 1.4 pixels."""
+"""Width of every figure in inches; shown 900 pixels wide, one point is 1.4 pixels."""
 _DOTS_PER_INCH = 200
 _LATIN, _KOREAN = "DejaVu Sans", "NanumGothic"
 _SETTINGS: dict[Any, Any] = {
@@ -34,14 +34,14 @@ _SETTINGS: dict[Any, Any] = {
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.6,
-    "text.parse_math": False,  # names may hold dollar signs
-    "svg.hashsalt": "dnsity",  # else ids, and so files, differ from run to run
+    "text.parse_math": False,  # names may contain dollar signs
+    "svg.hashsalt": "dnsity",  # otherwise ids, and so files, differ between runs
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply our settings, and no one's own, while something is drawn."""
+    """Apply the settings of this module only, regardless of the user's own."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**_SETTINGS, "font.family": _families()})
@@ -49,7 +49,7 @@ def style() -> Iterator[None]:
 
 
 def figure(height: float, title: str) -> Figure:
-    """Start a picture."""
+    """Create a figure with a title."""
     made = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(made)
     made.suptitle(drawable(title))
@@ -57,14 +57,14 @@ def figure(height: float, title: str) -> Figure:
 
 
 def panels(made: Figure, count: int, columns: int) -> list[Axes]:
-    """Lay out panels in rows from left to right."""
+    """Add panels to a figure, in rows from left to right."""
     rows = -(-count // columns)
     return [made.add_subplot(rows, columns, number + 1) for number in range(count)]
 
 
 @style()
 def save(made: Figure, stem: Path) -> list[Path]:
-    """Write a picture as PNG and as SVG, the same bytes every time."""
+    """Write a figure as PNG and as SVG; the files are the same in every run."""
     png, svg = (stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg"))
     made.savefig(png, dpi=_DOTS_PER_INCH, metadata={"Software": None})
     made.savefig(svg, metadata={"Date": None, "Creator": None})
@@ -72,16 +72,16 @@ def save(made: Figure, stem: Path) -> list[Path]:
 
 
 def drawable(text: str, width: int = 110) -> str:
-    """Break what is too long, and put a question mark for what no font has, not a warning."""
+    """Wrap long lines, and replace characters that no font has with question marks."""
     lines = "\n".join(textwrap.fill(line, width) for line in text.splitlines())
     return "".join(x if x == "\n" or ord(x) in _letters() else "?" for x in lines)
 
 
 @cache
 def _families() -> list[str]:
-    """Name the fonts to draw with: one that has Korean is added where it is installed."""
+    """Return the font families; includes a Korean font if it is installed."""
     if _KOREAN not in fontManager.get_font_names():
-        carrier = find_spec("koreanize_matplotlib")  # to import it would change every plot
+        carrier = find_spec("koreanize_matplotlib")  # importing it would change every plot
         folders = (carrier.submodule_search_locations or []) if carrier else []
         for path in (Path(folder) / "fonts" / f"{_KOREAN}.ttf" for folder in folders):
             if path.exists():

@@ -1,4 +1,4 @@
-"""Finished runs as they are read back: typed rows, and one entry for each model of each run."""
+"""Finished runs, loaded from disk: typed rows, and one entry per model of each run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from dnsity.evaluation.runner import RECORDS, SUMMARY
 
 
 class Configuration(BaseModel):
-    """What of the configuration a reader must know."""
+    """The settings of a run that a report shows."""
 
     dtype: str
     limit: int
 
 
 class Manifest(BaseModel):
-    """What was run, by which code, where."""
+    """The commit, versions, hardware and configuration of a run."""
 
     commit: str
     dirty: bool
@@ -50,11 +50,11 @@ class Run:
     """A finished run.
 
     Attributes:
-        name: Its directory's.
-        summary: As it is in the file.
-        manifest: What was run.
+        name: Name of its directory.
+        summary: The content of its summary file.
+        manifest: Provenance of the run.
         rows: Scores and costs.
-        records: What they were made of.
+        records: Records that the rows were computed from.
     """
 
     name: str
@@ -66,13 +66,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One model of one run: what tables of several have a column for.
+    """One model of one run, which is one column in a comparison of several.
 
     Attributes:
-        label: What tells it from the others.
-        model: As configured.
-        rows: Its scores and costs.
-        records: What they were made of.
+        label: Name that is unique in the report.
+        model: Name of the model in the configuration.
+        rows: Scores and costs of the model.
+        records: Records that the rows were computed from.
     """
 
     label: str
@@ -81,18 +81,18 @@ class Entry:
     records: list[Record]
 
     def of(self, task: str) -> list[Row]:
-        """Return its rows of a task, in the order of tables."""
+        """Return the rows of a task, in the order of the tables."""
         return [row for row in self.rows if row.task == task]
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Scores of one method by where the needle stood in documents of which length.
+    """Scores of one method by document length and needle depth.
 
     Attributes:
-        tokens: Lengths, one a column.
-        depths: 0 (start) to 1 (end), one a row.
-        scores: Means; None where there is no document.
+        tokens: Document lengths, one per column.
+        depths: Needle depths from 0 (start) to 1 (end), one per row.
+        scores: Mean scores; None for a cell without documents.
     """
 
     tokens: list[int]
@@ -101,10 +101,10 @@ class Grid:
 
 
 def read(directories: Iterable[Path]) -> list[Run]:
-    """Read finished runs.
+    """Load finished runs.
 
     Raises:
-        BadInputError: If one is missing, damaged or not finished.
+        BadInputError: If a run is missing, damaged or unfinished.
     """
     paths = list({path.resolve(): path for path in directories}.values())
     names = [path.resolve().name for path in paths]
@@ -115,7 +115,7 @@ def read(directories: Iterable[Path]) -> list[Run]:
 
 
 def entries(runs: Sequence[Run]) -> list[Entry]:
-    """Split runs by model, under labels that are as short as they can be."""
+    """Split runs by model, with the shortest labels that are unique."""
     found = []
     for run in runs:
         models = list(dict.fromkeys(row.model for row in run.rows))
@@ -133,12 +133,12 @@ def entries(runs: Sequence[Run]) -> list[Entry]:
 
 
 def tasks(found: Iterable[Entry]) -> list[str]:
-    """Return the names of all tasks, in the order they were run."""
+    """Return the names of all tasks, in the order of the run."""
     return list(dict.fromkeys(row.task for entry in found for row in entry.rows))
 
 
 def needle_grids(entry: Entry, task: str) -> dict[str, Grid]:
-    """Average scores by length and depth, per method; empty if the task hides no needles."""
+    """Average scores by length and depth, per method; empty for a task without needles."""
     cells: dict[str, dict[tuple[float, int], list[float]]] = {}
     for one in entry.records:
         tokens, depth = one.labels.get("tokens"), one.labels.get("depth")
@@ -169,7 +169,7 @@ def _read(directory: Path, name: str) -> Run:
         values = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise BadInputError(
-            f"{directory} has no {SUMMARY}: the run is not finished; start it again to go on"
+            f"{directory} has no {SUMMARY}: the run is not finished; run it again to resume"
         ) from error
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}") from error
@@ -180,14 +180,14 @@ def _read(directory: Path, name: str) -> Run:
     try:
         summary = validated(_Summary, values, str(path))
     except BadInputError as error:
-        raise BadInputError(f"{error}; start the run again to have it written anew") from error
+        raise BadInputError(f"{error}; run it again to rewrite the file") from error
     if not summary.rows:
         raise _damaged(path, "no rows")
     unknown = [row.method for row in summary.rows if not known(row.method)]
     if unknown:
         raise BadInputError(
-            f"{path} has method {unknown[0]!r}, known here are {', '.join(METHODS)}; report on it "
-            "with the version of dnsity that ran it"
+            f"{path} has method {unknown[0]!r}, known are {', '.join(METHODS)}; report on it with "
+            "the version of dnsity that ran it"
         )
     records = record.read(directory / RECORDS)
     summed_up = sum(row.documents for row in summary.rows)
@@ -197,4 +197,4 @@ def _read(directory: Path, name: str) -> Run:
 
 
 def _damaged(path: Path, why: str) -> BadInputError:
-    return BadInputError(f"{path} is damaged ({why}); start the run again to have it written anew")
+    return BadInputError(f"{path} is damaged ({why}); run it again to rewrite the file")

@@ -1,8 +1,8 @@
-"""Digests of weights: of sampled values in every row, or of all.
+"""Digests of weights, of sampled values in every row or of all values.
 
-Values are compared in bfloat16, so that the compute type does not matter. Places are drawn by
-integer arithmetic seeded with a tensor's name and shape: they are the same on every machine and in
-every version, and differ from tensor to tensor.
+Values are converted to bfloat16, so that digests do not depend on the compute type. Integer
+arithmetic, seeded with the name and shape of a tensor, samples the columns. They are the same on
+every machine and in every version, and differ between tensors.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 PER_ROW = 8
-"""Values read of each row of a large tensor."""
+"""Values sampled from each row of a large tensor."""
 SMALL = 65_536
-"""A tensor of at most so many values is read whole."""
+"""Tensors of at most this many values are used in full."""
 _FLAT = 1024
-"""Values to a row of a tensor that has no rows worth the name (vectors, packed 4-bit weights)."""
+"""Row width for tensors without proper rows (vectors, packed 4-bit weights)."""
 _NARROW = 32
 _AT_ONCE = 2**22
 Named: TypeAlias = Iterable[tuple[str, Tensor]]
@@ -31,7 +31,7 @@ def sampled(named: Named) -> str:
 
 
 def strided(named: Named) -> str:
-    """Return the digest that files of earlier versions hold: every n-th value."""
+    """Return the digest that earlier versions stored, of every n-th value."""
 
     def every(_: str, tensor: Tensor) -> list[Any]:
         flat = tensor.flatten()
@@ -71,11 +71,11 @@ def _rows_sampled(name: str, tensor: Tensor) -> Tensor:
 
 
 def _places(name: str, rows: Tensor) -> Tensor:
-    """Draw `PER_ROW` columns for every row."""
+    """Sample `PER_ROW` columns for every row."""
     seed = hashlib.sha256(f"{name}{list(rows.shape)}".encode()).digest()[:7]
     count = rows.shape[0] * PER_ROW
     mixed = torch.arange(count, device=rows.device) + int.from_bytes(seed, "big")
-    for factor in (-0x61C8864680B583EB, -0x4B47D0C5A9F0A6B3):  # wraps round, as wanted
+    for factor in (-0x61C8864680B583EB, -0x4B47D0C5A9F0A6B3):  # overflow is intended
         mixed = mixed * factor
         mixed = mixed ^ (mixed >> 29)
     return (mixed % rows.shape[1]).view(-1, PER_ROW)
