@@ -22,7 +22,7 @@ def pretrain(
 
     Its tokenizer, prose, finding things.
 
-    Example: dnsity pretrain --config experiments/configs/mini_pretrain.yaml --output-dir base
+    Example: dnsity pretrain --config pretrain.yaml --output-dir base
     """
     from dnsity.training.pretrain import PretrainConfig
     from dnsity.training.pretrain import pretrain as run
