@@ -1,6 +1,6 @@
 r"""Compare variants of a run, one thing changed at a time: recipes, or settings of a method.
 
-    python experiments/compare.py --config experiments/configs/compare_recipes.yaml \
+    python experiments/compare.py --config experiments/comparisons/recipes.yaml \
         --output-dir runs/compare --result results/compare_recipes.json
 
 Every variant and seed is a `dnsity train` or `dnsity eval` run of one thread, several side by side.

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from dnsity.config import load
 from dnsity.data.generators import languages
-from dnsity.evaluation.settings import EvalConfig
-from dnsity.training.pretrain import PretrainConfig
-from dnsity.training.train_gist import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / "experiments" / "configs"
-COMPARISON = runpy.run_path(str(ROOT / "experiments" / "compare.py"))["Comparison"]
 DEMONSTRATION = (
     "Gullstead;버들나루;Vellacott;visitors' network;reading room;sail loft;ferry desk;volunteers;"
     "무선망;민원 안내;도서실;자료 보관실;옥상 텃밭"
@@ -42,34 +34,6 @@ def test_both_readmes_say_the_same() -> None:
     for text in (english, korean):
         for link in re.findall(r"\]\(([^):#]+)\)", text):
             assert (ROOT / link).exists(), link
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_shipped_configurations_parse(path: Path) -> None:
-    named = re.findall(r"(?:dnsity \w+|compare.py) --config (\S+)", path.read_text("utf-8"))
-    if path.stem.startswith("compare_"):
-        comparison = load(path, COMPARISON)
-        model = EvalConfig if comparison.command == "eval" else TrainConfig
-        for variant in comparison.variants.values():
-            load(ROOT / comparison.run, model, variant.settings)
-        assert {Path(each).name for each in named} == {path.name}
-        return
-    model = EvalConfig if path.stem.startswith("eval_") else TrainConfig
-    model = PretrainConfig if path.stem.endswith("_pretrain") else model
-    config = load(path, model)
-    assert named, "a configuration says how it is run"
-    assert {Path(each).name for each in named} == {path.name}
-    if isinstance(config, TrainConfig):
-        counts = re.match(r"gist_(\d+)(_spread)?$", path.stem)
-        if counts:
-            assert config.gist.gists == int(counts[1])
-            assert config.gist.placement == ("spread" if counts[2] else "append")
-
-
-def test_the_promised_configurations_are_there() -> None:
-    promised = "gist_10 gist_25 gist_50 gist_25_spread smoke mini_pretrain mini_gist"
-    large = "qwen3_4b_24gb llama31_8b_24gb"
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} >= {*promised.split(), *large.split()}
 
 
 def test_nothing_of_the_demonstration_is_in_the_training_generators() -> None:

@@ -1,4 +1,4 @@
-"""`dnsity bench`: what every method costs on the bundled model's shape or a real one's."""
+"""`dnsity bench`: costs of every method, on the shape of the bundled model or of a real base."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from json import loads
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,11 +15,14 @@ from dnsity.cli.console import err, out, progress_bar, show_json
 from dnsity.cli.options import Device, Json, Overrides, positive
 from dnsity.io.units import data_size, duration
 
+if TYPE_CHECKING:
+    from dnsity.bench.config import BenchConfig
+
 Shape = Annotated[
     str,
     typer.Option(
         help="mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b, llama-3.1-8b or the DIRECTORY of a base "
-        "(its config.json); always random weights."
+        "(only its config.json is read; weights are random)."
     ),
 ]
 Output = Annotated[
@@ -27,13 +30,13 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="JSON file for the results; a picture goes beside it.",
+        help="JSON file for the results; a picture is written next to it.",
         dir_okay=False,
     ),
 ]
 VramLimit = Annotated[
     float | None,
-    typer.Option("--vram", callback=positive, help="Take no more than so many GB of the GPU."),
+    typer.Option("--vram", callback=positive, help="Limit of GPU memory in GB (default: none)."),
 ]
 
 
@@ -45,38 +48,61 @@ def command(
     vram: VramLimit = None,
     json: Json = False,
 ) -> None:
-    """Measure what answering costs.
+    """Measure time and memory of answering.
 
-    Gists stand beside full context, its stored cache and retrieval.
+    Compares gists with full context, its stored cache and retrieval.
 
     Example: dnsity bench --shape qwen3-0.6b --set tokens=[2048] --set repeats=3
     """
+    from dnsity.bench.config import BenchConfig
+    from dnsity.config import configured
+    from dnsity.inference.hardware import require_device
+    from dnsity.io.atomic import write_json
+
+    config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
+    require_device(device)
+    if vram is not None and device.startswith("cuda"):
+        _limit_memory(device, vram)
+    kept = None if output is None else output.with_suffix(".part.json")
+    result = _measure(config, device, kept)
+    if output is not None and kept is not None:
+        write_json(output, result)
+        kept.unlink(missing_ok=True)
+        _draw(result, output)
+    if json:
+        show_json(result)
+    else:
+        _print(result)
+
+
+def _limit_memory(device: str, gigabytes: float) -> None:
+    """Let this process allocate at most so much memory of the GPU."""
     import torch
 
-    from dnsity.bench.config import BenchConfig
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * 1e9 / total), device)
+
+
+def _measure(config: BenchConfig, device: str, kept: Path | None) -> dict[str, Any]:
+    """Run the benchmark; `kept` is the file of finished parts, from which a later run resumes."""
+    import torch
+
     from dnsity.bench.cost import measure
     from dnsity.bench.cost import ratios as ratios_of
     from dnsity.bench.shapes import build, measures, name_of
-    from dnsity.config import configured
-    from dnsity.inference.hardware import device_name, require_device
+    from dnsity.inference.hardware import device_name
     from dnsity.io.atomic import write_json
     from dnsity.io.provenance import manifest
 
-    config = configured(BenchConfig, {"shape": shape}, overrides or [], "bench")
     source = config.shape
-    config = config.model_copy(update={"shape": name_of(source)})  # results name no paths
-    require_device(device)
+    config = config.model_copy(update={"shape": name_of(source)})  # results contain no paths
     described = manifest(config, seed=0) | {"device": device_name(device)} | measures(source)
-    kept = None if output is None else output.with_suffix(".part.json")
     parts = {} if kept is None else _measured_before(kept, described)
 
     def keep(found: Mapping[str, Any]) -> None:
         if kept is not None:
             write_json(kept, {"manifest": described, "parts": found})
 
-    if vram is not None and device.startswith("cuda"):
-        total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, vram * 1e9 / total), device)
     with progress_bar(f"building {config.shape}") as progress:
         loaded = build(
             source,
@@ -92,34 +118,28 @@ def command(
             parts,
             keep,
         )
-    result = {
+    return {
         "manifest": described,
         **measured,
         "gists": config.middle,
         "ratios": ratios_of(measured, config.middle),
     }
-    if output is not None and kept is not None:
-        write_json(output, result)
-        kept.unlink(missing_ok=True)
-        _draw(result, output)
-    if json:
-        show_json(result)
-        return
-    out.print(_table(f"{config.shape}, random weights: time", measured["rows"], _TIMES))
-    out.print(
-        _table(
-            "memory: what is kept, and peaks of ingesting and answering", measured["rows"], _SIZES
-        )
-    )
+
+
+def _print(result: dict[str, Any]) -> None:
+    """Print the tables of a benchmark."""
+    shape, rows = result["manifest"]["config"]["shape"], result["rows"]
+    out.print(_table(f"{shape}, random weights: time", rows, _TIMES))
+    out.print(_table("memory: stored, and peaks of ingesting and answering", rows, _SIZES))
     out.print(ratios(result))
     if result["training"]:
         out.print(_training(result["training"]))
 
 
 def _measured_before(path: Path, described: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run of the same code and configuration kept before it was cut off.
+    """Return the finished parts of an interrupted run with the same code and configuration.
 
-    The file itself may be what makes a clean repository dirty; the result then says so.
+    The file itself may make a clean repository dirty; the manifest then records that.
     """
     try:
         kept = loads(path.read_text("utf-8"))
@@ -135,9 +155,9 @@ def _measured_before(path: Path, described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _draw(result: dict[str, Any], output: Path) -> None:
-    """Put a picture beside the results, where matplotlib is installed."""
+    """Write a picture next to the results if matplotlib is installed."""
     if find_spec("matplotlib") is None:
-        err.print("no picture: it needs matplotlib; pip install dnsity\\[eval]")
+        err.print("no picture: matplotlib is not installed; pip install dnsity\\[eval]")
         return
     from dnsity.bench.plots import costs
     from dnsity.evaluation.figures import save
@@ -180,15 +200,15 @@ def _table(title: str, rows: list[dict[str, Any]], columns: _Columns) -> Table:
 
 
 def ratios(result: dict[str, Any]) -> Table:
-    """What is gained, as ratios within this run; the goals stand beside them."""
+    """Return the ratios of this run as a table, next to their goals."""
     goals = {
         "compress_over_prefill": ("compress / plain prefill", "1.0"),
         "compress_peak_over_prefill": ("its peak memory / prefill's", "1.05"),
         "warm_over_none": ("warm TTFT / no context", "1.15"),
-        "warm_with_load_over_none": ("the same, loading counted", "1.3"),
+        "warm_with_load_over_none": ("the same, with loading", "1.3"),
         "warm_over_rag": ("warm TTFT / RAG", "0.25 at 8k"),
         "warm_over_full": ("warm TTFT / full context", "0.05 at 8k"),
-        "kv_over_full": ("keys, values / full context", "1/328 at 8k"),
+        "kv_over_full": ("KV cache / full context", "1/328 at 8k"),
     }
     table = Table(title=f"{result['gists']} gists")
     table.add_column("ratio")
@@ -198,8 +218,8 @@ def ratios(result: dict[str, Any]) -> Table:
     for key, (name, goal) in goals.items():
         table.add_row(name, *(f"{row[key]:.3g}" for row in result["ratios"]), goal)
     for doing, peak, most in (("compressing", "ingest", 10), ("answering", "answer", 8)):
-        taken = _in_all(result, f"{peak}_peak_bytes")
-        table.add_row(f"memory in all, {doing}", *map(data_size, taken), f"{most} GB (8B, nf4)")
+        taken = _total_bytes(result, f"{peak}_peak_bytes")
+        table.add_row(f"total memory, {doing}", *map(data_size, taken), f"{most} GB (8B, nf4)")
     store = result["store"]["open_s"]["median"]
     rest = [""] * (len(result["ratios"]) - 1)
     table.add_row(
@@ -215,14 +235,14 @@ def ratios(result: dict[str, Any]) -> Table:
     return table
 
 
-def _in_all(result: dict[str, Any], peak: str) -> list[int]:
-    """Add the model to what its gists took beside it, at every length."""
+def _total_bytes(result: dict[str, Any], peak: str) -> list[int]:
+    """Return the memory of model and gists together, at every length."""
     name = f"gist {result['gists']}"
     return [result["weights_bytes"] + r[peak] for r in result["rows"] if r["method"] == name]
 
 
 def _training(rows: list[dict[str, Any]]) -> Table:
-    """What a training step costs."""
+    """Return the costs of training steps as a table."""
     table = Table(title="a training step: one document, its questions")
     for name in ("tokens", "step"):
         table.add_column(name, no_wrap=True)

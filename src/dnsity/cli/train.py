@@ -22,7 +22,7 @@ def pretrain(
 
     Trains its tokenizer, then the model on prose and on questions about documents.
 
-    Example: dnsity pretrain --config experiments/configs/mini_pretrain.yaml --output-dir base
+    Example: dnsity pretrain --config pretrain.yaml --output-dir base
     """
     from dnsity.training.pretrain import PretrainConfig
     from dnsity.training.pretrain import pretrain as run

@@ -1,11 +1,10 @@
-"""Pretraining of a small base from scratch: tokenizer, prose, and retrieval with full context."""
+"""Pretraining of a small base from scratch: tokenizer, prose and retrieval in full context."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -30,16 +29,10 @@ END = "<|end|>"
 
 
 class Architecture(Config):
-    """Shape of the base: a plain Qwen3, tied embeddings.
+    """Shape of the base: a Qwen3 with tied embeddings.
 
-    Qwen3 normalises queries and keys, and copying from the context appears in fewer steps than with
-    Llama; many heads help as well, wide ones tell needles apart (all in docs/log.md).
-
-    Attributes:
-        head_width: Width of a head; None: `hidden / heads`.
-        still_beyond: Rotary pairs that turn once in more than so many tokens stand still, and those
-            from a quarter of it on turn more slowly: what they compare is compared alike at every
-            distance (p-RoPE, Barbero et al. 2024, 2410.06205). None: all turn.
+    Qwen3 normalises queries and keys, and learns to copy from the context in fewer steps than
+    Llama. Many heads help as well (docs/log.md).
     """
 
     vocabulary: int = Field(default=8192, ge=300)
@@ -47,15 +40,23 @@ class Architecture(Config):
     layers: int = Field(default=4, ge=1)
     heads: int = Field(default=8, ge=1)
     kv_heads: int = Field(default=8, ge=1)
-    head_width: int | None = Field(default=None, ge=2)
     intermediate: int = Field(default=768, ge=8)
     rope_base: float = Field(default=100_000.0, gt=0)
-    still_beyond: int | None = Field(default=None, ge=4)
     positions: int = Field(default=8192, ge=64)
 
 
 class PretrainConfig(Config):
-    """One pretraining run."""
+    """One pretraining run.
+
+    Attributes:
+        architecture: Shape of the base.
+        tokenizer_characters: Characters of the corpus that the tokenizer is trained on.
+        data: Training documents.
+        stages: The curriculum.
+        probe: Held-out documents to ask while training; None: none.
+        training: The optimiser.
+        question_template: Text around a question.
+    """
 
     architecture: Architecture
     tokenizer_characters: int = Field(default=10_000_000, ge=1000)
@@ -67,7 +68,7 @@ class PretrainConfig(Config):
 
 
 def train_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE on the corpus; every digit is a token of its own."""
+    """Train a byte-level BPE on the corpus; every digit is a separate token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -99,7 +100,7 @@ def train_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:
 
 
 def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
-    """Build the untrained base."""
+    """Return the untrained base."""
     base = Qwen3ForCausalLM(
         Qwen3Config(
             vocab_size=shape.vocabulary,
@@ -108,45 +109,29 @@ def new_base(shape: Architecture, end_id: int) -> PreTrainedModel:
             num_hidden_layers=shape.layers,
             num_attention_heads=shape.heads,
             num_key_value_heads=shape.kv_heads,
-            head_dim=shape.head_width or shape.hidden // shape.heads,
+            head_dim=shape.hidden // shape.heads,
             max_position_embeddings=shape.positions,
-            rope_parameters=rope(shape.rope_base, shape.still_beyond),
+            rope_parameters={"rope_type": "default", "rope_theta": shape.rope_base},
             tie_word_embeddings=True,
             bos_token_id=None,
             eos_token_id=end_id,
             pad_token_id=end_id,
         )
     )
-    attend_to_alike_and_copy(base)
+    mimetic_init(base)
     return base
 
 
-def rope(base: float, still_beyond: int | None) -> dict[str, Any]:
-    """Describe rotary positions as transformers does; see `Architecture.still_beyond`.
-
-    Still pairs are those that Llama 3's scaling slows down, by so much that they stand.
-    """
-    if still_beyond is None:
-        return {"rope_type": "default", "rope_theta": base}
-    return {
-        "rope_type": "llama3",
-        "rope_theta": base,
-        "factor": 1e6,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": still_beyond,
-    }
-
-
 @torch.no_grad()
-def attend_to_alike_and_copy(base: PreTrainedModel) -> None:
-    """Start attention where copying begins: look for what is alike, hand it on as it is.
+def mimetic_init(base: PreTrainedModel) -> None:
+    """Initialise attention so that it copies tokens which resemble the query.
 
-        W_Q = W_K + noise          every head looks for tokens like its own
-        W_O W_V = identity / 4     and writes the one it found, which tied embeddings read back
+        W_Q = W_K + noise          every head attends to tokens similar to its own
+        W_O W_V = identity / 4     and passes their embedding on, which tied embeddings decode
 
-    Mimetic initialisation (Trockman & Kolter 2023, 2305.09828). Copying of words appears in a third
-    of the steps (docs/log.md). With fewer key than query heads the identity spans what they span.
+    Mimetic initialisation (Trockman & Kolter 2023, 2305.09828): the model learns to copy words in
+    a third of the steps (docs/log.md). With fewer key than query heads, the identity covers the
+    subspace that the key heads span.
     """
     shape = base.config
     groups = shape.num_attention_heads // shape.num_key_value_heads
@@ -168,18 +153,18 @@ def attend_to_alike_and_copy(base: PreTrainedModel) -> None:
 
 
 def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) -> Path:
-    """Train tokenizer and base; write both, with the resolved config, to `output_dir`.
+    """Train tokenizer and base; write both, and the resolved configuration, to `output_dir`.
 
     Args:
         config: The run.
-        output_dir: Where checkpoints and the result go.
+        output_dir: Directory of checkpoints and result.
         resume: Continue from the newest checkpoint in `output_dir`.
 
     Returns:
-        `output_dir`, which `from_pretrained` of transformers can load.
+        `output_dir`, which `from_pretrained` of transformers loads.
     """
     begin(config, config.training.seed, output_dir, resume=resume)
-    with PartialState().main_process_first():  # one process trains it, the others read it
+    with PartialState().main_process_first():  # one process trains it, the others load it
         if (output_dir / "tokenizer.json").exists() and (
             resume or not PartialState().is_main_process
         ):

@@ -1,4 +1,4 @@
-"""A base from nothing: tokenizer and weights that transformers can load."""
+"""A base from nothing: tokenizer and weights that transformers loads."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM
 
 from dnsity.data.encode import TextEncoder
-from dnsity.training.pretrain import Architecture, PretrainConfig, new_base, pretrain
+from dnsity.training.pretrain import (
+    Architecture,
+    PretrainConfig,
+    mimetic_init,
+    new_base,
+    pretrain,
+)
 
 
 def test_pretrain_writes_a_loadable_base(
@@ -43,30 +49,27 @@ def test_pretrain_writes_a_loadable_base(
 
 @pytest.mark.parametrize(("kv_heads", "width"), [(1, 8), (2, 8), (4, 8), (4, 16), (2, 32)])
 def test_attention_starts_by_copying_what_is_alike(kv_heads: int, width: int) -> None:
-    """One head's output is a multiple of what it looks at, wherever keys and values can hold it."""
-    shape = Architecture(
-        vocabulary=300, hidden=32, layers=1, heads=4, kv_heads=kv_heads, head_width=width
-    )
-    attention = new_base(shape, 0).model.layers[0].self_attn
+    """A head's output is a multiple of the token it attends to, where keys and values span it."""
+    base = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=300, hidden_size=32, intermediate_size=48, num_hidden_layers=1,
+            num_attention_heads=4, num_key_value_heads=kv_heads, head_dim=width,
+        )
+    )  # fmt: skip
+    mimetic_init(base)
+    attention = base.model.layers[0].self_attn
     value, output = attention.v_proj.weight, attention.o_proj.weight
     heads = value.view(kv_heads, width, 32).repeat_interleave(4 // kv_heads, dim=0).flatten(0, 1)
-    held = torch.linalg.pinv(value) @ value  # onto what keys and values can hold
-    torch.testing.assert_close(output @ heads, held / 4, atol=1e-5, rtol=0)  # float32 rounding
+    spanned = torch.linalg.pinv(value) @ value  # projects onto the span of keys and values
+    torch.testing.assert_close(output @ heads, spanned / 4, atol=1e-5, rtol=0)  # float32 rounding
     query = attention.q_proj.weight.view(kv_heads, -1, width, 32)
     key = attention.k_proj.weight.view(kv_heads, 1, width, 32).expand_as(query)
     alike = torch.nn.functional.cosine_similarity(query.flatten(), key.flatten(), dim=0)
     assert alike > 0.9
 
 
-def test_slow_pairs_stand_still_and_fast_ones_turn_as_always() -> None:
-    shape = Architecture(vocabulary=300, hidden=64, layers=1, heads=2, kv_heads=2)
-    usual, still = (
-        new_base(shape.model_copy(update={"still_beyond": beyond}), 0).model.rotary_emb.inv_freq
-        for beyond in (None, 1024)
-    )
-    wavelength = 2 * torch.pi / usual
-    fast, slow = wavelength < 1024 / 4, wavelength > 1024
-    assert 0 < int(fast.sum()) < int((~slow).sum()) < len(usual)
-    torch.testing.assert_close(still[fast], usual[fast])
-    turned = still[slow] * shape.positions  # over the longest document, in radians
-    assert float(turned.max()) < 0.1
+def test_a_new_base_starts_with_copying_attention() -> None:
+    shape = Architecture(vocabulary=300, hidden=32, layers=2, heads=4, kv_heads=4)
+    for layer in new_base(shape, 0).model.layers:
+        product = layer.self_attn.o_proj.weight @ layer.self_attn.v_proj.weight
+        torch.testing.assert_close(product, torch.eye(32) / 4, atol=1e-5, rtol=0)

@@ -1,4 +1,4 @@
-"""A larger model from a trained one: it answers as before, and what is new can learn."""
+"""A larger model from a trained one: it answers as before, and its new weights are trained."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import GistSpec
@@ -16,7 +17,7 @@ from dnsity.model.gist_lm import GistLM
 from dnsity.training.pretrain import Architecture, new_base
 from tiny import tiny_gist_model, tiny_tokenizer
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "grow.py"
+SCRIPT = Path(__file__).parents[3] / "recipes" / "mini" / "grow.py"
 grow = runpy.run_path(str(SCRIPT))
 deepen, widen = grow["deepen"], grow["widen"]
 
@@ -48,6 +49,25 @@ def test_wider_heads_keep_the_pairs_they_had() -> None:
     change = (wide(ids).logits - before).norm()
     other = (new_base(shape, 0)(ids).logits - before).norm()
     assert 0 < change < other / 3  # near the old answers, not near any others
+
+
+def test_slow_pairs_do_not_rotate_and_fast_ones_rotate_as_before() -> None:
+    usual, still = (
+        Qwen3ForCausalLM(
+            Qwen3Config(
+                vocab_size=300, hidden_size=64, intermediate_size=64, num_hidden_layers=1,
+                num_attention_heads=2, num_key_value_heads=2, head_dim=32,
+                max_position_embeddings=8192, rope_parameters=grow["rope"](100_000.0, beyond),
+            )
+        ).model.rotary_emb.inv_freq
+        for beyond in (None, 1024)
+    )  # fmt: skip
+    wavelength = 2 * torch.pi / usual
+    fast, slow = wavelength < 1024 / 4, wavelength > 1024
+    assert 0 < int(fast.sum()) < int((~slow).sum()) < len(usual)
+    torch.testing.assert_close(still[fast], usual[fast])
+    turned = still[slow] * 8192  # over the longest document, in radians
+    assert float(turned.max()) < 0.1
 
 
 def test_other_heads_are_refused() -> None:

@@ -1,8 +1,8 @@
-"""Take the mean of gist models' weights: `python scripts/average.py TARGET MODEL MODEL ...`.
+"""Average the weights of gist models: `python recipes/mini/average.py TARGET MODEL MODEL ...`.
 
-Stages that went on from each other lie around a better place than the last of them: their mean has
-a lower loss (weight averaging, Izmailov et al. 2018; docs/log.md, 2026-11-27). Only for
-models of one shape that carry their own base (scope `full`).
+Consecutive stages end around a better optimum than the last of them reaches: the mean of their
+weights has a lower loss (weight averaging, Izmailov et al. 2018; docs/log.md, 2026-11-27). Only for
+models of one shape with scope `full`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dnsity.model.gist_lm import GistLM
 
 @torch.no_grad()
 def average(models: list[GistLM]) -> GistLM:
-    """Give the first model the mean of all weights and return it.
+    """Write the mean of all weights into the first model and return it.
 
     Raises:
         BadInputError: If their tensors or gist settings differ.
@@ -34,9 +34,9 @@ def average(models: list[GistLM]) -> GistLM:
         if kind != kinds[0]:
             raise BadInputError(
                 f"model {number} has other weights or gist settings than the first; allowed are "
-                "stages of one model, each trained from another"
+                "stages of one model"
             )
-    # All before any is written: tied weights stand under two names.
+    # All means before any write: tied weights have two names.
     means = {name: torch.stack([s[name].float() for s in states]).mean(0) for name in states[0]}
     models[0].load_state_dict(means)
     return models[0]
@@ -47,8 +47,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("target", type=Path)
-    parser.add_argument("models", nargs="+")
+    parser.add_argument("target", type=Path, help="directory to write")
+    parser.add_argument("models", nargs="+", help="directories of gist models")
     asked = parser.parse_args()
     loaded = [checkpoint.load(name) for name in asked.models]
     _, tokenizer, name = loaded[0]

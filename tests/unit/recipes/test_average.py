@@ -17,7 +17,7 @@ from dnsity.model.gist_lm import GistLM
 from dnsity.training.pretrain import Architecture, new_base
 from tiny import tiny_tokenizer
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "average.py"
+SCRIPT = Path(__file__).parents[3] / "recipes" / "mini" / "average.py"
 average = runpy.run_path(str(SCRIPT))["average"]
 
 

@@ -1,13 +1,14 @@
-"""Make a gist model larger: `python scripts/grow.py MODEL TARGET [--after 2 3] [--still-beyond N]`.
+"""Make a gist model larger: `python recipes/mini/grow.py MODEL TARGET [--after 2 3] ...`.
 
     layers  0  1  2  3  4  5   ──▶   0  1  2  2'  3  3'  4  5       --after 2 3
     pairs   a  b  c  d         ──▶   a  .  b  .  c  .  d  .         --still-beyond 1024
 
-A new layer is a copy of the one before it that hardly speaks (its outputs are a tenth). Heads
-become twice as wide: the rotary pairs they have keep their frequencies, new ones (.) stand between
-them, look for what is alike and speak softly; pairs that turn once in more than N tokens stand
-still, see `dnsity.training.pretrain.Architecture`. The model then answers nearly as before and
-trains on. Only for models that carry their own base (scope `full`).
+`--after` adds layers: a copy of each named layer follows it, with its output scaled to a tenth.
+`--still-beyond` doubles the width of heads: existing rotary pairs keep their frequencies, new pairs
+(.) are inserted between them, compare content and start with a small scale. Pairs whose wavelength
+exceeds N tokens no longer rotate, and those above a quarter of it rotate more slowly, so they
+compare content alike at every distance (p-RoPE, Barbero et al. 2024, 2410.06205). The larger model
+answers almost as before and is trained further. Only for models with scope `full`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import copy
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,17 +25,16 @@ from transformers import PreTrainedModel
 
 from dnsity.errors import BadInputError
 from dnsity.model import checkpoint
-from dnsity.training.pretrain import rope
 
 QUIET = 0.1
-"""Share of what a copy writes; with zero, nothing but its outputs would get a gradient at first."""
+"""Output scale of a copied layer; with zero, only its output projections would get a gradient."""
 SOFT = 0.3
-"""Scale of new pairs among a head's; 0.15 to 0.6 do as well, 1 is worse (docs/log.md)."""
+"""Scale of a head's new pairs; 0.15 to 0.6 score the same, 1 is worse (docs/log.md)."""
 
 
 @torch.no_grad()
 def deepen(base: PreTrainedModel, after: list[int], share: float = QUIET) -> None:
-    """Put a quiet copy behind each of these layers."""
+    """Insert a copy with scaled outputs after each of these layers."""
     layers, sources = [], []
     for number, layer in enumerate(base.model.layers):
         layers.append(layer)
@@ -55,7 +56,7 @@ def deepen(base: PreTrainedModel, after: list[int], share: float = QUIET) -> Non
 
 @torch.no_grad()
 def widen(base: PreTrainedModel, still_beyond: int | None) -> PreTrainedModel:
-    """Return the same model with heads twice as wide.
+    """Return the same model with heads twice as wide; see `rope` for `still_beyond`.
 
     Raises:
         BadInputError: If queries and keys are not normalised, or positions are scaled already.
@@ -63,8 +64,8 @@ def widen(base: PreTrainedModel, still_beyond: int | None) -> PreTrainedModel:
     usual = base.config.rope_parameters.get("rope_type") == "default"
     if not usual or not hasattr(base.model.layers[0].self_attn, "q_norm"):
         raise BadInputError(
-            f"heads of {base.config.model_type} with {base.config.rope_parameters} cannot be made "
-            "wider; allowed are Qwen3 bases with plain rotary positions"
+            f"heads of {base.config.model_type} with {base.config.rope_parameters} cannot be "
+            "widened; allowed are Qwen3 bases with plain rotary positions"
         )
     config = copy.deepcopy(base.config)
     width, config.head_dim = config.head_dim, 2 * config.head_dim
@@ -92,8 +93,26 @@ def widen(base: PreTrainedModel, still_beyond: int | None) -> PreTrainedModel:
     return wide.to(base.dtype)
 
 
+def rope(base: float, still_beyond: int | None) -> dict[str, Any]:
+    """Return rotary settings for transformers.
+
+    Llama 3's scaling slows pairs with a wavelength above `still_beyond`; the factor is so large
+    that they do not rotate.
+    """
+    if still_beyond is None:
+        return {"rope_type": "default", "rope_theta": base}
+    return {
+        "rope_type": "llama3",
+        "rope_theta": base,
+        "factor": 1e6,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_position_embeddings": still_beyond,
+    }
+
+
 def _rows(old: Tensor, new: Tensor, kept: Tensor, more: Tensor) -> None:
-    """Fill a wide projection `[heads * 2 width, hidden]`: the old rows, and as loud `more`."""
+    """Fill a projection `[heads * 2 width, hidden]`: old rows, and `more` at the same scale."""
     heads, width, hidden = more.shape
     narrow = old.reshape(heads, width, hidden)
     rest = torch.ones(2 * width, dtype=torch.bool)
@@ -109,10 +128,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model")
-    parser.add_argument("target", type=Path)
-    parser.add_argument("--after", type=int, nargs="+", default=[])
-    parser.add_argument("--still-beyond", type=int)
+    parser.add_argument("model", help="directory of a gist model")
+    parser.add_argument("target", type=Path, help="directory to write")
+    parser.add_argument("--after", type=int, nargs="+", default=[], help="numbers of layers")
+    parser.add_argument("--still-beyond", type=int, metavar="N", help="wavelength in tokens")
     asked = parser.parse_args()
     torch.manual_seed(0)
     model, tokenizer, name = checkpoint.load(asked.model)
