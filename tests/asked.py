@@ -1,10 +1,11 @@
-"""Two small documents with questions, laid out as a batch, and a tiny model to ask."""
+"""Two small documents with questions, as a batch, and a tiny model to ask."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from dnsity.data.collate import collate
+from dnsity.data.batch import QuestionBatch, collate
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
 from dnsity.data.text.frame import Plain
@@ -40,5 +41,5 @@ def small_lm(family: str = "qwen3-tied", seed: int = 0, **spec: Any) -> GistLM:
     return GistLM(tiny_base(family, seed=seed, vocab_size=410), GistSpec(**fields)).eval()
 
 
-def asked_batch(examples: list[Example] | None = None, **more: Any) -> dict[str, Any]:
-    return {"mode": "gist", **collate(examples or EXAMPLES, Plain(ENCODER, TEMPLATE)), **more}
+def asked_batch(examples: list[Example] | None = None, **fields: Any) -> QuestionBatch:
+    return replace(collate(examples or EXAMPLES, Plain(ENCODER, TEMPLATE)), **fields)

@@ -30,6 +30,7 @@ from dnsity.inference.methods import Select
 from dnsity.model.architectures import judge
 from dnsity.model.base import attention_kernel
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.masked import run_masked
 from dnsity.model.positions import require_shift_invariant
 from support import compress_chunks, gap, layout_ids, parts
 from tiny import DOCUMENT, QUESTIONS, tiny_tokenizer
@@ -141,7 +142,7 @@ def _from_the_masked_sequence(base: PreTrainedModel) -> float:
     lm = GistLM(base, GistSpec(gists=3, window_tokens=64, scope="full")).eval()
     layout = Layout((21,), 3, (5, 3))
     ids = layout_ids(layout)
-    expected = parts(lm.masked(ids, layout), layout, "question")
+    expected = parts(run_masked(lm, ids, layout), layout, "question")
     slots = compress_chunks(lm, parts(ids, layout, "document"))
     found = (lm.answer(slots, asked) for asked in parts(ids, layout, "question"))
     return max(gap(one, other) for one, other in zip(found, expected, strict=True))

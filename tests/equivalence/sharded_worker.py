@@ -23,12 +23,12 @@ MODES = ("gist", "full")
 def _sharded(checkpointing: bool) -> Passes:
     passes = Passes(small_lm("qwen3-tied")).train()
     if checkpointing:
-        backbone.enable_checkpointing(passes.lm.base)
+        passes.lm.enable_checkpointing()
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     for layer in backbone.body(passes.lm.base).layers:  # type: ignore[union-attr]
         fully_shard(layer, mesh=mesh)  # type: ignore[arg-type]
     fully_shard(passes, mesh=mesh)
-    assert backbone.is_sharded(passes.lm.base)
+    assert passes.lm.is_sharded
     return passes
 
 
@@ -38,12 +38,10 @@ def main(folder: Path) -> None:
     for checkpointing in (False, True):
         for mode in MODES:
             whole = Passes(small_lm("qwen3-tied")).train()
-            losses = [
-                whole({**asked_batch([e]), "mode": mode})["loss"] for e in EXAMPLES[:processes]
-            ]
+            losses = [whole(asked_batch([e], mode=mode))["loss"] for e in EXAMPLES[:processes]]
             (sum(losses) / processes).backward()  # type: ignore[union-attr]
             sharded = _sharded(checkpointing)
-            found = sharded({**asked_batch([EXAMPLES[rank]]), "mode": mode})
+            found = sharded(asked_batch([EXAMPLES[rank]], mode=mode))
             assert_same(found["loss"].detach(), losses[rank].detach(), "loss")
             found["loss"].backward()
             gathered = {n: g.full_tensor() for n, g in gradients_of(sharded).items()}  # type: ignore[operator]

@@ -57,7 +57,7 @@ def test_padded_questions_equal_single_ones(family: str, attention: str) -> None
 @pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("behind", ["document", "gists", "nothing"])
 @family_and_attention
-def test_rows_side_by_side_equal_single_ones(family: str, attention: str, behind: str) -> None:
+def test_packed_examples_equal_single_ones(family: str, attention: str, behind: str) -> None:
     """None of them sees another, wherever the sliding window ends."""
     model = tiny_gist_lm(family, attention)
     prefix = {"document": model.read, "gists": model.compress, "nothing": lambda ids: None}[behind](
@@ -65,7 +65,7 @@ def test_rows_side_by_side_equal_single_ones(family: str, attention: str, behind
     )
     answers = [1, 2, 8, 5]
     rows = [[3, *question[0].tolist()] for question in QUESTIONS]
-    found = torch.split(model.side_by_side(prefix, rows, answers), answers)
+    found = torch.split(model.answer_packed(prefix, rows, answers), answers)
     for row, length, logits in zip(rows, answers, found, strict=True):
         alone = model.answer(prefix, torch.tensor([row]), logits_to_keep=length + 1)
         assert_same(logits, alone[0, :-1])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, PreTrainedTokenizerFast
 
-from dnsity.data.collate import collate
+from dnsity.data.batch import collate
 from dnsity.data.example import Example, Question
 from dnsity.errors import BadInputError, GistMismatchError
 from dnsity.evaluation.methods import build
@@ -21,7 +21,7 @@ from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.methods.refine import Refine
 from dnsity.inference.methods.select import Select
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.answers import answers
+from dnsity.training.answers import Condition, answers
 from support import FAMILIES, assert_same, assert_same_keys, tiny_base
 from templates import LLAMA3, WITH_SYSTEM, chat_tokenizer
 
@@ -166,10 +166,10 @@ def test_two_passes_after_a_head_are_the_masked_sequence(
     model = GistModel(_loaded(lm, tokenizer))
     frame = model.loaded.frame
     assert len(frame.head) > 4
-    batch = {"mode": "gist", **collate(EXAMPLES, frame)}
+    batch = collate(EXAMPLES, frame)
     with torch.no_grad():
         two_pass, masked = answers(lm, batch, "gist"), answers(lm, batch, "gist", path="masked")
-    taken = batch["labels"][:, 1:] >= 0
+    taken = batch.labels[:, 1:] >= 0
     assert_same(two_pass[:, :-1][taken], masked[:, :-1][taken], "logits")
     # and both are what compressing and asking do
     gist = model.compress(DOCUMENT)
@@ -187,11 +187,11 @@ def _loaded(lm: GistLM, tokenizer: PreTrainedTokenizerFast) -> Any:
 
 
 @pytest.mark.parametrize("mode", ["full", "none"])
-def test_training_sees_the_prompts_that_answers_see(mode: str) -> None:
+def test_training_sees_the_prompts_that_answers_see(mode: Condition) -> None:
     tokenizer = chat_tokenizer("cl100k", LLAMA3)
     lm = GistLM(_base("llama", tokenizer), GistSpec(scope="full", frame="chat")).eval()
     model = GistModel(_loaded(lm, tokenizer))
-    batch = {"mode": mode, **collate(EXAMPLES, model.loaded.frame)}
+    batch = collate(EXAMPLES, model.loaded.frame)
     with torch.no_grad():
         logits = answers(lm, batch, mode)
         document = "" if mode == "none" else DOCUMENT

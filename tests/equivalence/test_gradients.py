@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dnsity.gist.layout import Layout
 from dnsity.model import backbone
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.masked import run_masked
 from support import (
     PLACEMENTS,
     assert_same_gradients,
@@ -54,7 +55,7 @@ def masked_gradients(family: str, attention: str, layout: Layout) -> dict[str, T
         family, attention, placement=layout.placement, chunking=layout.chunking
     ).train()
     ids = layout_ids(layout, rows=2)
-    logits = parts(model.masked(ids, layout), layout, "question")
+    logits = parts(run_masked(model, ids, layout), layout, "question")
     loss_of(logits, parts(ids, layout, "question")).backward()
     return gradients_of(model)
 
@@ -68,7 +69,7 @@ def test_two_passes_have_the_gradients_of_one(
 ) -> None:
     model = tiny_gist_lm(family, attention, placement=placement).train()
     if checkpointing:
-        backbone.enable_checkpointing(model.base)
+        model.enable_checkpointing()
     layout = Layout(CHUNKS[chunks], model.spec.gists, QUESTIONS, model.spec.placement)
     expected = masked_gradients(family, attention, layout)
     assert expected.keys() == dict(model.named_parameters()).keys(), "some weight has no gradient"
@@ -80,7 +81,7 @@ def test_two_passes_have_the_gradients_of_one(
 def test_gradients_through_carried_gists(placement: str, checkpointing: bool) -> None:
     model = tiny_gist_lm("llama", placement=placement, chunking="carry").train()
     if checkpointing:
-        backbone.enable_checkpointing(model.base)
+        model.enable_checkpointing()
     layout = Layout(CHUNKS["three"], 4, QUESTIONS, model.spec.placement, model.spec.chunking)
     assert_same_gradients(
         two_pass_gradients(model, layout), masked_gradients("llama", "sdpa", layout)
@@ -92,10 +93,10 @@ def test_adapter_gradients_where_it_acts_on_all_tokens(checkpointing: bool) -> N
     """Scope `both` is the one scope with an adapter that a single sequence can express."""
     reference, model = (tiny_lora_lm("llama", "both").train() for _ in range(2))
     if checkpointing:
-        backbone.enable_checkpointing(model.base)
+        model.enable_checkpointing()
     layout = Layout(CHUNKS["three"], 4, QUESTIONS)
     ids = layout_ids(layout, rows=2)
-    logits = parts(reference.masked(ids, layout), layout, "question")
+    logits = parts(run_masked(reference, ids, layout), layout, "question")
     loss_of(logits, parts(ids, layout, "question")).backward()
     assert_same_gradients(two_pass_gradients(model, layout), gradients_of(reference))
 
@@ -104,7 +105,7 @@ def test_adapter_gradients_where_it_acts_on_all_tokens(checkpointing: bool) -> N
 def test_checkpointing_replays_each_layer_with_the_adapter_as_it_was(scope: str) -> None:
     """Recomputation happens inside `backward`, when no `with adapter off` is open any more."""
     plain, checkpointed = (tiny_lora_lm("llama", scope).train() for _ in range(2))
-    backbone.enable_checkpointing(checkpointed.base)
+    checkpointed.enable_checkpointing()
     layout = Layout(CHUNKS["one"], 4, QUESTIONS)
     assert_same_gradients(
         two_pass_gradients(checkpointed, layout), two_pass_gradients(plain, layout)
@@ -114,7 +115,7 @@ def test_checkpointing_replays_each_layer_with_the_adapter_as_it_was(scope: str)
 def test_checkpointing_really_recomputes() -> None:
     """Otherwise the tests above would compare a model with itself."""
     model = tiny_gist_lm("llama").train()
-    backbone.enable_checkpointing(model.base)
+    model.enable_checkpointing()
     calls: list[int] = []
     first = model.base.get_decoder().layers[0].input_layernorm
     first.register_forward_hook(lambda *_: calls.append(1))

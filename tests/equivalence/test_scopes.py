@@ -14,6 +14,7 @@ from dnsity.errors import BadInputError
 from dnsity.gist.layout import Layout, split_evenly
 from dnsity.model import backbone
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.masked import run_masked
 from dnsity.shapes import KeyValues
 from support import (
     LAYERS,
@@ -136,7 +137,7 @@ def test_scope_both_equals_the_masked_sequence(family: str, placement: str) -> N
     model = tiny_lora_lm(family, "both", placement=placement)
     layout = Layout((7, 12, 9), 4, (5, 3), model.spec.placement)
     ids = layout_ids(layout, rows=2)
-    expected = parts(model.masked(ids, layout), layout, "question")
+    expected = parts(run_masked(model, ids, layout), layout, "question")
     gists = compress_chunks(model, parts(ids, layout, "document"))
     for number, question in enumerate(parts(ids, layout, "question")):
         assert_same(model.answer(gists, question), expected[number])
@@ -153,7 +154,7 @@ def test_every_trained_weight_that_can_matter_gets_a_gradient(
     """
     model = tiny_lora_lm("llama", scope).train()
     if checkpointing:
-        backbone.enable_checkpointing(model.base)
+        model.enable_checkpointing()
     model.answer(model.compress(DOCUMENT), PROMPT).log_softmax(-1)[..., 5].sum().backward()
     for name, parameter in model.named_parameters():
         idle = (
@@ -181,7 +182,7 @@ def test_only_adapter_and_gist_rows_are_trained() -> None:
 def test_a_single_sequence_refuses_to_pretend(scope: str) -> None:
     layout = Layout((5,), 4, (3,))
     with pytest.raises(BadInputError, match=f"scope '{scope}' needs the two-pass path"):
-        tiny_lora_lm("llama", scope).masked(layout_ids(layout), layout)
+        run_masked(tiny_lora_lm("llama", scope), layout_ids(layout), layout)
 
 
 @pytest.mark.parametrize("scope", ["gist", "document", "both"])

@@ -7,6 +7,7 @@ import torch
 
 from dnsity.errors import BadInputError
 from dnsity.gist.layout import Layout
+from dnsity.model.masked import run_masked
 from support import (
     ATTENTIONS,
     FAMILIES,
@@ -36,7 +37,7 @@ def assert_two_passes_equal_one(
     model = tiny_gist_lm(family, attention, **spec)
     layout = Layout(chunks, model.spec.gists, QUESTIONS, model.spec.placement, model.spec.chunking)
     ids = layout_ids(layout, rows=2)
-    expected = parts(model.masked(ids, layout), layout, "question")
+    expected = parts(run_masked(model, ids, layout), layout, "question")
     gists = compress_chunks(model, parts(ids, layout, "document"))
     for number, question in enumerate(parts(ids, layout, "question")):
         assert_same(model.answer(gists, question), expected[number], f"logits of q{number}")
@@ -79,7 +80,7 @@ def test_fewer_gists_than_trained(family: str, placement: str) -> None:
     ids = layout_ids(layout)
     gists = compress_chunks(model, parts(ids, layout, "document"), gists=2)
     assert gists[0][0].shape[-2] == 6
-    expected = parts(model.masked(ids, layout), layout, "question")
+    expected = parts(run_masked(model, ids, layout), layout, "question")
     for number, question in enumerate(parts(ids, layout, "question")):
         assert_same(model.answer(gists, question), expected[number])
 
@@ -94,11 +95,11 @@ def test_several_questions_in_one_sequence_equal_separate_ones(family: str) -> N
     model = tiny_gist_lm(family)
     together = Layout(ONE_CHUNK, 4, (5, 3, 7))
     ids = layout_ids(together)
-    logits = parts(model.masked(ids, together), together, "question")
+    logits = parts(run_masked(model, ids, together), together, "question")
     prefix = ids[:, : sum(ONE_CHUNK) + 4]
     for number, question in enumerate(parts(ids, together, "question")):
         alone = Layout(ONE_CHUNK, 4, (question.shape[1],))
-        single = model.masked(torch.cat([prefix, question], dim=1), alone)
+        single = run_masked(model, torch.cat([prefix, question], dim=1), alone)
         assert_same(logits[number], parts(single, alone, "question")[0])
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,8 @@ import torch
 
 from dnsity.bench.config import BenchConfig
 from dnsity.bench.turns import in_turns
-from dnsity.data.collate import IGNORE
+from dnsity.data.batch import IGNORE, QuestionBatch
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import backbone
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.passes import Passes
 
@@ -48,7 +48,7 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
         return []
     lm = trainable(config, loaded.lm)
     if config.checkpointing:
-        backbone.enable_checkpointing(lm.base)
+        lm.enable_checkpointing()
     optimiser = torch.optim.AdamW([p for p in lm.parameters() if p.requires_grad])
     found = []
     for length in config.train_tokens:
@@ -95,21 +95,25 @@ def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
     document, asked = ids(1, tokens), ids(QUESTIONS, QUESTION_TOKENS + ANSWER_TOKENS)
     labels = asked[:, -ANSWER_TOKENS - 1 :].clone()
     labels[:, 0] = IGNORE
-    batch: dict[str, Any] = {
-        "mode": "gist",
-        "head_ids": torch.zeros(0, dtype=torch.long),
-        "document_ids": document,
-        "document_mask": torch.ones_like(document, dtype=torch.bool),
-        "input_ids": asked,
-        "attention_mask": torch.ones_like(asked, dtype=torch.bool),
-        "labels": labels,
-        "document_index": torch.zeros(QUESTIONS, dtype=torch.long, device=lm.device),
-    }
-    each = {
-        **batch,
-        **{name: batch[name].expand(QUESTIONS, -1) for name in ("document_ids", "document_mask")},
-        "document_index": torch.arange(QUESTIONS, device=lm.device),
-    }
+    batch = QuestionBatch(
+        mode="gist",
+        head=(),
+        document_ids=document,
+        document_mask=torch.ones_like(document, dtype=torch.bool),
+        input_ids=asked,
+        attention_mask=torch.ones_like(asked, dtype=torch.bool),
+        labels=labels,
+        document_index=torch.zeros(QUESTIONS, dtype=torch.long, device=lm.device),
+        scored=torch.ones(QUESTIONS, dtype=torch.bool, device=lm.device),
+        sources=("",),
+    )
+    each = replace(
+        batch,
+        document_ids=document.expand(QUESTIONS, -1),
+        document_mask=batch.document_mask.expand(QUESTIONS, -1),
+        document_index=torch.arange(QUESTIONS, device=lm.device),
+        sources=("",) * QUESTIONS,
+    )
     two_pass, masked = Passes(lm), Passes(lm, path="masked")
     return {
         "two_pass": lambda: two_pass(batch)["loss"],

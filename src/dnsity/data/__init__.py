@@ -2,7 +2,7 @@
 
 example      the record every source yields: one document and its questions
 encode       text to token ids
-collate      examples to padded tensors
+batch        examples to padded tensors
 packing      rows for plain language modelling
 text/        chunking, sentences, Korean particles, the prompt around a question
 readers/     corpora, benchmarks, question sets

@@ -1,6 +1,6 @@
-"""Distillation: pure functions of answer tokens' logits, sums so that any split adds up the same.
+"""Distillation losses: sums over answer tokens, so that the parts of a split batch add up.
 
-S counts the supervised tokens of a batch: those of the answers, row by row.
+S counts the supervised tokens of a batch: those of the answers, in order.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from dnsity.data.collate import IGNORE
+from dnsity.data.batch import IGNORE
 
 
 def supervised(
     logits: Float[Tensor, "B A vocab"], labels: Int[Tensor, "B A"]
 ) -> tuple[Float[Tensor, "S vocab"], Int[Tensor, " S"]]:
-    """Pick the logits that predict a labelled token, and these tokens, row by row.
+    """Select the logits that predict a labelled token, and these tokens.
 
     Args:
         logits: Of the same positions as `labels`; position i predicts label i+1.
-        labels: Token ids, `IGNORE` where no loss is taken.
+        labels: Token ids, `IGNORE` where there is no loss.
     """
     wanted = labels[:, 1:]
     kept = wanted != IGNORE
@@ -38,12 +38,12 @@ def answer_cross_entropy(
 
 
 def gold_log_p(logits: Float[Tensor, "S vocab"], targets: Int[Tensor, " S"]) -> Float[Tensor, " S"]:
-    """Say how likely each gold token is held, as a log-probability."""
+    """Return the log-probability of each gold token."""
     return logits.log_softmax(dim=-1).gather(-1, targets[:, None])[:, 0]
 
 
 def top_of(logits: Float[Tensor, "S vocab"], count: int) -> tuple[Tensor, Tensor]:
-    """Keep the `count` likeliest tokens: ids `[S, count]` and log-probabilities `[S, count]`."""
+    """Return the `count` likeliest tokens: ids `[S, count]` and log-probabilities `[S, count]`."""
     log_p, ids = logits.log_softmax(dim=-1).topk(min(count, logits.shape[-1]))
     return ids, log_p
 
@@ -56,9 +56,9 @@ def teacher_divergence(
 ) -> Float[Tensor, ""]:
     """Sum KL(teacher || student) over the teacher's likeliest tokens and one bucket for the rest.
 
-    Lumping tokens together never raises a divergence (data processing inequality), so this bounds
-    the full one from below, and it is zero when the student agrees. With the whole vocabulary kept
-    it is the full one. Distillation on answer tokens from top-k logits is what worked at the
+    Merging tokens into a bucket never increases a divergence (data processing inequality), so this
+    is a lower bound of the full divergence. It is zero if the student agrees, and equal to the full
+    one if `top_ids` are the whole vocabulary. Top-k distillation on answer tokens worked at the
     highest published ratios (Still, 2606.07878; Cartridges, 2506.06266).
 
     Args:
@@ -75,5 +75,5 @@ def teacher_divergence(
 
 
 def _rest(log_p: Float[Tensor, "S top"]) -> Float[Tensor, " S"]:
-    """Return the probability outside the given tokens; never zero, whose logarithm is infinite."""
+    """Return the probability of all other tokens; never zero, because its logarithm is needed."""
     return (1 - log_p.exp().sum(dim=-1)).clamp(min=torch.finfo(log_p.dtype).eps)

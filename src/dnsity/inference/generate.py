@@ -1,14 +1,16 @@
-"""Answers from a prefix: gists, a document read in full, or nothing."""
+"""Answers conditioned on a prefix: gists, a whole document, or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from threading import Event, Thread
-from typing import Any, cast
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
@@ -20,14 +22,13 @@ from transformers import (
 )
 
 from dnsity.config import MOST
-from dnsity.data.collate import left_pad
+from dnsity.data.batch import left_pad
 from dnsity.data.text.chat import Turn
 from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
-from dnsity.model.key_values import shared, unpadded
+from dnsity.model.key_values import shared, slots_of, unpadded
 from dnsity.model.uneven import is_uneven
 from dnsity.shapes import KeyValues
 
@@ -37,11 +38,11 @@ class Answer:
     """One answer.
 
     Attributes:
-        question: As asked.
+        question: The question.
         text: The answer.
         ttft_s: Seconds from the call to the first token (of the whole batch).
-        seconds: Seconds for the whole call.
-        new_tokens: Tokens generated, the end token not counted.
+        seconds: Seconds of the whole call.
+        new_tokens: Generated tokens, without the end token.
     """
 
     question: str
@@ -51,24 +52,24 @@ class Answer:
     new_tokens: int
 
     def __str__(self) -> str:
-        """Return the answer itself."""
+        """Return the text of the answer."""
         return self.text
 
 
 _COLDEST, _HOTTEST, _LEAST_TOP_P = 0.001, 1_000_000, 1e-6
-"""Beyond these, logits over a temperature are infinite or all alike."""
+"""Outside these limits, logits divided by the temperature are infinite or all equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is chosen; temperature 0 is greedy.
+    """How the next token is chosen; temperature 0 is greedy decoding.
 
     Attributes:
-        max_new_tokens: Length of an answer at most.
-        temperature: Above 0 tokens are sampled.
-        top_p: Sample from the likeliest tokens that make up so much probability.
-        seed: Of a call: the same call gives the same answers (None: others each time). The random
-            state of the caller is neither used nor changed.
+        max_new_tokens: Most tokens of an answer.
+        temperature: Above 0, tokens are sampled.
+        top_p: Sample from the smallest set of likeliest tokens that has this probability.
+        seed: Random seed of a call: the same call gives the same answers (None: a new seed each
+            time). The random state of the caller is neither used nor changed.
     """
 
     max_new_tokens: int = 48
@@ -92,21 +93,21 @@ class Sampling:
             )
 
     def arguments(self) -> dict[str, Any]:
-        """Return `generate`'s arguments, overruling what the base's generation_config.json says."""
+        """Return arguments of `generate`, which override the base's generation_config.json."""
         return {
             "max_new_tokens": self.max_new_tokens,
             "num_beams": 1,
             "repetition_penalty": 1.0,
             "no_repeat_ngram_size": 0,
-            "do_sample": False,  # `_Chooser` samples, without the caller's random state
-            "logits_processor": LogitsProcessorList([_Chooser(self)]),
+            "do_sample": False,  # `_Sampler` samples, without the caller's random state
+            "logits_processor": LogitsProcessorList([_Sampler(self)]),
         }
 
 
-class _Chooser(LogitsProcessor):
-    """Leaves one token to choose, sampled with a random state of its own.
+class _Sampler(LogitsProcessor):
+    """Samples one token and masks all others, with a random state of its own.
 
-    So no call touches the random state of its caller, and no thread that of another.
+    So no call changes the random state of its caller, and no thread that of another.
     """
 
     def __init__(self, sampling: Sampling) -> None:
@@ -121,8 +122,8 @@ class _Chooser(LogitsProcessor):
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         if bool(scores.isnan().any()):
             raise UnsupportedModelError(
-                "the model computes logits that are not numbers, there is no answer; if it runs in "
-                'float16 use --dtype bfloat16 or float32 (in Python dtype="bfloat16")'
+                "the model computes logits that are not numbers, so there is no answer; if it runs "
+                'in float16 use --dtype bfloat16 or float32 (in Python dtype="bfloat16")'
             )
         if not self.warpers:
             return scores
@@ -134,8 +135,8 @@ class _Chooser(LogitsProcessor):
                 self.generator.seed()
             else:
                 self.generator.manual_seed(self.seed)
-        shares = scores.softmax(dim=-1)
-        chosen = torch.multinomial(shares, 1, generator=self.generator)
+        probabilities = scores.softmax(dim=-1)
+        chosen = torch.multinomial(probabilities, 1, generator=self.generator)
         return torch.full_like(scores, -torch.inf).scatter(1, chosen, 0.0)
 
 
@@ -143,49 +144,75 @@ GREEDY = Sampling()
 
 
 class _Stopped(StoppingCriteria):
-    """Ends an answer once nobody waits for it."""
+    """Ends an answer when its reader has stopped."""
 
     def __init__(self) -> None:
         self.by_reader = Event()
 
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         return torch.full(input_ids.shape[:1], self.by_reader.is_set(), device=input_ids.device)
 
 
-class _Pieces(TextIteratorStreamer):
+class _TextPieces(TextIteratorStreamer):
     """Decodes an answer as it is generated, without the token that ends it."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         super().__init__(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
         self.end_ids = torch.tensor(loaded.end_ids)
 
-    def put(self, value: torch.Tensor) -> None:
+    def put(self, value: Tensor) -> None:
         if self.next_tokens_are_prompt or not bool(torch.isin(value, self.end_ids).any()):
             super().put(value)  # type: ignore[no-untyped-call]
 
 
 class _FirstToken(StoppingCriteria):
-    """Never stops anything; notes when the first token is there."""
+    """Never stops; records the time of the first token."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self.at: float | None = None
 
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         if self.at is None:
             self.at = self.loaded.now()
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """A batch of questions, ready for `GistLM.generate`.
+
+    Attributes:
+        document: The document's slots, `[1 or B, K, G, D]` per layer; None: no document.
+        uneven: Whether the document has different numbers of slots per head (`model/uneven`).
+        prefix: Head and document for each question, `[B, K, H + G, D]` per layer.
+        prefix_mask: True at real slots of the prefix.
+        input_ids: The questions.
+        attention_mask: True at real tokens of the questions.
+    """
+
+    document: KeyValues | None
+    uneven: bool
+    prefix: KeyValues | None
+    prefix_mask: Bool[Tensor, "B slots"]
+    input_ids: Int[Tensor, "B Q"]
+    attention_mask: Bool[Tensor, "B Q"]
+
+    @property
+    def padded(self) -> bool:
+        """Whether there is any padding."""
+        return not bool(self.prefix_mask.all() and self.attention_mask.all())
+
+
 @torch.inference_mode()
-def answer(  # noqa: PLR0913 - the one way to an answer has what every caller needs
+def answer(  # noqa: PLR0913 - all callers answer through this function
     loaded: LoadedModel,
     prefix: KeyValues | None,
     questions: Sequence[str],
     sampling: Sampling = GREEDY,
     *,
     turns: Sequence[Turn] = (),
-    prefix_mask: torch.Tensor | None = None,
+    prefix_mask: Tensor | None = None,
     template: str | None = None,
     one_at_a_time: bool = False,
     begun: Sequence[str] | None = None,
@@ -199,67 +226,91 @@ def answer(  # noqa: PLR0913 - the one way to an answer has what every caller ne
         prefix: A document's slots, without the head: keys and values `[1, K, G, D]` per layer, or
             `[B, K, G, D]` for B questions; None for no document.
         questions: At least one, none empty.
-        sampling: How to choose tokens.
+        sampling: How tokens are chosen.
         turns: Earlier questions on this document and their answers, oldest first.
         prefix_mask: True at the real slots of prefixes of different lengths, `[B, G]`, which are
             padded on the left; None: all are real.
-        template: Question template to use in the place of the frame's.
-        one_at_a_time: Run each question alone, so that every answer is what it is alone to the
-            last bit. In a batch it can differ by rounding: see SECURITY.md, "Isolation".
-        begun: First words of each answer, which the model continues (None: it starts the answer).
+        template: Question template to use instead of the frame's.
+        one_at_a_time: Run each question alone, so every answer is bitwise the same as alone. In a
+            batch, answers can differ by rounding: see SECURITY.md, "Isolation".
+        begun: First words of each answer, which the model continues (None: no words).
 
     Returns:
-        One answer per question, in order, without the words it was begun with. White space around
-        it is part of it here: code is scored with its indentation. `bare` drops it for people.
+        One answer per question, in order, without its first words. White space around an answer is
+        kept, because code is scored with its indentation; `bare` removes it.
 
     Raises:
         BadInputError: If a question is empty or does not fit the model's window.
     """
     started = loaded.now()
-    first = _FirstToken(loaded)
-    uneven = is_uneven(prefix, prefix_mask)
-    several = len(questions) > 1
-    # Where heads hold different numbers of slots, zeros that pad a shorter document in a batch
-    # would count as its positions.
-    alone = several and (one_at_a_time or (uneven and prefix_mask is not None))
+    # In a batch of documents with different numbers of slots per head, the zeros that pad a shorter
+    # document would count as its positions.
+    alone = len(questions) > 1 and (
+        one_at_a_time or (prefix_mask is not None and is_uneven(prefix, prefix_mask))
+    )
     if not alone:
-        arguments = _arguments(
-            loaded, prefix, questions, sampling, prefix_mask, template, turns, begun
+        prompt = _prompt(
+            loaded, prefix, questions, sampling, prefix_mask, template, turns=turns, begun=begun
         )
-        padded = not bool(arguments["attention_mask"].all())
-        # `generate` counts a sliding window in cache slots: padding would use it up.
-        alone = padded and sliding_window(loaded.lm.base.config) is not None
-    if alone:
-        return [
-            answer(
-                loaded,
-                own,
-                [question],
-                sampling,
-                turns=turns,
-                template=template,
-                begun=None if begun is None else [begun[number]],
-            )[0]
-            for number, (question, own) in enumerate(
-                zip(questions, unpadded(prefix, prefix_mask, len(questions)), strict=True)
-            )
-        ]
-    with loaded.answering(prefix, uneven=uneven) as base:
-        output = cast(Any, base).generate(
-            **arguments, stopping_criteria=StoppingCriteriaList([first])
+        # `generate` counts a sliding window in cache slots, so padding would use it up.
+        alone = prompt.padded and sliding_window(loaded.lm.base.config) is not None
+    if not alone:
+        return _answers(loaded, prompt, questions, sampling, started)
+    return [
+        answer(
+            loaded,
+            own,
+            [question],
+            sampling,
+            turns=turns,
+            template=template,
+            begun=None if begun is None else [begun[number]],
+        )[0]
+        for number, (question, own) in enumerate(
+            zip(questions, unpadded(prefix, prefix_mask, len(questions)), strict=True)
         )
+    ]
+
+
+def _answers(
+    loaded: LoadedModel,
+    prompt: _Prompt,
+    questions: Sequence[str],
+    sampling: Sampling,
+    started: float,
+) -> list[Answer]:
+    """Generate the answers to a batch in one call, and measure it."""
+    first = _FirstToken(loaded)
+    rows = _generate(loaded, prompt, sampling, stopping_criteria=StoppingCriteriaList([first]))
     seconds = loaded.now() - started
+    ttft = (first.at or started + seconds) - started
     answers = []
-    for question, row in zip(questions, output[:, arguments["input_ids"].shape[1] :], strict=True):
-        ids = list(takewhile(lambda index: index not in loaded.end_ids, row.tolist()))
-        text = loaded.encoder.decode(ids)
-        ttft = (first.at or started + seconds) - started
-        answers.append(Answer(question, text, ttft, seconds, len(ids)))
+    for question, row in zip(questions, rows.tolist(), strict=True):
+        ids = list(takewhile(lambda index: index not in loaded.end_ids, row))
+        answers.append(Answer(question, loaded.encoder.decode(ids), ttft, seconds, len(ids)))
     return answers
 
 
+def _generate(
+    loaded: LoadedModel, prompt: _Prompt, sampling: Sampling, **settings: Any
+) -> Int[Tensor, "B T"]:
+    """Return the new tokens of a batch."""
+    with loaded.answering(prompt.document, uneven=prompt.uneven) as base:
+        return loaded.lm.generate(
+            prompt.prefix,
+            prompt.input_ids,
+            prompt.attention_mask,
+            prefix_mask=prompt.prefix_mask,
+            base=base,
+            pad_token_id=loaded.encoder.eos_id,
+            eos_token_id=loaded.end_ids,
+            **sampling.arguments(),
+            **settings,
+        )
+
+
 def bare(answers: Sequence[Answer]) -> list[Answer]:
-    """Return answers without the white space around them."""
+    """Return answers without surrounding white space."""
     return [replace(each, text=each.text.strip()) for each in answers]
 
 
@@ -273,42 +324,34 @@ def stream(
 ) -> Generator[str]:
     """Yield the answer to one question piece by piece; the text of `bare(answer(...))`.
 
-    Who stops reading stops the answer, too.
+    Generation ends when the caller stops reading.
 
     Raises:
         BadInputError: As `answer`, before the first piece.
     """
-    arguments = _arguments(loaded, prefix, [question], sampling, turns=turns)
-    pieces = _Pieces(loaded)
+    prompt = _prompt(loaded, prefix, [question], sampling, turns=turns)
+    pieces = _TextPieces(loaded)
     failed: list[BaseException] = []
     stopped = _Stopped()
 
     def run() -> None:
         try:
-            with (
-                torch.inference_mode(),
-                loaded.answering(prefix, uneven=is_uneven(prefix)) as base,
-            ):
-                cast(Any, base).generate(
-                    **arguments,
+            with torch.inference_mode():
+                _generate(
+                    loaded,
+                    prompt,
+                    sampling,
                     streamer=pieces,
                     stopping_criteria=StoppingCriteriaList([stopped]),
                 )
-        except BaseException as error:  # handed to the consumer, who else would wait forever
+        except BaseException as error:  # raised in the consumer, which would wait forever
             failed.append(error)
             pieces.end()  # type: ignore[no-untyped-call]
 
     worker = Thread(target=run, daemon=True)
     worker.start()
-    started, held = False, ""
     try:
-        for piece in pieces:  # white space around the answer is no part of it: wait what follows
-            text = held + piece if started else piece.lstrip()
-            shown = text.rstrip()
-            held = text[len(shown) :]
-            if shown:
-                started = True
-                yield shown
+        yield from _stripped(pieces)
     finally:
         stopped.by_reader.set()
         worker.join()
@@ -316,18 +359,31 @@ def stream(
         raise failed[0]
 
 
-def _arguments(
+def _stripped(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield text without white space at its start and end; white space waits for what follows."""
+    started, waiting = False, ""
+    for piece in pieces:
+        text = waiting + piece if started else piece.lstrip()
+        shown = text.rstrip()
+        waiting = text[len(shown) :]
+        if shown:
+            started = True
+            yield shown
+
+
+def _prompt(
     loaded: LoadedModel,
     prefix: KeyValues | None,
     questions: Sequence[str],
     sampling: Sampling,
-    prefix_mask: torch.Tensor | None = None,
+    prefix_mask: Tensor | None = None,
     template: str | None = None,
+    *,
     turns: Sequence[Turn] = (),
     begun: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """Prepare `generate`: the mask covers prefix and question, else question tokens are dropped."""
-    # In a template of the caller's a question may be a mere line break.
+) -> _Prompt:
+    """Encode questions in the prompt format, with the head before the document."""
+    # In a template of the caller a question may be a mere line break.
     asked = questions if template is not None else [question.strip() for question in questions]
     if not questions or not all(asked):
         raise BadInputError("a question is empty; ask something")
@@ -343,25 +399,23 @@ def _arguments(
         rows = [loaded.frame.head + row for row in rows]
     input_ids, mask = left_pad(rows, loaded.encoder.eos_id)
     whole = None if prefix is None else loaded.after_head(prefix)
-    slots = 0 if whole is None else whole[0][0].shape[-2]
+    slots = slots_of(whole)
     require_room(loaded, slots, input_ids.shape[1], sampling.max_new_tokens)
     before = torch.ones(len(rows), slots, dtype=torch.bool)
     if prefix_mask is not None:
         before[:, slots - prefix_mask.shape[1] :] = prefix_mask
-    return {
-        "input_ids": input_ids.to(loaded.device),
-        "attention_mask": torch.cat([before.to(loaded.device), mask.to(loaded.device)], dim=1),
-        "pad_token_id": loaded.encoder.eos_id,
-        "eos_token_id": loaded.end_ids,
-        "past_key_values": backbone.growing_cache(
-            loaded.lm.base, None if whole is None else shared(whole, len(rows))
-        ),
-        **sampling.arguments(),
-    }
+    return _Prompt(
+        prefix,
+        is_uneven(prefix, prefix_mask),
+        None if whole is None else shared(whole, len(rows)),
+        before.to(loaded.device),
+        input_ids.to(loaded.device),
+        mask.to(loaded.device),
+    )
 
 
 def require_room(loaded: LoadedModel, slots: int, tokens: int, new: int) -> None:
-    """Refuse what does not fit the positions the base was built for.
+    """Refuse a prompt and an answer that do not fit the base's positions.
 
     Raises:
         BadInputError: If prefix slots, question tokens and new tokens are too many together.

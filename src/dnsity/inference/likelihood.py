@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from dnsity.data.collate import left_pad
+from dnsity.data.batch import left_pad
 from dnsity.data.text.frame import Plain
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.inference.generate import require_room
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.finite import advice, type_name
-from dnsity.model.key_values import shared
+from dnsity.model.key_values import shared, slots_of
 from dnsity.model.uneven import is_uneven
 from dnsity.shapes import KeyValues
 
@@ -24,8 +26,8 @@ class Likelihood:
 
     Attributes:
         log: Natural logarithm of its probability, summed over its tokens.
-        tokens: How many it has.
-        greedy: Whether greedy decoding would produce just this.
+        tokens: Number of its tokens.
+        greedy: Whether greedy decoding would produce exactly this.
     """
 
     log: float
@@ -44,14 +46,14 @@ def likelihoods(
 ) -> list[Likelihood]:
     """Score continuations of one question in one batch; the prefix is never written to.
 
-        head | prefix | question in its template | continuation      only its tokens are scored
+        head | prefix | question in its template | continuation      only the last is scored
 
     Args:
         loaded: Model and tokenizer.
         prefix: A document's slots, `[1, K, G, D]` per layer; None for no document.
         question: What precedes the continuations.
-        continuations: At least one; each is encoded apart from the question, white space and all.
-        template: Question template to use in the place of the frame's.
+        continuations: At least one; each is encoded separately, with its white space.
+        template: Question template to use instead of the frame's.
 
     Returns:
         One likelihood per continuation, in order.
@@ -64,16 +66,22 @@ def likelihoods(
     frame = loaded.frame if template is None else Plain(loaded.encoder, template)
     asked = frame.question(question, alone=prefix is None)
     if prefix is None:
-        asked = loaded.frame.head + asked
-    if not asked and prefix is None:
-        asked = [loaded.encoder.eos_id]  # something must stand before the first scored token
+        # Without a head and a question, the end token precedes the first scored token.
+        asked = loaded.frame.head + asked or [loaded.encoder.eos_id]
     scored = [frame.continuation(text) for text in continuations]
     if not scored or not all(scored):
         raise BadInputError("a continuation is empty; give at least one character to score")
+    log_p = _log_probabilities(loaded, prefix, asked, scored)
+    return [_likelihood(row[-len(ids) :], ids) for row, ids in zip(log_p, scored, strict=True)]
+
+
+def _log_probabilities(
+    loaded: LoadedModel, prefix: KeyValues | None, asked: list[int], scored: list[list[int]]
+) -> Float[Tensor, "B A vocab"]:
+    """Return the log-probabilities at the last tokens of each continuation, on the CPU."""
     ids, mask = left_pad([asked + row for row in scored], loaded.encoder.eos_id)
     whole = None if prefix is None else loaded.after_head(prefix)
-    slots = 0 if whole is None else whole[0][0].shape[-2]
-    require_room(loaded, slots, ids.shape[1], 0)
+    require_room(loaded, slots_of(whole), ids.shape[1], 0)
     longest = max(map(len, scored))
     with loaded.answering(prefix, uneven=is_uneven(prefix)) as base:
         logits = loaded.lm.answer(
@@ -89,10 +97,11 @@ def likelihoods(
             f"{loaded.name}: logits are not finite numbers in {type_name(logits.dtype)}; "
             f"{advice(logits.dtype)}"
         )
-    found = []
-    for row, own in zip(logs, scored, strict=True):
-        theirs = row[-len(own) :]
-        picked = theirs.gather(1, torch.tensor(own)[:, None])
-        greedy = bool((theirs.argmax(dim=-1) == torch.tensor(own)).all())
-        found.append(Likelihood(float(picked.sum()), len(own), greedy))
-    return found
+    return logs
+
+
+def _likelihood(log_p: Float[Tensor, "A vocab"], ids: list[int]) -> Likelihood:
+    """Score one continuation by the log-probabilities at its tokens."""
+    expected = torch.tensor(ids)
+    greedy = bool((log_p.argmax(dim=-1) == expected).all())
+    return Likelihood(float(log_p.gather(1, expected[:, None]).sum()), len(ids), greedy)

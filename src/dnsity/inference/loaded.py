@@ -1,4 +1,4 @@
-"""A gist model in memory with everything needed to read and write text."""
+"""A gist model in memory, with its tokenizer and prompt format."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from dnsity.shapes import KeyValues
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What the rest of `inference` works on.
+    """A model that the rest of `inference` works with.
 
     Attributes:
         lm: The model.
         tokenizer: Its tokenizer.
-        name: What it was loaded as.
-        base_name: Its base model.
-        trained: Whether its gists were trained; a bare base has none worth asking.
+        name: The name it was loaded by.
+        base_name: Name of its base model.
+        trained: Whether its gists were trained; those of a bare base are useless.
     """
 
     lm: GistLM
@@ -46,32 +46,32 @@ class LoadedModel:
     trained: bool = True
 
     def now(self) -> float:
-        """Return a clock's seconds, once the device has done all it was given."""
+        """Return a clock's seconds, after all queued work of the device is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the model."""
         return self.lm.device
 
     @property
     def max_positions(self) -> int:
-        """Positions the base was built for."""
+        """The base's maximum number of positions."""
         return int(self.lm.base.config.get_text_config().max_position_embeddings)
 
     @cached_property
     def encoder(self) -> TextEncoder:
-        """Text to ids."""
+        """Encodes text to ids."""
         return TextEncoder(self.tokenizer)
 
     @cached_property
     def frame(self) -> Frame:
-        """How prompts are laid out.
+        """The prompt format.
 
         Raises:
-            UnsupportedModelError: If its template has tokens that the base has no embedding for.
+            UnsupportedModelError: If its template has tokens without an embedding in the base.
         """
         frame = frame_of(self.encoder, self.lm.spec)
         rows = embedding_rows(self.lm.base)
@@ -99,20 +99,17 @@ class LoadedModel:
         return head
 
     def after_head(self, layers: KeyValues) -> KeyValues:
-        """Put the head in front of a document's slots, `[B, K, G, D]` per layer.
+        """Return the prefix of a question: the head, then a document's slots.
 
         Args:
-            layers: Slots whose positions begin right after the head's.
-
-        Returns:
-            The prefix of a question.
+            layers: Slots at positions right after the head's, `[B, K, G, D]` per layer.
         """
         if self.head is None:
             return layers
         return concatenate(shared(self.head, layers[0][0].shape[0]), layers)
 
     def without_head(self, prefix: KeyValues) -> KeyValues:
-        """Return a prefix's slots after the head: what `after_head` was given. Nothing is copied.
+        """Return a prefix's slots after the head, without copying; reverses `after_head`.
 
         Args:
             prefix: The head and a document's slots, `[B, K, H + G, D]` per layer.
@@ -133,17 +130,17 @@ class LoadedModel:
 
     @contextmanager
     def answering(self, prefix: KeyValues | None, *, uneven: bool) -> Iterator[PreTrainedModel]:
-        """Give the model that answers from a prefix, as it is when it answers.
+        """Yield the model that answers from a prefix, its adapter as in answers.
 
         Args:
             prefix: Keys and values without the head, `[B or 1, K, G, D]` per layer.
-            uneven: The prefix has empty slots, see `model/uneven`.
+            uneven: Whether the prefix has empty slots, see `model/uneven`.
         """
         with self.lm.answering():
             if prefix is None or not uneven:
                 yield self.lm.base
                 return
-            # A copy's adapter stays on or off as it was when the copy was made.
+            # The adapter of a twin stays on or off as it was when the twin was made.
             adapted = self.lm.peft_model is not None
             base = twin(self.lm.base) if adapted else self._uneven_twin
             with real_slots(prefix, len(self.frame.head)):
@@ -155,7 +152,7 @@ class LoadedModel:
 
     @cached_property
     def movable(self) -> bool:
-        """True: found out by a short forward pass, once, before the first compression.
+        """True, or an error: a short forward pass checks it once, before the first compression.
 
         Raises:
             UnsupportedModelError: If the base uses positions for more than rotation.
@@ -174,7 +171,7 @@ class LoadedModel:
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """What a gist must have been made with to be usable here."""
+        """Fingerprints that a gist must have to be used with this model."""
         return {**fingerprints(self.lm, self.tokenizer), **self.frame.fingerprints}
 
     @cached_property
@@ -184,11 +181,11 @@ class LoadedModel:
 
     @cached_property
     def weights_digest(self) -> str:
-        """A digest of every single weight."""
+        """A digest of all weights."""
         return weights_digest(self.lm)
 
     def differences(self, theirs: dict[str, str]) -> list[str]:
-        """Name the fingerprints in which another model differs, which may be of earlier times."""
+        """Name the fingerprints that differ from another model's, possibly of an older version."""
         ours = dict(self.fingerprints)
         for key in ("weights", "adapter"):
             if key in theirs and not theirs[key].startswith(SAMPLED):
@@ -196,17 +193,17 @@ class LoadedModel:
         return sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
 
     def require_own_weights(self, gist: GistCache) -> None:
-        """Refuse a gist unless every single weight is that of the model that made it.
+        """Refuse a gist unless all weights are those of the model that made it.
 
         Raises:
-            BadInputError: If the file does not say.
+            BadInputError: If the file has no digest of all weights.
             GistMismatchError: If a weight differs.
         """
         theirs = gist.info.weights_sha256
         if theirs is None:
             raise BadInputError(
-                "this gist has no digest of all weights (a version before there was one made it); "
-                "compress the document again, or verify it without --deep"
+                "this gist has no digest of all weights (an older version made it); compress the "
+                "document again, or verify it without --deep"
             )
         if theirs != self.weights_digest:
             raise GistMismatchError(
@@ -240,24 +237,24 @@ class LoadedModel:
             )
 
     def adopt(self, gist: GistCache) -> GistCache:
-        """Take a gist that another model made for one of this model's own, unless it cannot fit.
+        """Accept a gist of another model as this model's own, if its shape fits.
 
-        Answers may then be wrong without any sign of it: keys mean something to their own model
+        Answers may then be silently wrong, because keys are meaningful to the model that made them
         only.
 
         Raises:
-            GistMismatchError: If it has other layers, heads or widths than this model reads.
+            GistMismatchError: If it has other layers, heads or widths than this model's.
         """
         misfits = self._misfits(gist)
         if misfits:
             raise GistMismatchError(
                 f"this gist does not fit {self.name!r}: it has other {', '.join(misfits)}, which "
-                "nothing can allow; compress the document again"
+                "no option allows; compress the document again"
             )
         return replace(gist, info=gist.info.model_copy(update={"fingerprints": self.fingerprints}))
 
     def _misfits(self, gist: GistCache) -> list[str]:
-        """Name what of a gist's shape this model cannot read at all."""
+        """Name what does not fit in a gist's shape."""
         if len(gist.layers) != len(self._one_token):
             return ["layers"]
         pairs = [
@@ -272,5 +269,5 @@ class LoadedModel:
     @cached_property
     @torch.inference_mode()
     def _one_token(self) -> KeyValues:
-        """What the model keeps of one token: heads and widths may differ from layer to layer."""
+        """Keys and values of one token: heads and widths may differ from layer to layer."""
         return self.lm.read(torch.tensor([[self.encoder.eos_id]], device=self.device))

@@ -218,7 +218,7 @@ def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
 
 def answered(lm: GistLM, prefix: KeyValues | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     """Run rows behind a prefix: logits `[S, vocab]` of their answers' tokens, and those `[S]`."""
-    logits = lm.side_by_side(
+    logits = lm.answer_packed(
         prefix, [row.prompt + row.answer for row in rows], [len(row.answer) for row in rows]
     )
     return logits, torch.tensor([x for row in rows for x in row.answer], device=logits.device)

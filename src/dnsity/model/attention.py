@@ -24,6 +24,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from dnsity.errors import UnsupportedModelError
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
+from dnsity.model.caches import segment_cache
 from dnsity.shapes import KeyOrValue, KeyValues, TokenIds
 
 _OBSERVED = "dnsity_observed"
@@ -86,7 +87,7 @@ def observe(
     backbone.body(backbone.twin(base, _OBSERVED))(
         input_ids=input_ids,
         position_ids=positions,
-        past_key_values=backbone.segment_cache(base, prefix),
+        past_key_values=segment_cache(prefix, backbone.num_layers(base)),
         use_cache=False,
         observer=see,
     )
@@ -263,7 +264,7 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
         input_ids=ids.expand(len(starts), -1),
         position_ids=positions,
         attention_mask=torch.ones_like(positions),
-        past_key_values=backbone.segment_cache(base, None),
+        past_key_values=segment_cache(None, backbone.num_layers(base)),
         use_cache=False,
         logits_to_keep=1,
         observer=see,

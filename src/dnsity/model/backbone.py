@@ -1,14 +1,15 @@
-"""The one file that knows transformers' caches, masks and gradient checkpointing.
+"""Forward passes of the base model, and all that depends on how transformers runs one.
 
-Everything the gist model does is one operation: run a *segment* of tokens through the base model
-behind a fixed *prefix* of keys and values, and take the keys and values of the new tokens.
+Everything a gist model does is one operation: run a *segment* of tokens through the base model,
+conditioned on a fixed *prefix* of keys and values, and return the new keys and values or logits.
 
     compress:  segment = document, gist rows,  prefix = nothing, or earlier gists
     answer:    segment = question [answer],    prefix = gists
 
-Where the gist rows need a mask or weights of their own they are a segment behind the document's.
+Where the gist rows need a mask or weights of their own, they are a second segment.
 
-No [T, T] mask and no logits over the document ever exist, and nothing is copied from the library.
+No [T, T] mask and no logits over the document are ever built, and no code of the library is copied.
+The caches themselves are in `model/caches.py`.
 """
 
 from __future__ import annotations
@@ -22,81 +23,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
-from transformers import Cache, DynamicCache, PreTrainedModel
-from transformers.cache_utils import CacheLayerMixin, DynamicLayer
+from transformers import PreTrainedModel
 
 from dnsity.errors import UnsupportedModelError
 from dnsity.model.architectures import layer_types, sliding_window
-from dnsity.shapes import KeyOrValue, KeyValues, Logits, PaddingMask, PositionIds, Visible
+from dnsity.model.caches import SegmentEnd, growing_cache, segment_cache
+from dnsity.shapes import KeyValues, Logits, PaddingMask, PositionIds, TokenIds, Visible
 
 Masks: TypeAlias = Tensor | dict[str, Tensor]
 """4D attention masks: one for all layers, or one per layer type."""
 
 
-class _SegmentEnd(Exception):
-    """Raised inside the last layer once its keys and values are known; the rest is not needed."""
-
-
-class SegmentLayer(CacheLayerMixin):
-    """A cache layer that reads a fixed prefix and remembers the newest segment.
-
-    `update` overwrites instead of appending, so gradient checkpointing may run it twice.
-    """
-
-    is_sliding = False
-
-    def __init__(
-        self,
-        prefix: tuple[KeyOrValue, KeyOrValue] | None = None,
-        *,
-        stop_here: bool = False,
-        keep: int | None = None,
-    ) -> None:
-        """Set the fixed prefix.
-
-        Args:
-            prefix: Keys and values that stand before the segment.
-            stop_here: End the forward pass inside this layer's update.
-            keep: Remember only the last so many of the segment's keys; None: all.
-        """
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.prefix = prefix
-        self.stop_here = stop_here
-        self.keep = keep
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing to allocate."""
-
-    def update(
-        self, key_states: KeyOrValue, value_states: KeyOrValue, *_: Any, **__: Any
-    ) -> tuple[KeyOrValue, KeyOrValue]:
-        """Remember the segment's keys and values; return them behind the prefix."""
-        self.keys, self.values = (
-            x if self.keep is None else x[..., -self.keep :, :].clone()  # a view would keep all
-            for x in (key_states, value_states)
-        )
-        if self.stop_here:
-            raise _SegmentEnd
-        if self.prefix is None:
-            return key_states, value_states
-        keys, values = self.prefix
-        return torch.cat([keys, key_states], dim=-2), torch.cat([values, value_states], dim=-2)
-
-    def get_seq_length(self) -> int:
-        """Return the tokens that stand before the segment."""
-        return 0 if self.prefix is None else self.prefix[0].shape[-2]
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Return key length and offset, as transformers' mask functions ask."""
-        return self.get_seq_length() + query_length, 0
-
-    def get_max_length(self) -> int:
-        """Return -1: no maximum."""
-        return -1
-
-
 def num_layers(base: PreTrainedModel) -> int:
-    """Count the decoder layers that keep keys and values."""
+    """Return the number of decoder layers."""
     return int(base.config.get_text_config().num_hidden_layers)
 
 
@@ -106,10 +45,10 @@ def body(base: PreTrainedModel) -> nn.Module:
 
 
 def require_layers(base: PreTrainedModel) -> None:
-    """Refuse a decoder whose layers are not where nearly all have them.
+    """Refuse a decoder that has no list `layers`, as nearly all decoders have.
 
     Raises:
-        UnsupportedModelError: If they are not.
+        UnsupportedModelError: If it has none.
     """
     layers = getattr(body(base), "layers", None)
     if not isinstance(layers, nn.ModuleList) or len(layers) != num_layers(base):
@@ -131,32 +70,15 @@ def is_sharded(base: PreTrainedModel) -> bool:
 
 
 def ends_early(base: PreTrainedModel) -> bool:
-    """Say whether a pass for keys may end inside a layer.
+    """Say whether a forward pass for keys may stop inside a layer.
 
-    Not under checkpointing, which replays whole layers, nor where FSDP2 shards them.
+    It may not under gradient checkpointing, which recomputes whole layers, nor under FSDP2.
     """
     # By attribute: the property's name differs between the versions of transformers we support.
     replayed = torch.is_grad_enabled() and any(
         getattr(module, "gradient_checkpointing", False) for module in base.modules()
     )
     return not replayed and not is_sharded(base)
-
-
-def segment_cache(
-    base: PreTrainedModel,
-    prefix: KeyValues | None,
-    *,
-    stop_at: int | None = None,
-    keep: int | None = None,
-) -> Cache:
-    """Build the cache for one segment; a pass ends inside layer `stop_at`."""
-    before = prefix or ()
-    return Cache(
-        layers=[
-            SegmentLayer(before[i] if i < len(before) else None, stop_here=i == stop_at, keep=keep)
-            for i in range(num_layers(base))
-        ]
-    )
 
 
 def segment_keys(
@@ -166,29 +88,29 @@ def segment_keys(
     attention_mask: PaddingMask | Masks | None,
     prefix: KeyValues | None = None,
     *,
-    unread: int = 0,
+    unneeded: int = 0,
     keep: int | None = None,
 ) -> KeyValues:
     """Run a segment and return its keys and values per layer, each `[B, K, T, D]`.
 
-    The pass ends inside the last layer whose keys are read, as nobody needs that layer's output:
-    that saves the attention and MLP of one layer, all layers behind it and, always, every logit.
-    Where passes do not end early (`ends_early`), sharding gathers a layer's weights for the
-    backward pass when a gradient reaches its output: the keys are made to depend on it, by zero.
+    The pass stops inside the last layer whose keys are needed, because that layer's output is not:
+    this saves the layer's attention and MLP, all later layers, and every logit. Under FSDP2 passes
+    run to the end, and a layer's weights are gathered for the backward pass only if a gradient
+    reaches its output. So the last keys get a term of zero that depends on the output.
 
     Args:
         base: The causal LM.
         inputs_embeds: Embeddings of the segment's tokens.
         position_ids: Positions; may be negative.
         attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
-        prefix: Keys and values that stand before the segment.
-        unread: Last layers whose keys nobody will read; they are left out where passes end early.
-        keep: Return, and hold in memory, only the keys of the last so many tokens; None: of all.
+        prefix: Keys and values that precede the segment.
+        unneeded: Last layers whose keys are not needed; omitted where passes may stop early.
+        keep: Return (and store) only the keys of the last `keep` tokens; None: of all.
     """
-    stop_at = max(0, num_layers(base) - 1 - unread) if ends_early(base) else None
-    cache = segment_cache(base, prefix, stop_at=stop_at, keep=keep)
+    stop_at = max(0, num_layers(base) - 1 - unneeded) if ends_early(base) else None
+    cache = segment_cache(prefix, num_layers(base), stop_at=stop_at, keep=keep)
     output = None
-    with suppress(_SegmentEnd):
+    with suppress(SegmentEnd):
         output = body(base)(
             inputs_embeds=inputs_embeds,
             position_ids=position_ids,
@@ -212,12 +134,21 @@ def segment_logits(
     prefix: KeyValues | None,
     logits_to_keep: int | Tensor,
 ) -> Logits:
-    """Run a segment behind a prefix; return logits of its last tokens (0: all), or those named."""
+    """Run a segment after a prefix and return logits.
+
+    Args:
+        base: The causal LM.
+        input_ids: The segment's tokens, `[B, T]`.
+        position_ids: Their positions.
+        attention_mask: `[B, S]` padding over prefix and segment, or what `masks` built.
+        prefix: Keys and values that precede the segment; None: nothing does.
+        logits_to_keep: Return logits of the last tokens only (0: of all), or of these indices.
+    """
     output = base(
         input_ids=input_ids,
         position_ids=position_ids,
         attention_mask=attention_mask,
-        past_key_values=segment_cache(base, prefix),
+        past_key_values=segment_cache(prefix, num_layers(base)),
         use_cache=False,
         logits_to_keep=logits_to_keep,
     )
@@ -231,7 +162,7 @@ def masked_logits(
     attention_mask: Masks,
     logits_to_keep: int = 0,
 ) -> Logits:
-    """Run one whole sequence under explicit masks: the definition the segments must equal."""
+    """Run one whole sequence under explicit masks: the reference for passes over segments."""
     output = base(
         inputs_embeds=inputs_embeds,
         position_ids=position_ids,
@@ -245,17 +176,17 @@ def masked_logits(
 def masks(
     base: PreTrainedModel, visible: Visible, query_positions: PositionIds, key_positions: Tensor
 ) -> Masks:
-    """Turn visibility into the 4D masks this base model's layers take.
+    """Convert visibility to the 4D masks that this base model's layers take.
 
-    A 4D mask is used as it is, so a sliding-attention layer would lose its window: those layers
-    get their own mask, cut to the window *in positions* (which is what cache slots count in the
-    stored prefix). The form depends on the kernel: bool for sdpa; for eager, which *adds* masks,
-    the dtype's lowest finite number where hidden (-inf would give NaN on rows that see nothing,
-    and a bool would be added as 0 and 1 without an error).
+    The library uses a 4D mask unchanged, so a sliding-attention layer would lose its window: those
+    layers get a mask of their own, limited to the window *in positions*. The type depends on the
+    kernel. sdpa takes a bool. The eager kernel *adds* the mask to the scores, so it takes the
+    dtype's lowest finite number where a key is hidden: -inf would give NaN for queries that see
+    nothing, and a bool would be added as 0 and 1 without an error.
 
     Args:
         base: The causal LM.
-        visible: Who sees whom, `[B, T, S]`.
+        visible: Which key each query may attend to, `[B, T, S]`.
         query_positions: Positions of the T queries, `[B, T]`.
         key_positions: Positions of the S keys, `[B, S]`.
     """
@@ -281,53 +212,36 @@ def masks(
     }
 
 
-class RoomyLayer(DynamicLayer):
-    """A cache layer that appends in place, where the library's copies everything for each token.
+def generated(
+    base: PreTrainedModel,
+    prefix: KeyValues | None,
+    input_ids: TokenIds,
+    attention_mask: PaddingMask,
+    **settings: Any,
+) -> TokenIds:
+    """Decode with transformers' `generate` and return the new tokens.
 
-    keys  [k1 k2 k3 . . . . .]   room for `ROOM` more; copied only when it is full
+    Args:
+        base: The causal LM.
+        prefix: Keys and values that precede the prompt; never written to. None: nothing does.
+        input_ids: The prompts, left-padded.
+        attention_mask: True at real slots of the prefix and real tokens of the prompt.
+        settings: Further arguments of `generate`.
     """
-
-    ROOM = 64
-    _room: tuple[Tensor, ...] | None = None
-
-    def update(
-        self, key_states: KeyOrValue, value_states: KeyOrValue, *_: Any, **__: Any
-    ) -> tuple[KeyOrValue, KeyOrValue]:
-        """Append; return all keys and values."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        held, new = (cast(Tensor, self.keys), cast(Tensor, self.values)), (key_states, value_states)
-        length = self.get_seq_length()
-        end = length + key_states.shape[-2]
-        room = self._room
-        # Whoever selects rows puts other tensors in the place of ours.
-        if room is None or room[0].shape[-2] < end or room[0].data_ptr() != held[0].data_ptr():
-            room = self._room = tuple(
-                x.new_empty((*x.shape[:2], end + self.ROOM, x.shape[-1])) for x in new
-            )
-            if length:
-                room[0][:, :, :length], room[1][:, :, :length] = held
-        room[0][:, :, length:end], room[1][:, :, length:end] = new
-        self.keys, self.values = (whole[:, :, :end] for whole in room)
-        return self.keys, self.values
-
-
-def growing_cache(base: PreTrainedModel, prefix: KeyValues | None) -> Cache:
-    """Build the cache `generate` may append to; the given tensors are never written to."""
-    cache = DynamicCache(config=base.config)
-    for number, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
-            cache.layers[number] = RoomyLayer()  # type: ignore[no-untyped-call]
-    for number, (keys, values) in enumerate(prefix or ()):
-        cache.update(keys, values, number)
-    return cache
+    output = cast(Any, base).generate(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        past_key_values=growing_cache(base, prefix),
+        **settings,
+    )
+    return cast(Tensor, output)[:, input_ids.shape[1] :]
 
 
 def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) -> None:
-    """Switch gradient checkpointing on, keeping the segment caches alive inside it.
+    """Enable gradient checkpointing, and keep the segment caches in use under it.
 
-    The library drops caches under checkpointing because appending twice would be wrong;
-    `SegmentLayer` overwrites, so its layers may declare themselves safe.
+    The library drops caches under checkpointing, because appending twice would be wrong.
+    `SegmentLayer` overwrites, so layers that use it may declare themselves safe.
 
     Raises:
         ValueError: For reentrant checkpointing, which gives the right loss and wrong gradients.
@@ -349,25 +263,25 @@ def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) 
 class _AdapterReplay:
     """Makes checkpointing recompute a layer with the adapter on or off as in the forward pass.
 
-    The replay runs inside `backward`, long after `adapter_off` was left; without this it would run
-    with the adapter on.
+    The recomputation runs inside `backward`, after the end of `adapter_off`, so it would run with
+    the adapter on.
     """
 
     def __init__(self, base: PreTrainedModel) -> None:
         self.base = base
 
     def __call__(self) -> tuple[Any, Any]:
-        """Return the contexts of the forward pass and of its replay."""
+        """Return the contexts of the forward pass and of its recomputation."""
         off = any(getattr(module, "_disable_adapters", False) for module in self.base.modules())
         return nullcontext(), adapter_off(self.base) if off else nullcontext()
 
 
 def twin(base: PreTrainedModel, implementation: str) -> PreTrainedModel:
-    """Return a copy that shares all weights and attends through another implementation.
+    """Return a copy that shares all weights and uses another attention implementation.
 
-    The library switches attention for a whole model, and other threads may be using that one. A
-    twin has modules, hooks and a config of its own, an adapter is on or off as it is now, and no
-    weight is copied: milliseconds (measured in docs/log.md), and nothing to restore.
+    The library switches attention for a whole model, and other threads may be using the model. A
+    twin has its own modules, hooks and config, and its adapter is on or off as it is now. No weight
+    is copied, so it takes milliseconds (docs/log.md), and nothing has to be restored.
     """
     own = copy.deepcopy(base, {id(t): t for t in (*base.parameters(), *base.buffers())})
     own.set_attn_implementation(implementation)
@@ -375,10 +289,10 @@ def twin(base: PreTrainedModel, implementation: str) -> PreTrainedModel:
 
 
 def show_attention(base: PreTrainedModel, see: Callable[[Tensor], None]) -> None:
-    """Show every layer's attention weights, `[B, H, T, S]`, to a function from now on.
+    """Call a function with every layer's attention weights, `[B, H, T, S]`, from now on.
 
-    Only the eager kernel makes them. The hooks stay: meant for a twin. `see` keeps what it wants,
-    since all of a document's would fill memory.
+    Only the eager kernel computes them. The hooks stay, so use a twin. `see` copies what it needs,
+    because all weights of a document would fill the memory.
     """
     for layer in cast(Any, body(base)).layers:
         layer.self_attn.register_forward_hook(lambda _, __, output: see(output[1]))
@@ -386,9 +300,9 @@ def show_attention(base: PreTrainedModel, see: Callable[[Tensor], None]) -> None
 
 @contextmanager
 def adapter_off(model: nn.Module) -> Iterator[None]:
-    """Run with the base model's own weights.
+    """Run with the base model's own weights, without the adapter.
 
-    PEFT's own switch would also let every adapter weight ask for a gradient again afterwards.
+    PEFT's own context manager would also set `requires_grad` of all adapter weights on exit.
     """
     layers = [cast(Any, m) for m in model.modules() if hasattr(m, "_disable_adapters")]
     before = [layer._disable_adapters for layer in layers]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from dnsity.model import backbone
 
 GIST_SETTINGS = ("r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules")
 """Allowed settings of a gist model's adapter."""
@@ -18,6 +24,8 @@ _NOTES = frozenset(
     "task_type".split()
 )
 """Settings that PEFT stores for information only."""
+_KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
+"""How transformers' decoders name the projections whose output a cache stores."""
 
 
 def foreign_settings(stored: Mapping[str, Any], allowed: Collection[str]) -> list[str]:
@@ -37,3 +45,33 @@ def foreign_settings(stored: Mapping[str, Any], allowed: Collection[str]) -> lis
         for key, value in stored.items()
         if key not in _NOTES.union(allowed) and value and value != plain.get(key)
     )
+
+
+def without_idle_modules(lora: Any, base: PreTrainedModel) -> Any:
+    """Exclude modules that would never get a gradient from an adapter that only compresses.
+
+    A compression pass needs only the keys and values of the last layer. So where the adapter is off
+    in answers, its other weights in that layer have no effect.
+
+    Args:
+        lora: A `peft.LoraConfig`, which is not changed.
+        base: The causal LM that gets the adapter.
+    """
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    last = backbone.num_layers(base) - 1
+    idle = {
+        f"layers.{last}.{name}"
+        for name, module in backbone.last_layer(base).named_modules()
+        if isinstance(module, nn.Linear) and not any(part in name for part in _KEYS_AND_VALUES)
+    }
+    # PEFT warns of exclusions that match no target. Its warning is not caught here, because
+    # catching warnings changes the filters of the whole process.
+    whole = [name for name, _ in base.named_modules() if name.endswith(tuple(idle))]
+    targeted = lora.target_modules in (None, "all-linear") or any(
+        check_target_module_exists(lora, name) for name in whole
+    )
+    if targeted:
+        lora = copy.copy(lora)
+        lora.exclude_modules = {*(lora.exclude_modules or ()), *idle}
+    return lora

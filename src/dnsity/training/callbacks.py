@@ -1,4 +1,4 @@
-"""What watches a run: its resumable state, the metrics file, the progress bar."""
+"""Trainer callbacks: the resumable state of a run, the metrics file, the progress bar."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState, ProgressCallback
 
+from dnsity.data.batch import Batch, QuestionBatch
 from dnsity.io.atomic import atomic_text
 from dnsity.io.jsonl import complete_lines
 from dnsity.training.batches import Batches
@@ -22,52 +23,47 @@ METRICS = "metrics.jsonl"
 
 
 class RunState(TrainerCallback, ExportableState):
-    """Where a run stands; kept in Trainer's own state file, so that a resumed run continues.
+    """The state of a run, stored in Trainer's own state file, so that a run can be resumed.
 
-    Answers of one step are counted over all micro-batches and processes before the curriculum
-    hears of them, so that every process takes the same decision.
+    The answers of a step are counted over all micro-batches and processes before the curriculum
+    gets them, so that every process takes the same decision.
     """
 
     reduce: Callable[..., Tensor]
     """Sums a tensor over processes; the trainer sets it."""
 
     def __init__(self, batches: Batches) -> None:
-        """Nothing has happened yet."""
+        """Start at zero."""
         self.batches = batches
         self.tokens = 0
         """Tokens trained on: documents, gists, questions and answers, each counted once."""
         self.seconds = 0.0
-        """Time spent in training, over all resumptions."""
+        """Training time, including that before the run was resumed."""
         self._counts = torch.zeros(3, dtype=torch.long)
         self._mode: Any = None
         self._since = (0.0, 0)
 
-    def take_in(self, batch: dict[str, Any], right: Tensor) -> None:
-        """Count one micro-batch: answers right, answers asked, tokens."""
-        scored = batch.get("scored")
-        self._mode = batch["mode"]
-        tokens = sum(int(batch[k].sum()) for k in ("document_mask", "attention_mask") if k in batch)
-        self._counts += torch.tensor(
-            [
-                0 if scored is None else int(right[scored].sum()),
-                0 if scored is None else int(scored.sum()),
-                tokens or batch["input_ids"].numel(),
-            ]
-        )
+    def count(self, batch: Batch, right: Tensor) -> None:
+        """Count one micro-batch: right answers, scored answers, tokens."""
+        self._mode = batch.mode
+        correct = scored = 0
+        if isinstance(batch, QuestionBatch):
+            correct, scored = int(right[batch.scored].sum()), int(batch.scored.sum())
+        self._counts += torch.tensor([correct, scored, batch.tokens])
 
     def describe(self) -> dict[str, float]:
-        """Return what every log line says: stage, running accuracies, tokens per second."""
+        """Return the fields of every log line: stage, running accuracies, tokens per second."""
         now, tokens = time.perf_counter(), self.tokens
         (before, had), self._since = self._since, (now, tokens)
         curriculum = self.batches.curriculum
-        said: dict[str, float] = {"stage": curriculum.index}
-        said.update({f"right_{k}": round(v, 4) for k, v in curriculum.accuracy.items()})
+        logged: dict[str, float] = {"stage": curriculum.index}
+        logged.update({f"right_{k}": round(v, 4) for k, v in curriculum.accuracy.items()})
         if tokens > had:
-            said["tokens_per_second"] = round((tokens - had) / (now - before), 1)
-        return said
+            logged["tokens_per_second"] = round((tokens - had) / (now - before), 1)
+        return logged
 
     def state(self) -> dict[str, Any]:
-        """Return what Trainer writes into `trainer_state.json`."""
+        """Return what Trainer writes to `trainer_state.json`."""
         kept = {
             "curriculum": self.batches.curriculum.state(),
             "tokens": self.tokens,
@@ -76,7 +72,7 @@ class RunState(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": kept}
 
     def read(self, checkpoint: Path) -> None:
-        """Take over what a checkpoint says."""
+        """Load the state of a checkpoint."""
         state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))
         self._restore(state["stateful_callbacks"][type(self).__name__]["attributes"])
 
@@ -87,7 +83,7 @@ class RunState(TrainerCallback, ExportableState):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Continue at the step and the stage where the checkpoint was taken."""
+        """Resume at the step and the stage of the checkpoint."""
         saved = cast(dict[str, Any], state.stateful_callbacks).get(type(self).__name__)
         if state.global_step and isinstance(saved, dict):
             self._restore(saved["attributes"])
@@ -98,7 +94,7 @@ class RunState(TrainerCallback, ExportableState):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Tell the curriculum what the step's answers were like."""
+        """Pass the step's accuracy to the curriculum."""
         counts = self._counts.to(args.device)
         right, asked, tokens = self.reduce(counts, reduction="sum").tolist()
         self._counts = torch.zeros_like(self._counts)
@@ -115,11 +111,11 @@ class Metrics(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Drop what a killed run wrote after the checkpoint that is gone on with."""
+        """Drop lines that a killed run wrote after the checkpoint that is resumed."""
         path = Path(args.output_dir or ".") / METRICS
         if not state.is_world_process_zero or not path.exists():
             return
-        kept = [line for line in complete_lines(path) if _is_behind(line, state)]
+        kept = [line for line in complete_lines(path) if _is_past(line, state)]
         with atomic_text(path) as lines:
             lines.writelines(line.decode() + "\n" for line in kept)
 
@@ -140,8 +136,8 @@ class Metrics(TrainerCallback):
             lines.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
 
 
-def _is_behind(line: bytes, state: TrainerState) -> bool:
-    """Say whether a line is whole and of a step that the run has behind it."""
+def _is_past(line: bytes, state: TrainerState) -> bool:
+    """Say whether a line is complete and of a step that the run has completed."""
     try:
         return int(json.loads(line)["step"]) <= state.global_step
     except (ValueError, KeyError, TypeError):
@@ -152,7 +148,7 @@ class Bar(ProgressCallback):
     """One progress bar on standard error with loss, accuracies, probes and tokens per second."""
 
     def __init__(self) -> None:
-        """Show nothing yet."""
+        """Show no figures."""
         super().__init__()
         self.shown: dict[str, str] = {}
 
@@ -164,7 +160,7 @@ class Bar(ProgressCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        """Update the figures behind the bar."""
+        """Update the figures next to the bar."""
         logs = logs or {}
         for key, value in logs.items():
             if key == "loss":
@@ -173,12 +169,12 @@ class Bar(ProgressCallback):
                 self.shown[key.removeprefix("right_").replace("_", " ")] = f"{value:.0%}"
             elif key == "tokens_per_second":
                 self.shown["tok/s"] = f"{value:,.0f}"
-        bar: Any = self.training_bar  # none on other processes than the first
+        bar: Any = self.training_bar  # None in all processes except the first
         if bar is not None:
             bar.set_postfix(self.shown)
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """End the bar; it stays on the screen."""
         bar: Any = self.training_bar
         if bar is not None:
             bar.close()

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import random
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from dnsity.config import Config, Gists, Tokens, Weight, some_weight
+from dnsity.data.batch import Mode
 from dnsity.data.generators.mixture import DocumentKind
 from dnsity.errors import BadInputError
-
-Mode = Literal["text", "repeat", "full", "gist"]
-"""What a step trains.
-
-    text    plain next-token prediction
-    repeat  prose said twice, the second time counts: every token is copied, so this teaches copying
-    full    answers from full context
-    gist    answers from gists
-"""
 
 
 class Stage(Config):
     """One step of the curriculum.
 
     Attributes:
-        tokens: Document lengths to draw from.
+        tokens: Document lengths to sample from.
         share: Relative weight of each mode.
-        documents: Relative weight of each kind of document (None: as the mixture says).
-        gists: Gist counts to draw from in mode `gist`: the first so many rows are used alone, so
-            one model serves several ratios (None: always all rows).
-        windows: Window lengths to draw from in mode `gist`, instead of `gist.window_tokens`: short
-            windows put the joined gists of several chunks before a question at the price of a
-            short document, so documents beyond the window can be learned cheaply.
-        advance_at: Running accuracy on the stage's hardest mode that ends it; None: never.
+        documents: Relative weight of each kind of document (None: as in the mixture).
+        gists: Gist counts to sample from in mode `gist`. A count of n uses the first n gist rows
+            only, so one model supports several ratios (None: always all rows).
+        windows: Window lengths to sample from in mode `gist`, instead of `gist.window_tokens`.
+            Short windows cut a short document into several chunks, so the model learns documents
+            longer than its window cheaply.
+        advance_at: The stage ends when the running accuracy in its hardest mode reaches this value;
+            None: never.
         most_steps: Steps after which the stage ends in any case; None: never.
     """
 
@@ -51,18 +44,18 @@ class Stage(Config):
 
 
 class Curriculum:
-    """Which stage a run is in; advances on observed accuracy, and survives a restart."""
+    """Keeps track of the stage of a run; advances with the accuracy, and can be resumed."""
 
     SMOOTHING = 0.97
-    """Running accuracies are means over about 1 / (1 - this) steps; they begin at 0 in every stage,
-    so that a few lucky steps end none."""
+    """Running accuracies are means over about 1 / (1 - this) steps. They start at 0 in every stage,
+    so a few lucky steps do not end it."""
 
     def __init__(self, stages: list[Stage]) -> None:
         """Start at the first stage."""
         self.stages = stages
         self.index = 0
         self.steps = 0
-        """Steps of the current stage so far."""
+        """Completed steps of the current stage."""
         self.accuracy: dict[str, float] = {}
 
     @property
@@ -70,14 +63,20 @@ class Curriculum:
         """The current stage."""
         return self.stages[self.index]
 
-    def draw(self, rng: random.Random) -> tuple[Mode, int]:
-        """Draw what the next step trains and how long its documents are."""
+    def sample(self, rng: random.Random) -> tuple[Mode, int]:
+        """Sample the mode and the document length of the next step."""
         modes = sorted(self.stage.share)
         mode = rng.choices(modes, [self.stage.share[m] for m in modes])[0]
         return mode, rng.choice(self.stage.tokens)
 
     def observe(self, mode: Mode, right: int, asked: int) -> None:
-        """Take in one step's answers; go to the next stage when this one is mastered or over."""
+        """Add one step's answers to the accuracy; advance when the stage is mastered or over.
+
+        Args:
+            mode: Of the step.
+            right: Answers that were right.
+            asked: Answers that are scored.
+        """
         self.steps += 1
         if asked:
             before = self.accuracy.get(mode, 0.0)
@@ -94,11 +93,11 @@ class Curriculum:
             self.steps = 0
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` needs."""
+        """Return the state for `restore`."""
         return {"index": self.index, "steps": self.steps, "accuracy": dict(self.accuracy)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken.
+        """Resume from a state.
 
         Raises:
             BadInputError: If the configuration has fewer stages than the run had reached.

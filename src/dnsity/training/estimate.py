@@ -1,11 +1,11 @@
-"""What a run would take, said before it starts: parameters, memory, time. No weights are read.
+"""Estimates what a run takes before it starts: parameters, memory, time. No weights are loaded.
 
-The model is built on torch's meta device from the base's config alone, so parameters are counted
-exactly. Memory and time are rules of thumb over the tokens that a step sends through the base:
+The model is built on torch's meta device from the base's config, so parameters are counted exactly.
+Memory and time are rules of thumb, based on the tokens of a step:
 
     memory   weights + 12 bytes per trainable parameter (gradient, AdamW) + what the backward pass
              needs of the largest micro-batch + logits of its answers
-    time     FLOPs / (speed of a matrix product, measured now, x what a step reaches of it)
+    time     FLOPs / (measured speed of a matrix product x the share of it that a step reaches)
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
+from dnsity.data.batch import Mode
 from dnsity.gist.layout import cut
 from dnsity.inference.hardware import bfloat16_is_fast
 from dnsity.io.units import GB, MB, hours_and_minutes, millions
-from dnsity.model import backbone, checkpoint
+from dnsity.model import checkpoint
 from dnsity.model.base import base_config
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import QUESTION_TOKENS, documents_of
-from dnsity.training.curriculum import Mode, Stage
+from dnsity.training.curriculum import Stage
 from dnsity.training.train_gist import TrainConfig, lora_of
 
 FLOAT = 4
@@ -39,20 +40,20 @@ ANSWER_TOKENS = 8
 REACHED, ATTENTION_REACHED = 0.3, 0.15
 """Share of a matrix product's speed that a step's matrix products and attention reach."""
 HEAP = 3.5
-"""What a CPU's allocator holds for each byte of live tensors in a long run of changing lengths."""
+"""Bytes that a CPU's allocator takes per byte of live tensors, in a run of changing lengths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would take.
+    """What a run takes.
 
     Attributes:
-        trainable_parameters: Exact.
-        frozen_parameters: Exact.
+        trainable_parameters: Exact count.
+        frozen_parameters: Exact count.
         steps: Optimiser steps.
         step_tokens: Document tokens of a step: fewest and most.
-        memory_bytes: Peak, by what it is for.
-        seconds: Of the whole run, on one process.
+        memory_bytes: Peak memory, by use.
+        seconds: Duration of the whole run, on one process.
     """
 
     trainable_parameters: int
@@ -63,16 +64,16 @@ class Estimate:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `json.dumps` takes."""
+        """Return the estimate as JSON values."""
         return {**asdict(self), "peak_bytes": sum(self.memory_bytes.values())}
 
 
 def skeleton(config: TrainConfig) -> GistLM:
-    """Build the model of a run on the meta device: shapes without numbers.
+    """Build the model of a run on the meta device: shapes without values.
 
     Raises:
         BadInputError: If there is no such base, or scope and adapter do not fit it.
-        UnsupportedModelError: If the base cannot hold gists.
+        UnsupportedModelError: If the base does not support gists.
     """
     name = checkpoint.base_of(config.base)
     if (Path(name) / checkpoint.CONFIG_FILE).exists():
@@ -87,14 +88,14 @@ def skeleton(config: TrainConfig) -> GistLM:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What one document of a step sends through the base.
+    """The tokens that one document of a step runs through the base.
 
     Attributes:
         trained: Tokens whose activations the backward pass needs.
-        silent: Tokens that run without a graph; their keys and values are kept.
-        answers: Tokens that get logits.
-        trained_pairs: Pairs of tokens, one seeing the other, that attention goes back through.
-        silent_pairs: The same without a graph.
+        silent: Tokens without a graph; only their keys and values are stored.
+        answers: Tokens with logits.
+        trained_pairs: Pairs of query and key in attention that has a backward pass.
+        silent_pairs: Pairs of query and key in attention without a graph.
     """
 
     trained: float
@@ -104,33 +105,64 @@ class _Work:
     silent_pairs: float = 0
 
 
-def estimate(config: TrainConfig, gpu_teraflops: float | None = None) -> Estimate:
-    """Work out what a run takes on this machine; its speed is measured for a fifth of a second.
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The sizes of a base that memory and time depend on.
 
-    On two CPU cores real runs took half to twice as long (docs/log.md); beside other work the same
-    run was estimated at 3.5 and 9.4 hours. On a GPU it is untried. Data, probes and libraries come
-    on top.
+    Attributes:
+        layers: Decoder layers.
+        hidden: Width of the hidden state.
+        vocab: Rows of the vocabulary head.
+        attention: Width of the queries of all heads.
+        keys: Width of the keys of all heads.
+        linear: Weights of the linear layers in the decoder.
+    """
+
+    layers: int
+    hidden: int
+    vocab: int
+    attention: int
+    keys: int
+    linear: list[Tensor]
+
+    @classmethod
+    def of(cls, lm: GistLM) -> _Shape:
+        """Read the sizes off a model."""
+        text = lm.base.config.get_text_config()
+        heads = int(text.num_attention_heads)
+        dim = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+        return cls(
+            int(text.num_hidden_layers),
+            text.hidden_size,
+            text.vocab_size,
+            dim * heads,
+            dim * int(getattr(text, "num_key_value_heads", None) or heads),
+            [
+                module.weight
+                for name, module in lm.base.get_decoder().named_modules()
+                if isinstance(module, nn.Linear) and "lora_" not in name
+            ],
+        )
+
+
+def estimate(config: TrainConfig, gpu_teraflops: float | None = None) -> Estimate:
+    """Estimate what a run takes on this machine, whose speed is measured for 0.2 seconds.
+
+    On two CPU cores real runs took half to twice as long (docs/log.md). Next to other work the same
+    run was estimated at 3.5 and 9.4 hours. GPU estimates are untested. Data, probes and libraries
+    are not included.
 
     Args:
         config: The run.
-        gpu_teraflops: Work it out for a GPU of this bfloat16 speed instead, by its data sheet.
+        gpu_teraflops: Estimate for a GPU of this bfloat16 speed instead, as in its data sheet.
 
     Raises:
         BadInputError: As `skeleton`.
     """
     lm = skeleton(config)
+    shape = _Shape.of(lm)
     settings = config.training
-    text = lm.base.config.get_text_config()
-    layers, hidden, vocab = backbone.num_layers(lm.base), text.hidden_size, text.vocab_size
-    linear = [
-        module.weight
-        for name, module in backbone.body(lm.base).named_modules()
-        if isinstance(module, nn.Linear) and "lora_" not in name
-    ]
-    heads = int(text.num_attention_heads)
-    dim = int(getattr(text, "head_dim", None) or hidden // heads)
-    keys = dim * int(getattr(text, "num_key_value_heads", None) or heads)
-    draws = [
+    samples = [
         (share / len(stage.tokens) * stage.share[mode] / sum(stage.share.values()), stage, mode, n)
         for share, stage in _shares(config.stages, settings.steps)
         for mode in stage.share
@@ -140,37 +172,22 @@ def estimate(config: TrainConfig, gpu_teraflops: float | None = None) -> Estimat
     fast = gpu_teraflops is not None or bfloat16_is_fast()
     bf16 = fast if settings.bf16 is None else settings.bf16
     width = 2 if bf16 or config.dtype == "bfloat16" else FLOAT
-    # Of a trained token: forward 2, gradients of activations 2, of weights 2 FLOPs per weight.
-    per_weight = (6 if config.gist.scope == "full" else 4) + 2 * settings.checkpointing
     flops, memory = 0.0, {"activations": 0.0, "logits": 0.0}
-    for share, stage, mode, length in draws:
+    for share, stage, mode, length in samples:
         documents = documents_of(settings, length)
         work = _work(config, stage, mode, length)
-        products = (per_weight * work.trained + 2 * work.silent) * sum(w.numel() for w in linear)
-        head = 6 * work.answers * hidden * vocab
-        # Attention's backward pass costs 2.5 times its forward pass.
-        attention = 4 * (3.5 * work.trained_pairs + work.silent_pairs) * dim * heads * layers
-        flops += share * documents * ((products + head) / REACHED + attention / ATTENTION_REACHED)
-        # A layer keeps what goes into its norms and matrices and comes out of them.
-        inner = sum(w.shape[0] + w.shape[1] / 2 for w in linear) / layers
-        layer = FLOAT * 6 * hidden + width * inner
-        kept = layers * FLOAT * hidden + layer if settings.checkpointing else layers * layer
+        flops += share * documents * _flops(config, shape, work)
         rows = math.ceil(documents / settings.accumulation)
-        held = work.trained * kept + work.silent * (2 * keys * layers * width + layer)
-        memory["activations"] = max(memory["activations"], rows * held)
-        memory["logits"] = max(memory["logits"], rows * work.answers * vocab * 4 * FLOAT)
-    parameters = list(lm.parameters())
-    trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    frozen = sum(p.numel() for p in parameters) - trainable
-    weights = float(sum(p.numel() * p.element_size() for p in parameters))
-    if config.quantization is not None:
-        weights -= sum(w.numel() * (w.element_size() - NF4) for w in linear if not w.requires_grad)
-    heap = 1 if on_gpu else HEAP
+        activations, logits = _bytes(config, shape, work, width)
+        memory["activations"] = max(memory["activations"], rows * activations)
+        memory["logits"] = max(memory["logits"], rows * logits)
     if gpu_teraflops is None:
-        speed = _speed(hidden, torch.bfloat16 if width == 2 else torch.float32)
+        speed = _speed(shape.hidden, torch.bfloat16 if width == 2 else torch.float32)
     else:
         speed = gpu_teraflops * 1e12
-    sizes = [documents_of(settings, length) * length for _, _, _, length in draws]
+    trainable, frozen, weights = _weights(config, lm, shape)
+    heap = 1 if on_gpu else HEAP
+    sizes = [documents_of(settings, length) * length for _, _, _, length in samples]
     return Estimate(
         trainable,
         frozen,
@@ -185,8 +202,47 @@ def estimate(config: TrainConfig, gpu_teraflops: float | None = None) -> Estimat
     )
 
 
+def _flops(config: TrainConfig, shape: _Shape, work: _Work) -> float:
+    """Return the FLOPs of one document, each divided by the share of the speed it reaches."""
+    # Per weight and trained token: 2 forward, 2 for gradients of activations, 2 for those of
+    # weights.
+    per_weight = (6 if config.gist.scope == "full" else 4) + 2 * config.training.checkpointing
+    weights = sum(w.numel() for w in shape.linear)
+    products = (per_weight * work.trained + 2 * work.silent) * weights
+    head = 6 * work.answers * shape.hidden * shape.vocab
+    # The backward pass of attention costs 2.5 times its forward pass.
+    pairs = 3.5 * work.trained_pairs + work.silent_pairs
+    attention = 4 * pairs * shape.attention * shape.layers
+    return (products + head) / REACHED + attention / ATTENTION_REACHED
+
+
+def _bytes(config: TrainConfig, shape: _Shape, work: _Work, width: int) -> tuple[float, float]:
+    """Return the bytes of activations and of logits for one document."""
+    # A layer stores the inputs and outputs of its norms and matrices.
+    inner = sum(w.shape[0] + w.shape[1] / 2 for w in shape.linear) / shape.layers
+    layer = FLOAT * 6 * shape.hidden + width * inner
+    stored = shape.layers * layer
+    if config.training.checkpointing:
+        stored = shape.layers * FLOAT * shape.hidden + layer
+    activations = work.trained * stored
+    activations += work.silent * (2 * shape.keys * shape.layers * width + layer)
+    return activations, work.answers * shape.vocab * 4 * FLOAT
+
+
+def _weights(config: TrainConfig, lm: GistLM, shape: _Shape) -> tuple[int, int, float]:
+    """Return the numbers of trainable and frozen parameters, and the bytes of all."""
+    parameters = list(lm.parameters())
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    frozen = sum(p.numel() for p in parameters) - trainable
+    size = float(sum(p.numel() * p.element_size() for p in parameters))
+    if config.quantization is not None:
+        quantised = [w for w in shape.linear if not w.requires_grad]
+        size -= sum(w.numel() * (w.element_size() - NF4) for w in quantised)
+    return trainable, frozen, size
+
+
 def _shares(stages: list[Stage], steps: int) -> list[tuple[float, Stage]]:
-    """Spread steps evenly over the stages that are reached: when accuracy ends one is not known."""
+    """Distribute steps evenly over the stages: when accuracy ends a stage is not known."""
     reached = stages
     for number, stage in enumerate(stages):
         if stage.advance_at is None and stage.most_steps is None:
@@ -203,10 +259,10 @@ def _shares(stages: list[Stage], steps: int) -> list[tuple[float, Stage]]:
 
 
 def _work(config: TrainConfig, stage: Stage, mode: Mode, length: int) -> _Work:
-    """Count the tokens that one document sends through the base."""
+    """Count the tokens that one document runs through the base."""
     if mode in ("text", "repeat"):
-        prose = length * (2 if mode == "repeat" else 1)
-        return _Work(prose, 0, length, prose**2 / 2)
+        text = length * (2 if mode == "repeat" else 1)
+        return _Work(text, 0, length, text**2 / 2)
     asked = max(1, min(config.data.max_facts, length // config.data.tokens_per_fact) / 2)
     turns, answers = asked * QUESTION_TOKENS, asked * ANSWER_TOKENS
     spans, each = cut(length, config.gist, max(stage.gists) if stage.gists else None)
@@ -217,7 +273,7 @@ def _work(config: TrainConfig, stage: Stage, mode: Mode, length: int) -> _Work:
     silent = pairs = 0.0
     if config.objective.needs_teacher:
         silent, pairs = length + 2 * turns, length**2 / 2 + turns * length
-    if config.gist.scope == "gist":  # the document is read without a graph
+    if config.gist.scope == "gist":  # the document has no graph
         return _Work(gists + turns, length + silent, answers, across, within + pairs)
     if config.training.path == "masked":
         within = (length + gists + turns) ** 2
@@ -225,9 +281,9 @@ def _work(config: TrainConfig, stage: Stage, mode: Mode, length: int) -> _Work:
 
 
 def _speed(hidden: int, dtype: torch.dtype) -> float:
-    """Measure how many FLOPs per second a matrix product of the model's width does here."""
+    """Measure the FLOPs per second of a matrix product of the model's width."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    generator = torch.Generator(device).manual_seed(0)  # nobody's random numbers are used up
+    generator = torch.Generator(device).manual_seed(0)  # global random state is not used
     left, right = (
         torch.randn(n, hidden, dtype=dtype, device=device, generator=generator)
         for n in (1024, hidden)
@@ -242,7 +298,7 @@ def _speed(hidden: int, dtype: torch.dtype) -> float:
 
 
 def lines(found: Estimate, where: str = "this machine") -> list[str]:
-    """Write an estimate for people."""
+    """Return an estimate as lines of text."""
     trained = found.trainable_parameters
     all_parameters = trained + found.frozen_parameters
     least, most = found.step_tokens
@@ -255,5 +311,5 @@ def lines(found: Estimate, where: str = "this machine") -> list[str]:
         f"a step     {least:,}-{most:,} document tokens, {found.steps:,} steps",
         f"memory     about {total / scale:.1f} {unit} ({memory}), libraries and data aside",
         f"time       about {hours_and_minutes(found.seconds)} on {where}; a rough estimate, "
-        "several times longer beside other work",
+        "several times longer next to other work",
     ]

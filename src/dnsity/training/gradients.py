@@ -1,26 +1,27 @@
-"""The check before a run: does everything that is to be trained learn from an answer?"""
+"""The check before a run: every trainable parameter must get a gradient."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 
+from dnsity.data.batch import Batch
 from dnsity.errors import BadInputError
 from dnsity.training.trainer import GistTrainer
 
 _NAMED = 5
 
 
-def require_gradients(trainer: GistTrainer, batch: dict[str, Any]) -> None:
-    """Send one batch forward and back and refuse parameters that nothing reaches.
+def require_gradients(trainer: GistTrainer, batch: Batch) -> None:
+    """Run one batch forward and backward, and refuse parameters without a gradient.
 
-    A parameter without a gradient would stay as it is for hours without an error: a wrong scope, a
-    module that the compress pass does not use, a graph cut by `no_grad`. LoRA's A has the gradient
-    zero until B has left zero, so of it only the existence of one is asked.
+    Otherwise they would silently stay untrained for hours: because of a wrong scope, a module that
+    compression does not use, or a graph cut by `no_grad`. The gradient of LoRA's A is zero as long
+    as B is zero, so it only has to exist.
 
     Args:
-        trainer: Its model is checked; weights, gradients and random state are left as they were.
+        trainer: Its model is checked. Weights, gradients and random state do not change.
         batch: A batch of mode `gist`.
 
     Raises:
@@ -28,7 +29,7 @@ def require_gradients(trainer: GistTrainer, batch: dict[str, Any]) -> None:
     """
     model = cast(torch.nn.Module, trainer.model)
     with torch.random.fork_rng():
-        model(trainer._prepare_inputs(batch))["loss"].backward()
+        model(batch.to(trainer.args.device))["loss"].backward()
     idle = [
         name
         for name, parameter in trainer.lm.named_parameters()

@@ -1,8 +1,8 @@
-"""What is minimised when gists are trained; the losses are in `inference/distillation.py`.
+"""The objective of gist training; the losses are in `inference/distillation.py`.
 
     loss = answer * cross-entropy(gold answer) + teacher * KL(full context || gist)
 
-S counts the supervised tokens of a batch: those of the answers, row by row.
+S counts the supervised tokens of a batch: those of the answers, in order.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dnsity.config import Config
-from dnsity.data.collate import IGNORE
+from dnsity.data.batch import IGNORE
 
 
 class Objective(Config):
@@ -22,12 +22,13 @@ class Objective(Config):
 
     Attributes:
         answer: Weight of the cross-entropy of the gold answers.
-        teacher: Weight of the divergence from the same base with the document before it.
-        teacher_top: Tokens of the teacher's distribution that are kept; the rest is one bucket.
-        teacher_cache: Directory that keeps the teacher's distributions between epochs and runs;
-            None: computed anew each time. Needs a base that stays as it is (not scope `full`).
+        teacher: Weight of the divergence from the teacher: the same base, conditioned on the whole
+            document.
+        teacher_top: Tokens of the teacher's distribution that are used; the rest is one bucket.
+        teacher_cache: Directory that stores the teacher's distributions between epochs and runs;
+            None: computed each time. Needs a base that is not trained (not scope `full`).
         least_weight: Weight tokens by how much the document helps to predict them, see
-            `help_weights`: a token it does not help weighs this much. None: all weigh one.
+            `help_weights`. This is the weight of a token it does not help. None: all weights are 1.
     """
 
     answer: float = Field(default=1.0, ge=0)
@@ -38,7 +39,7 @@ class Objective(Config):
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether full context has to be run as well."""
+        """Whether the teacher has to be run."""
         return self.teacher > 0 or self.least_weight is not None
 
 
@@ -49,9 +50,9 @@ def help_weights(
 
         weight = least + (1 - least) * clamp(log p(with document) - log p(without), 0, 1)
 
-    What the base knows anyway (the end of an answer, "the", a unit) teaches a gist nothing about
-    its document. One nat, a token made e times likelier, counts as full help. Weights are not
-    normalised, so that they do not depend on how a batch is split.
+    A token that the base predicts anyway (the end of an answer, "the", a unit) teaches a gist
+    nothing about its document. Help of one nat (a token that becomes e times likelier) gives the
+    full weight. Weights are not normalised, so they do not depend on how a batch is split.
 
     Args:
         with_document: Log-probability of each gold token in full context.
@@ -64,6 +65,6 @@ def help_weights(
 def exactly_right(
     logits: Float[Tensor, "B A vocab"], labels: Int[Tensor, "B A"]
 ) -> Bool[Tensor, " B"]:
-    """Say for which rows greedy decoding would give the whole gold answer and stop."""
+    """Say for which questions greedy decoding would give the whole gold answer, and stop."""
     wanted = labels[:, 1:]
     return ((logits[:, :-1].argmax(-1) == wanted) | (wanted == IGNORE)).all(dim=1)

@@ -1,16 +1,17 @@
-"""Probes: a few fixed held-out documents, asked now and then while a run goes on.
+"""Probes: a few fixed held-out documents whose questions are asked during training.
 
-Three ways to answer the same questions, so that a number can be read at all:
+The same questions are answered in three ways, so that the scores can be compared:
 
-    gist   from the gists alone            what is trained (`gist_of_10`: from the first ten)
-    full   from the document itself        what the base could do: the ceiling
-    none   from nothing                    what can be guessed: the floor
+    gist   conditioned on gists            what is trained (`gist_of_10`: on the first ten)
+    full   conditioned on the document     what the base can do: the ceiling
+    none   without the document            what can be guessed: the floor
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, cast
 
 import torch
@@ -18,29 +19,29 @@ from pydantic import AfterValidator, Field
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from dnsity.config import Config, Digits, Gists, Seed, Tokens, Weight, some_weight
-from dnsity.data.collate import collate
+from dnsity.data.batch import QuestionBatch, collate
 from dnsity.data.example import Language
 from dnsity.data.generators.mixture import DocumentKind, Mixture, MixtureConfig
 from dnsity.data.text.frame import Frame
-from dnsity.training.answers import answers
+from dnsity.training.answers import Condition, answers
 from dnsity.training.objective import exactly_right
 from dnsity.training.passes import Passes
 
 
 class ProbeConfig(Config):
-    """Held-out documents that are asked during training.
+    """Held-out documents whose questions are asked during training.
 
     Attributes:
-        corpus: Prose to hide needles in, of documents that `data.corpus` does not hold.
-        corpus_characters: How much of each language to read.
+        corpus: Text to hide needles in; its documents must not be in `data.corpus`.
+        corpus_characters: Characters to load per language.
         tokens: Document lengths.
         documents: Documents per language and length.
         kinds: Relative weight of each kind of document.
         digits: Lengths of passkeys and codes.
-        max_facts: Most needles in a document, each of which is asked for.
-        gists: Counts to ask with as well: the first so many gists alone.
-        every_steps: Steps between probes; there is one at the end in any case.
-        seed: Same seed, same documents.
+        max_facts: Most needles in a document; there is a question for each of them.
+        gists: Further gist counts to ask with: the first n gists only.
+        every_steps: Steps between probes; the last step always has one.
+        seed: Random seed of the documents.
     """
 
     corpus: dict[Language, list[str]] = Field(min_length=1)
@@ -57,7 +58,7 @@ class ProbeConfig(Config):
     seed: Seed = 0
 
     def mixture(self, corpus: dict[Language, list[str]]) -> MixtureConfig:
-        """Describe documents with needles in some of the corpus."""
+        """Return the configuration of documents with needles in a corpus."""
         return MixtureConfig(
             corpus=corpus,
             corpus_characters=self.corpus_characters,
@@ -69,35 +70,35 @@ class ProbeConfig(Config):
 
 
 class Probe(TrainerCallback):
-    """Asks the fixed documents and logs the share of exactly right answers.
+    """Asks the questions of the fixed documents and logs the share of exactly right answers.
 
-    Answers are teacher-forced: all tokens right is what greedy decoding would give, at the price of
-    one forward pass.
+    Answers are teacher-forced: greedy decoding would give the same verdict, but takes more than one
+    forward pass.
 
     Args:
         config: What to ask.
-        frame: How the model's prompts are laid out.
-        modes: Ways to answer.
+        frame: The prompt format.
+        modes: What answers are conditioned on.
     """
 
-    def __init__(self, config: ProbeConfig, frame: Frame, modes: Sequence[str]) -> None:
-        """Draw the documents."""
+    def __init__(self, config: ProbeConfig, frame: Frame, modes: Sequence[Condition]) -> None:
+        """Sample the documents."""
         self.config, self.modes = config, tuple(modes)
         self.result: dict[str, Any] | None = None
-        """What the last probe found."""
+        """The scores of the last probe."""
         self._news: dict[str, float] = {}
-        self._batches: list[tuple[int, dict[str, Any]]] = []
+        self._batches: list[tuple[int, QuestionBatch]] = []
         for language, paths in config.corpus.items():
             mixture = Mixture(config.mixture({language: paths}), frame.encoder)
             for length in config.tokens:
                 rng = random.Random(f"probe/{config.seed}/{length}/{language}")
                 for _ in range(config.documents):
-                    drawn = collate([mixture.draw(rng, length)], frame)
-                    self._batches.append((length, drawn))
+                    batch = collate([mixture.draw(rng, length)], frame)
+                    self._batches.append((length, batch))
 
     @torch.no_grad()
     def ask(self, passes: Passes) -> dict[str, Any]:
-        """Ask every document in every way.
+        """Ask all questions in every way.
 
         Returns:
             `documents`, `tokens`, and for each mode the share of right answers, over all lengths
@@ -107,14 +108,14 @@ class Probe(TrainerCallback):
         passes.eval()
         device = passes.lm.device
         scores: dict[str, list[float]] = {}
-        ways: list[tuple[str, str, int | None]] = [(mode, mode, None) for mode in self.modes]
+        ways: list[tuple[str, Condition, int | None]] = [(mode, mode, None) for mode in self.modes]
         if "gist" in self.modes:
             ways += [(f"gist_of_{count}", "gist", count) for count in self.config.gists]
-        for way, mode, count in ways:
+        for way, condition, count in ways:
             for length, batch in self._batches:
-                there = {name: tensor.to(device) for name, tensor in batch.items()}
-                logits = answers(passes.lm, {**there, "gists": count}, mode)
-                right = exactly_right(logits, there["labels"]).float().mean().item()
+                moved = replace(batch.to(device), gists=count)
+                logits = answers(passes.lm, moved, condition)
+                right = exactly_right(logits, moved.labels).float().mean().item()
                 scores.setdefault(way, []).append(right)
                 scores.setdefault(f"{way}_{length}", []).append(right)
         passes.train(training)
@@ -127,7 +128,7 @@ class Probe(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        """Ask when it is time; every process does, so that sharded models take part as a whole."""
+        """Ask at the configured steps, in every process: sharded models need all of them."""
         if state.global_step % self.config.every_steps == 0 or state.global_step == state.max_steps:
             model = more["model"]
             found = self.result = self.ask(cast(Passes, getattr(model, "module", model)))
@@ -136,6 +137,6 @@ class Probe(TrainerCallback):
             control.should_log = True
 
     def news(self) -> dict[str, float]:
-        """Return what was found since this was last called."""
+        """Return the scores since the last call."""
         news, self._news = self._news, {}
         return news

@@ -1,4 +1,4 @@
-"""Which checkpoint a run can go on from: the newest that is whole."""
+"""The checkpoint that a run resumes from: the newest complete one."""
 
 from __future__ import annotations
 
@@ -14,15 +14,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 _log = logging.getLogger(__name__)
 
 
-def newest_whole(output_dir: Path) -> Path | None:
-    """Find the newest checkpoint that a kill has not torn.
+def newest_complete(output_dir: Path) -> Path | None:
+    """Return the directory of the newest complete checkpoint, or None.
 
-    Trainer writes its state file last, so a checkpoint without a readable one was never finished;
-    the others are opened to see that every file is whole. Torn ones are named in a warning and left
-    alone.
-
-    Returns:
-        Its directory, or None.
+    Trainer writes its state file last, so a checkpoint without a readable one is incomplete. The
+    other files are opened to check them. Incomplete checkpoints are named in a warning and not
+    deleted.
     """
     numbered = {
         int(path.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")): path
@@ -33,17 +30,17 @@ def newest_whole(output_dir: Path) -> Path | None:
         fault = _fault(path)
         if fault is None:
             return path
-        _log.warning("%s is not whole (%s); looking for an older checkpoint", path, fault)
+        _log.warning("%s is incomplete (%s); looking for an older checkpoint", path, fault)
     return None
 
 
 def steps_done(checkpoint: Path) -> int:
-    """Read how many optimiser steps a checkpoint has behind it."""
+    """Return how many optimiser steps were done before a checkpoint."""
     return int(json.loads((checkpoint / TRAINER_STATE_NAME).read_text("utf-8"))["global_step"])
 
 
 def _fault(checkpoint: Path) -> str | None:
-    """Say what is wrong with a checkpoint, or None."""
+    """Describe what is wrong with a checkpoint; None if nothing is."""
     try:
         steps_done(checkpoint)
         for path in sorted(checkpoint.iterdir()):

@@ -16,8 +16,8 @@ from dnsity.data.text.frame import frame_of
 from dnsity.errors import BadInputError
 from dnsity.io.atomic import write_json
 from dnsity.io.provenance import manifest
-from dnsity.model import backbone
 from dnsity.model.positions import require_shift_invariant
+from dnsity.training.answers import Condition
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
 from dnsity.training.gradients import require_gradients
@@ -29,7 +29,7 @@ from dnsity.training.trainer import GistTrainer
 
 
 class RunConfig(Protocol):
-    """What both kinds of configuration say of a run."""
+    """The part of a configuration that pretraining and gist training share."""
 
     @property
     def data(self) -> MixtureConfig:
@@ -41,7 +41,7 @@ class RunConfig(Protocol):
 
     @property
     def probe(self) -> ProbeConfig | None:
-        """Held-out documents to ask while training, if any."""
+        """Held-out documents whose questions are asked during training, if any."""
 
     @property
     def training(self) -> Settings:
@@ -49,14 +49,14 @@ class RunConfig(Protocol):
 
 
 def begin(config: BaseModel, seed: int, output_dir: Path, *, resume: bool) -> dict[str, Any]:
-    """Make the directory, write the manifest into it (one process does) and set the seed.
+    """Create the directory, write the manifest to it (in one process) and set the random seed.
 
     Raises:
-        BadInputError: If the directory holds an earlier run that is not to be resumed.
+        BadInputError: If the directory contains an earlier run and `resume` is not set.
     """
     if not resume and any(output_dir.glob(f"{PREFIX_CHECKPOINT_DIR}-*")):
         raise BadInputError(
-            f"{output_dir} holds checkpoints of an earlier run; go on with it (--resume) or choose "
+            f"{output_dir} contains checkpoints of an earlier run; resume it (--resume) or choose "
             "another --output-dir"
         )
     described = manifest(config, seed)
@@ -78,43 +78,43 @@ def run(
     """Train, probe, and write `result.json`.
 
     Args:
-        passes: What is trained.
-        encoder: Text to ids.
+        passes: The model to train, with its objective.
+        encoder: Encodes text to ids.
         config: The run.
-        output_dir: Where checkpoints, metrics and the result go.
-        resume: Continue from the newest checkpoint in `output_dir`.
+        output_dir: Directory of checkpoints, metrics and the result.
+        resume: Resume from the newest checkpoint in `output_dir`.
 
     Returns:
-        The trainer, its model trained.
+        The trainer with the trained model.
     """
     require_shift_invariant(passes.lm.base)
     frame = frame_of(encoder, passes.lm.spec)
     stages, settings = config.stages, config.training
     batches = Batches(Mixture(config.data, encoder), Curriculum(stages), frame, settings)
     if settings.checkpointing:
-        backbone.enable_checkpointing(passes.lm.base)
+        passes.lm.enable_checkpointing()
     gist_stages = [stage for stage in stages if "gist" in stage.share]
-    asker = None
+    probe = None
     if config.probe is not None:
-        modes = ("gist", "full", "none") if gist_stages else ("full", "none")
-        asker = Probe(config.probe, frame, modes)
+        modes: tuple[Condition, ...] = ("full", "none")
+        probe = Probe(config.probe, frame, ("gist", *modes) if gist_stages else modes)
     args = training_arguments(
         settings,
         output_dir,
         # Only mode `gist` uses the gist rows.
         ddp_find_unused_parameters=any(set(stage.share) != {"gist"} for stage in stages),
     )
-    trainer = GistTrainer(passes, args, batches, asker)
+    trainer = GistTrainer(passes, args, batches, probe)
     if gist_stages:
         require_gradients(trainer, batches.of_mode("gist", gist_stages[0]))
     trainer.fit(resume=resume)
-    if asker is not None and asker.result is None:  # read back, not trained
-        asker.result = asker.ask(passes)
+    if probe is not None and probe.result is None:  # a finished run that was only loaded
+        probe.result = probe.ask(passes)
     result: dict[str, Any] = {
         "step": settings.steps,
         "tokens": trainer.run.tokens,
         "seconds": round(trainer.run.seconds, 1),
-        "probe": asker.result if asker else None,
+        "probe": probe.result if probe else None,
     }
     if trainer.args.should_save:
         write_json(output_dir / RESULT, result)

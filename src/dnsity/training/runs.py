@@ -1,4 +1,4 @@
-"""What a finished run left in its directory, and the git tag that names it by what it measured."""
+"""The result of a finished run, and the git tag that names the run after its last probe."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Result(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """An annotated git tag that is yet to be made."""
+    """An annotated git tag that does not exist yet."""
 
     name: str
     message: str
@@ -48,19 +48,18 @@ class Tag:
 
     @property
     def command(self) -> str:
-        """What to type to make it; all three parts are plain letters, digits and signs."""
+        """The command that creates it; it needs no quoting in a shell."""
         return f'git tag -a {self.name} -m "{self.message}" {self.commit}'
 
 
 def tag(directory: Path) -> Tag:
-    """Name a finished run after what it is and what its last probe measured.
+    """Name a finished run after its gists and the score of its last probe.
 
     The version is one above the highest tag of that name in the git repository of the working
     directory, or 1.
 
     Raises:
-        BadInputError: If the run is not finished, has measured nothing, or its code is in no
-            commit.
+        BadInputError: If the run is not finished, has no probe, or its code is in no commit.
     """
     manifest = validated(
         _Manifest,
@@ -74,13 +73,13 @@ def tag(directory: Path) -> Tag:
     )
     if result.probe is None:
         raise BadInputError(
-            f"{directory} measured nothing, so there is nothing to name it after; add a `probe` "
+            f"{directory} has no probe, so it has no score to be named after; add a `probe` "
             "section to the configuration and --resume the run"
         )
     if manifest.dirty or not _COMMIT.fullmatch(manifest.commit):
         why = "from a tree with uncommitted changes" if manifest.dirty else "outside any commit"
         raise BadInputError(
-            f"{directory} was made {why}, so a tag would point to code that is not what ran; "
+            f"{directory} was made {why}, so a tag would point to other code than the run's; "
             "commit and run it again"
         )
     gist = manifest.config.gist
@@ -94,13 +93,13 @@ def tag(directory: Path) -> Tag:
 
 
 def _longest(probe: dict[str, Any], directory: Path) -> tuple[int, float]:
-    """Return the length of the longest documents that were asked, and the share right on them."""
+    """Return the length of the probe's longest documents, and the share of right answers there."""
     try:
         tokens = max(map(int, probe["tokens"]))
         return tokens, float(probe[f"gist_{tokens}"])
     except (KeyError, TypeError, ValueError) as error:
         raise BadInputError(
-            f"{directory / RESULT} holds no probe of gists ({type(error).__name__}: {error}); "
+            f"{directory / RESULT} contains no probe of gists ({type(error).__name__}: {error}); "
             "--resume the run to write it"
         ) from error
 
@@ -109,17 +108,17 @@ def read_result(directory: Path) -> dict[str, Any]:
     """Read `result.json` of a finished run."""
     return _read(
         directory / RESULT,
-        f"the run is unfinished: go on with `dnsity train --output-dir {directory} --resume` and "
-        "its --config",
+        f"the run is unfinished: resume it with `dnsity train --output-dir {directory} --resume` "
+        "and its --config",
     )
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
-    """Read a JSON object; `remedy` says what to do where the file is missing."""
+    """Read a JSON object; `remedy` says what to do if the file is missing."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadInputError(f"{path.parent} holds no {path.name}; {remedy}") from error
+        raise BadInputError(f"{path.parent} contains no {path.name}; {remedy}") from error
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}; {remedy}") from error
     except ValueError as error:  # not JSON, or not UTF-8
@@ -135,7 +134,7 @@ def _short(tokens: int) -> str:
 
 
 def _next_version(stem: str) -> int:
-    """Count on from the highest tag `STEM-vN`; outside a repository there is none."""
+    """Return one more than the highest tag `STEM-vN`; 1 outside a repository."""
     try:
         done = subprocess.run(
             ["git", "tag", "-l", f"{stem}-v*"],

@@ -1,4 +1,4 @@
-"""Optimiser settings, and the one function that maps them to HuggingFace's TrainingArguments."""
+"""Optimiser settings, and the function that maps them to HuggingFace's TrainingArguments."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ class Settings(Config):
     Attributes:
         steps: Optimiser steps.
         tokens_per_step: Document tokens per optimiser step, over all processes.
-        least_documents: Documents a step holds at the least, however long they are: a step on two
+        least_documents: Fewest documents of a step, however long they are: the gradient of two
             answers is mostly noise (docs/log.md).
-        accumulation: Micro-batches a process cuts its share of a step into; costs no accuracy, the
-            loss is the mean over the step's answer tokens in any case.
-        path: How gists are trained: `two_pass`, or `masked` (one sequence under the defining mask).
+        accumulation: Micro-batches per process and step. The loss is the mean over the step's
+            answer tokens in any case.
+        path: How gists are trained: `two_pass`, or `masked` (one sequence under the reference
+            mask).
         checkpointing: Recompute layers in the backward pass: less memory, a third more time.
-        learning_rate: Peak rate: linear warm-up, constant, then linear decay.
-        warmup_steps: Length of the warm-up.
-        decay_share: Share of all steps spent decaying to `final_rate_share` of the peak.
-        final_rate_share: Where the decay ends, as a share of the peak.
-        weight_decay: AdamW's.
-        beta2: AdamW's second moment decay.
-        bf16: bfloat16 autocast (weights stay float32); None: where the hardware computes in it.
-        seed: Seed of everything.
-        save_steps: Steps between resumable checkpoints; two are kept.
+        learning_rate: Peak learning rate; the schedule is linear warm-up, constant, linear decay.
+        warmup_steps: Steps of the warm-up.
+        decay_share: Share of all steps in which the rate decays.
+        final_rate_share: Last learning rate, as a share of the peak.
+        weight_decay: Weight decay of AdamW.
+        beta2: Decay of AdamW's second moment.
+        bf16: bfloat16 autocast (weights stay float32); None: where the hardware supports it.
+        seed: Random seed of the run.
+        save_steps: Steps between checkpoints; the last two are kept.
         log_steps: Steps between log lines.
-        report_to: Where else metrics go beside `metrics.jsonl`: tensorboard, trackio, or any other
-            integration of transformers.
+        report_to: Where metrics go in addition to `metrics.jsonl`: tensorboard, trackio, or any
+            other integration of transformers.
     """
 
     steps: int = Field(ge=1)
@@ -71,7 +72,7 @@ class Settings(Config):
 
 
 def training_arguments(settings: Settings, output_dir: Path, **more: Any) -> TrainingArguments:
-    """Translate; `more` goes to TrainingArguments as it is.
+    """Map settings to TrainingArguments; `more` is passed on unchanged.
 
     Raises:
         BadInputError: If a package of `report_to` is not installed.
@@ -103,7 +104,7 @@ def training_arguments(settings: Settings, output_dir: Path, **more: Any) -> Tra
         save_total_limit=2,
         logging_steps=settings.log_steps,
         report_to=settings.report_to or "none",
-        ignore_data_skip=True,  # batches are functions of their number; nothing to replay
+        ignore_data_skip=True,  # batches are functions of their number, so none has to be skipped
         remove_unused_columns=False,
         accelerator_config={"dispatch_batches": False},
         **more,

@@ -34,7 +34,7 @@ from dnsity.training.teacher import Teacher
 
 
 class LoraSettings(Config):
-    """The adapter, for every scope but `full`."""
+    """The adapter, for every scope except `full`."""
 
     rank: int = Field(default=32, ge=1)
     alpha: int = Field(default=64, ge=1)
@@ -47,15 +47,15 @@ class TrainConfig(Config):
 
     Attributes:
         base: Directory or hub id of the base model, or `mini`, the bundled one; or the directory of
-            a gist model, whose training goes on.
+            a gist model that is trained further.
         dtype: Type of the base's weights; scope `full` needs float32.
-        quantization: `nf4` keeps a frozen base in 4 bit (QLoRA, Dettmers et al., 2305.14314).
-        gist: What to train, and in which frame documents and questions are put.
-        lora: The adapter; leave out for scope `full`.
+        quantization: `nf4` stores a frozen base in 4 bit (QLoRA, Dettmers et al., 2305.14314).
+        gist: How documents are compressed, and the prompt format.
+        lora: The adapter; omit it for scope `full`.
         data: Training documents.
         stages: The curriculum.
         objective: What is minimised.
-        probe: Held-out documents to ask while training; leave out for none.
+        probe: Held-out documents whose questions are asked during training; omit it for none.
         training: The optimiser.
     """
 
@@ -71,10 +71,10 @@ class TrainConfig(Config):
     training: Settings
 
     @model_validator(mode="after")
-    def _draws_gists_it_has(self) -> TrainConfig:
-        drawn = {count for stage in self.stages for count in stage.gists or ()}
+    def _samples_gists_it_has(self) -> TrainConfig:
+        sampled = {count for stage in self.stages for count in stage.gists or ()}
         asked = set(self.probe.gists) if self.probe else set()
-        for section, counts in (("stages draw", drawn), ("probe asks", asked)):
+        for section, counts in (("stages sample", sampled), ("probe asks with", asked)):
             if not all(1 <= count <= self.gist.gists for count in counts):
                 raise ValueError(
                     f"{section} {sorted(counts)} gists, allowed are 1 to "
@@ -94,7 +94,7 @@ class TrainConfig(Config):
             )
         if scope == "full" and self.objective.teacher_cache is not None:
             raise ValueError(
-                "objective.teacher_cache needs a base that stays as it is; gist.scope 'full' "
+                "objective.teacher_cache needs a base that is not trained; gist.scope 'full' "
                 "trains it"
             )
         if scope == "full" and (self.dtype != "float32" or self.quantization is not None):
@@ -108,19 +108,19 @@ class TrainConfig(Config):
         if scope in ("gist", "document") and modes != {"gist"}:
             raise ValueError(
                 f"stages train {sorted(modes - {'gist'})}, but with gist.scope {scope!r} only mode "
-                "'gist' has anything to train: the base answers untouched"
+                "'gist' has weights to train: the base answers without the adapter"
             )
         return self
 
 
 def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase, str]:
-    """Build a new gist model on a base, or load the gist model that is to be trained further.
+    """Build a new gist model on a base, or load the gist model to train further.
 
     Returns:
         The model, its tokenizer and the name of its base.
 
     Raises:
-        BadInputError: If the gist model to go on with compresses in another way.
+        BadInputError: If the gist model compresses in another way than configured.
     """
     dtype: torch.dtype = getattr(torch, config.dtype)
     if (Path(config.base) / checkpoint.CONFIG_FILE).exists():
@@ -140,7 +140,7 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
 
 
 def lora_of(config: TrainConfig) -> Any | None:
-    """Describe the adapter as PEFT does; None for scope `full`."""
+    """Return PEFT's configuration of the adapter; None for scope `full`."""
     if config.lora is None:
         return None
     from peft import LoraConfig
@@ -155,7 +155,7 @@ def lora_of(config: TrainConfig) -> Any | None:
 
 
 def _spec(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> GistSpec:
-    """Return how the model compresses, its frame settled."""
+    """Return how the model compresses, with the prompt format resolved."""
     return config.gist.settled(bool(tokenizer.chat_template))
 
 
@@ -164,15 +164,15 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
 
     Args:
         config: The run.
-        output_dir: Where checkpoints, metrics and the result go.
-        resume: Continue from the newest checkpoint in `output_dir`.
+        output_dir: Directory of checkpoints, metrics and the result.
+        resume: Resume from the newest checkpoint in `output_dir`.
 
     Returns:
         The directory of the gist model.
 
     Raises:
-        BadInputError: If base, data or settings do not fit, or the directory holds another run.
-        DivergedError: If loss or weights stop being numbers.
+        BadInputError: If base, data or settings do not fit, or the directory contains another run.
+        DivergedError: If loss or weights are not finite.
     """
     described = begin(config, config.training.seed, output_dir, resume=resume)
     model, tokenizer, base_name = starting_point(config)
@@ -196,14 +196,15 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
 def _teacher(
     config: TrainConfig, model: GistLM, tokenizer: PreTrainedTokenizerBase
 ) -> Teacher | None:
-    """Build the teacher, if the objective asks for one."""
-    aim = config.objective
-    if not aim.needs_teacher:
+    """Build the teacher, if the objective needs one."""
+    objective = config.objective
+    if not objective.needs_teacher:
         return None
-    identity = "" if aim.teacher_cache is None else fingerprints(model, tokenizer)["weights"]
-    return Teacher(model, aim.teacher_top, aim.teacher_cache, identity)
+    cache = objective.teacher_cache
+    identity = "" if cache is None else fingerprints(model, tokenizer)["weights"]
+    return Teacher(model, objective.teacher_top, cache, identity)
 
 
-if __name__ == "__main__":  # the command line stands above this package, so it is run, not imported
+if __name__ == "__main__":  # the command line is above this package: run it, do not import it
     sys.argv.insert(1, "train")
     runpy.run_module("dnsity", run_name="__main__")

@@ -1,4 +1,7 @@
-"""HuggingFace's Trainer with our loss: one compress (or read) per document, many questions."""
+"""HuggingFace's Trainer for `Passes`: one compression per document, many questions.
+
+Batches ──▶ DataLoader ──▶ GistTrainer.compute_loss ──▶ Passes ──▶ loss
+"""
 
 from __future__ import annotations
 
@@ -19,29 +22,28 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from dnsity.data.batch import Batch
 from dnsity.errors import BadInputError, DivergedError
-from dnsity.model.backbone import is_sharded
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import Batches
 from dnsity.training.callbacks import Bar, Metrics, RunState
 from dnsity.training.passes import Passes
 from dnsity.training.probe import Probe
-from dnsity.training.resume import newest_whole, steps_done
+from dnsity.training.resume import newest_complete, steps_done
 
 WEIGHTS = "trainable.safetensors"
 
 
 class GistTrainer(HuggingFaceTrainer):
-    """Trains `Passes` on batches that say which mode they train.
+    """Trains `Passes` on batches of several modes.
 
-    Only trainable tensors are saved: a frozen base is never copied into a checkpoint, and tied
-    weights are written once.
+    Only trainable tensors are saved: checkpoints contain no frozen base, and tied weights once.
 
     Args:
         passes: The model with its objective.
         args: See `settings.training_arguments`.
-        batches: Where steps come from; carries the curriculum.
-        probe: Asked while the run goes on.
+        batches: The source of steps; contains the curriculum.
+        probe: Held-out questions that are asked during training.
     """
 
     loss_is_scaled_for_ga = True
@@ -53,7 +55,7 @@ class GistTrainer(HuggingFaceTrainer):
         batches: Batches,
         probe: Probe | None = None,
     ) -> None:
-        """Set up the loop."""
+        """Set up the training loop."""
         self.probe = probe
         self.batches = batches
         self.run = RunState(batches)
@@ -65,7 +67,7 @@ class GistTrainer(HuggingFaceTrainer):
         )
         self.run.reduce = self.accelerator.reduce
         batches.process, batches.processes = args.process_index, args.world_size
-        self.model_accepts_loss_kwargs = True  # ask for the number of label tokens in a step
+        self.model_accepts_loss_kwargs = True  # so that the step's label tokens are counted
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.bar = Bar()
@@ -73,26 +75,26 @@ class GistTrainer(HuggingFaceTrainer):
 
     @property
     def lm(self) -> GistLM:
-        """The model that is trained, out of whatever runs it on several devices."""
+        """The model that is trained, without the wrappers for several devices."""
         return cast(Passes, self.accelerator.unwrap_model(self.model)).lm
 
     def fit(self, *, resume: bool) -> None:
-        """Train, or go on from the newest whole checkpoint; a finished run is only read back.
+        """Train, or resume from the newest complete checkpoint; a finished run is only loaded.
 
         Args:
-            resume: Look for a checkpoint. Without one the run starts at its beginning.
+            resume: Look for a checkpoint. Without one the run starts from the beginning.
 
         Raises:
             BadInputError: If sharded processes could skip passes, or there is no room to save.
-            DivergedError: If loss or weights stop being numbers.
+            DivergedError: If loss or weights are not finite.
         """
-        kept = cast(Passes, self.model).objective.teacher_cache
-        if self.is_fsdp_enabled and kept is not None:
+        cache = cast(Passes, self.model).objective.teacher_cache
+        if self.is_fsdp_enabled and cache is not None:
             raise BadInputError(
                 "objective.teacher_cache lets processes skip passes that sharded (FSDP) ones must "
                 "all run; leave it out"
             )
-        last = newest_whole(self._directory) if resume else None
+        last = newest_complete(self._directory) if resume else None
         if last is not None and steps_done(last) >= self.args.max_steps:
             restore_trainable(self.lm, last / WEIGHTS)
             self.run.read(last)
@@ -100,18 +102,18 @@ class GistTrainer(HuggingFaceTrainer):
         try:
             self.train(resume_from_checkpoint=None if last is None else str(last))
         finally:
-            self.bar.close()  # an error's one line must stand below it
+            self.bar.close()  # so that an error is printed below it
 
     def whole(self, build: Callable[[], GistLM]) -> GistLM:
-        """Return the trained model with whole weights.
+        """Return the trained model with unsharded weights.
 
         Args:
-            build: Makes the untrained model anew, for the last checkpoint's weights; only called
-                where those of the trained one are sharded over devices.
+            build: Builds the untrained model, to load the last checkpoint into. Only called where
+                the trained model's weights are sharded over devices.
         """
-        if not is_sharded(self.lm.base):
+        if not self.lm.is_sharded:
             return self.lm
-        last = newest_whole(self._directory)
+        last = newest_complete(self._directory)
         assert last is not None  # a run ends with a checkpoint
         fresh = build()
         restore_trainable(fresh, last / WEIGHTS)
@@ -122,8 +124,8 @@ class GistTrainer(HuggingFaceTrainer):
         return Path(self.args.output_dir or ".")
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Batches come ready-made and already split, so there is nothing to sample or collate."""
-        return DataLoader(self.batches, batch_size=None)
+        """Return the batches, which are sampled, collated and split over processes already."""
+        return DataLoader(self.batches, batch_size=None, collate_fn=_as_mapping)
 
     def compute_loss(
         self,
@@ -132,39 +134,39 @@ class GistTrainer(HuggingFaceTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Return this micro-batch's share of the mean loss per answer token of the whole step."""
-        found = model(inputs)
-        tokens = num_items_in_batch or (inputs["labels"][:, 1:] >= 0).sum()
-        # Gradients are averaged over processes, the loss is a mean over all their tokens.
+        """Return this micro-batch's part of the mean loss per answer token of the whole step."""
+        batch: Batch = inputs["batch"].to(self.args.device)
+        found = model(batch)
+        tokens = num_items_in_batch or (batch.labels[:, 1:] >= 0).sum()
+        # Gradients are averaged over processes; the loss is a mean over the tokens of all of them.
         loss = found["loss"] / tokens * self.args.world_size
         if not torch.isfinite(loss):
-            sources = inputs.get("sources", [])
+            sources = getattr(batch, "sources", ())
             named = f" from {', '.join(sources[:4])}" if sources else ""
             raise DivergedError(
                 f"the loss of step {self.state.global_step + 1} is {loss.item()} (mode "
-                f"{inputs['mode']}, documents of "
-                f"{inputs.get('document_ids', inputs['input_ids']).shape[1]} tokens{named}); "
-                "the last checkpoint is whole: lower training.learning_rate and --resume"
+                f"{batch.mode}, documents of {batch.longest} tokens{named}); the last checkpoint "
+                "is complete: lower training.learning_rate and --resume"
             )
-        self.run.take_in(inputs, found["right"])
+        self.run.count(batch, found["right"])
         return (loss, found) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the curriculum's place, the speed and what a probe found to every log line."""
+        """Add stage, accuracies, speed and the scores of a probe to every log line."""
         found = {} if self.probe is None else self.probe.news()
         super().log({**logs, **self.run.describe(), **found}, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save, or say what is left when that is not possible (no space, no permission)."""
+        """Save, or name the last complete checkpoint if that fails (no space, no permission)."""
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors hide it
-            torn = self._directory / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-            shutil.rmtree(torn, ignore_errors=True)
-            last = newest_whole(self._directory)
-            kept = "no earlier one exists" if last is None else f"{last} is whole"
+            partial = self._directory / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+            shutil.rmtree(partial, ignore_errors=True)
+            last = newest_complete(self._directory)
+            left = "no earlier one exists" if last is None else f"{last} is complete"
             raise BadInputError(
-                f"cannot write checkpoint {torn} ({error}); {kept}: make room and --resume"
+                f"cannot write checkpoint {partial} ({error}); {left}: make room and --resume"
             ) from error
 
     def _save(
@@ -175,7 +177,7 @@ class GistTrainer(HuggingFaceTrainer):
         if broken:
             raise DivergedError(
                 f"after step {self.state.global_step} {len(broken)} weights are not finite, first "
-                f"{broken[0]}; no checkpoint was written, the last one is whole: lower "
+                f"{broken[0]}; no checkpoint was written, the last one is complete: lower "
                 "training.learning_rate and --resume"
             )
         if self.args.should_save:
@@ -184,7 +186,7 @@ class GistTrainer(HuggingFaceTrainer):
             save_file(weights, directory / WEIGHTS)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Go on at the configured learning rate: the checkpoint would bring its own run's."""
+        """Resume with the configured learning rate; the checkpoint contains its own run's."""
         super()._load_optimizer_and_scheduler(checkpoint)
         scheduler = self.lr_scheduler
         if checkpoint is None or not isinstance(scheduler, LambdaLR):
@@ -200,10 +202,15 @@ class GistTrainer(HuggingFaceTrainer):
         restore_trainable(self.lm, Path(resume_from_checkpoint) / WEIGHTS)
 
 
-def trainable(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Collect every trainable tensor once (tied ones under their first name), and whole.
+def _as_mapping(batch: Any) -> dict[str, Any]:
+    """Wrap a `Batch` for Trainer, which takes mappings and counts the labels in them."""
+    return {"batch": batch, "labels": batch.labels}
 
-    Where weights are sharded over devices every process must call this.
+
+def trainable(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Collect every trainable tensor once, unsharded; a tied one under its first name.
+
+    Where weights are sharded over devices, every process must call this.
     """
     return {
         name: (weight.full_tensor() if isinstance(weight, DTensor) else weight)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dnsity.inference.methods import gist as method
 from dnsity.inference.methods.gist import Gist
+from dnsity.model import windows
 from dnsity.model.gist_lm import GistLM
 from support import assert_same_keys
 from tiny import LONG_DOCUMENT, tiny_gist_model
@@ -26,7 +26,7 @@ def test_passes_hold_so_many_tokens_and_progress_is_told_after_each(
         return compress(self, ids, *given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(GistLM, "compress", counted)
-    monkeypatch.setattr(method, "_CPU_TOKENS", most)
+    monkeypatch.setattr(windows, "CPU_TOKENS", most)
     found = model.compress(
         LONG_DOCUMENT, method=Gist(batch_size=5), progress=lambda done, n: told.append((done, n))
     )

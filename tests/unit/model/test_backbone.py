@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from dnsity.model import backbone
+from dnsity.model import backbone, caches
 from dnsity.shapes import KeyValues
 from support import (
     ATTENTIONS,
@@ -71,8 +71,8 @@ def test_early_stop_skips_the_end_of_the_last_layer_and_the_head(family: str) ->
 
 @pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("unread", [1, LAYERS, LAYERS + 5])
-def test_keys_that_nobody_reads_are_not_computed(family: str, unread: int) -> None:
+@pytest.mark.parametrize("unneeded", [1, LAYERS, LAYERS + 5])
+def test_unneeded_keys_are_not_computed(family: str, unneeded: int) -> None:
     base = tiny_base(family)
     ran: list[int] = []
     for number, layer in enumerate(base.get_decoder().layers):
@@ -80,8 +80,8 @@ def test_keys_that_nobody_reads_are_not_computed(family: str, unread: int) -> No
     given = embeds_and_positions(base, 20, -20)
     whole = backbone.segment_keys(base, *given, None)
     ran.clear()
-    fewer = backbone.segment_keys(base, *given, None, unread=unread)
-    left = max(1, LAYERS - unread)  # the layer in which a pass ends is always entered
+    fewer = backbone.segment_keys(base, *given, None, unneeded=unneeded)
+    left = max(1, LAYERS - unneeded)  # the layer in which a pass ends is always entered
     assert ran == list(range(left))
     assert len(fewer) == left
     assert all(torch.equal(a, b) for a, b in zip(flat(fewer), flat(whole), strict=False))
@@ -146,7 +146,7 @@ def greedy(base: PreTrainedModel, gists: KeyValues, question: Tensor, steps: int
     output = base.generate(
         input_ids=question,
         attention_mask=torch.ones(question.shape[0], slots + question.shape[1]),
-        past_key_values=backbone.growing_cache(base, gists),
+        past_key_values=caches.growing_cache(base, gists),
         max_new_tokens=steps,
         do_sample=False,
     )
@@ -186,8 +186,8 @@ def test_generate_equals_a_greedy_loop_by_hand(family: str) -> None:
 def test_keys_appended_in_place_are_those_the_library_copies(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(backbone.RoomyLayer, "ROOM", 4)
-    ours, library = backbone.RoomyLayer(), DynamicLayer()
+    monkeypatch.setattr(caches.GrowingLayer, "SPARE", 4)
+    ours, library = caches.GrowingLayer(), DynamicLayer()
     generator = torch.Generator().manual_seed(0)
     moved = []
     for step, tokens in enumerate([5, 1, 1, 2, 1, 1, 1, 1, 1, 1]):
@@ -210,7 +210,7 @@ def test_only_layers_that_see_everything_get_room_to_grow() -> None:
     """A sliding layer is the library's, which forgets what has left the window."""
     base = tiny_base("gemma3")
     prefix = backbone.segment_keys(base, *embeds_and_positions(base, 20, 0), None)
-    cache = backbone.growing_cache(base, prefix)
+    cache = caches.growing_cache(base, prefix)
     for kind, layer in zip(base.config.layer_types, cache.layers, strict=True):
         before = layer.keys.data_ptr()
         layer.update(*(torch.ones(2, 2, 1, 8) for _ in "kv"))
@@ -222,7 +222,7 @@ def test_only_layers_that_see_everything_get_room_to_grow() -> None:
 def test_segment_cache_never_grows() -> None:
     """Gradient checkpointing runs `update` twice: the second time must find the same state."""
     prefix = tuple((torch.randn(1, 2, 4, 8), torch.randn(1, 2, 4, 8)) for _ in range(LAYERS))
-    cache = backbone.segment_cache(tiny_base("llama"), prefix)
+    cache = caches.segment_cache(prefix, LAYERS)
     new = torch.randn(1, 2, 3, 8)
     for _ in range(2):
         keys, values = cache.update(new, 2 * new, 1)

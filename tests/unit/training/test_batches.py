@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import fields
 from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from dnsity.data.collate import IGNORE, collate
+from dnsity.data.batch import IGNORE, Batch, QuestionBatch, TextBatch, collate
 from dnsity.data.encode import TextEncoder
 from dnsity.data.generators.mixture import DocumentKind, Mixture, MixtureConfig
 from dnsity.data.text.frame import Plain
@@ -34,10 +35,9 @@ def _batches(mixture: Mixture, stage: dict[str, Any], **settings: Any) -> Batche
     )
 
 
-def _documents(batch: dict[str, Any]) -> list[list[int]]:
-    return [
-        i[m].tolist() for i, m in zip(batch["document_ids"], batch["document_mask"], strict=True)
-    ]
+def _documents(batch: Batch) -> list[list[int]]:
+    assert isinstance(batch, QuestionBatch)
+    return [i[m].tolist() for i, m in zip(batch.document_ids, batch.document_mask, strict=True)]
 
 
 def test_steps_are_functions_of_their_number(mixture: Mixture) -> None:
@@ -47,18 +47,19 @@ def test_steps_are_functions_of_their_number(mixture: Mixture) -> None:
     modes = set()
     for number in (5, 0, 3, 1, 2, 4):
         first, second = one.batch(number), again.batch(number)
-        modes.add(first["mode"])
-        assert first.keys() == second.keys()
-        for name, value in first.items():
+        modes.add(first.mode)
+        assert type(first) is type(second)
+        for field in fields(first):
+            value, again_value = (getattr(batch, field.name) for batch in (first, second))
             same = (
-                torch.equal(value, second[name])
+                torch.equal(value, again_value)
                 if torch.is_tensor(value)
-                else (value == second[name])
+                else (value == again_value)
             )
-            assert same, name
+            assert same, field.name
     assert modes == {"gist", "text"}
     assert any(
-        one.batch(n)["input_ids"].tolist() != other.batch(n)["input_ids"].tolist() for n in range(3)
+        one.batch(n).input_ids.tolist() != other.batch(n).input_ids.tolist() for n in range(3)
     )
 
 
@@ -74,15 +75,19 @@ def test_a_split_step_holds_the_same_documents(
         share.process, share.processes = process, processes
         for turn, batch in zip(range(3 * accumulation), share, strict=False):
             step = turn // accumulation
-            assert len(batch["document_ids"]) >= 1
-            assert all(batch[drawn] == whole[step][drawn] for drawn in ("gists", "window"))
+            expected = whole[step]
+            assert isinstance(batch, QuestionBatch)
+            assert isinstance(expected, QuestionBatch)
+            assert len(batch.document_ids) >= 1
+            assert batch.gists == expected.gists in (1, 2, 4)
+            assert batch.window_tokens == expected.window_tokens in (8, 16)
             found[step] += _documents(batch)
     for step, batch in enumerate(whole):
-        expected = _documents(batch)
-        assert len(found[step]) >= max(len(expected), processes * accumulation)
-        assert all(document in found[step] for document in expected)
-        if processes * accumulation <= len(expected):
-            assert len(found[step]) == len(expected)
+        documents = _documents(batch)
+        assert len(found[step]) >= max(len(documents), processes * accumulation)
+        assert all(document in found[step] for document in documents)
+        if processes * accumulation <= len(documents):
+            assert len(found[step]) == len(documents)
 
 
 def test_a_run_can_begin_at_any_step(mixture: Mixture) -> None:
@@ -94,7 +99,8 @@ def test_a_run_can_begin_at_any_step(mixture: Mixture) -> None:
 
 def test_prose_said_twice_is_learned_the_second_time(mixture: Mixture) -> None:
     batch = _batches(mixture, {"tokens": [20], "share": {"repeat": 1.0}}).batch(0)
-    ids, labels = batch["input_ids"], batch["labels"]
+    assert isinstance(batch, TextBatch)
+    ids, labels = batch.input_ids, batch.labels
     assert torch.equal(ids[:, -40:-20], ids[:, -20:])
     assert torch.equal(labels[:, 1:], ids[:, -20:])
     assert (labels[:, 0] == IGNORE).all()
@@ -102,8 +108,7 @@ def test_prose_said_twice_is_learned_the_second_time(mixture: Mixture) -> None:
 
 def test_a_step_of_long_documents_holds_the_least_number(mixture: Mixture) -> None:
     def documents(tokens: int) -> int:
-        batch = _batches(mixture, {"tokens": [tokens]}, least_documents=3).batch(0)
-        return len(batch["document_ids"])
+        return len(_documents(_batches(mixture, {"tokens": [tokens]}, least_documents=3).batch(0)))
 
     assert documents(200) == 3
     assert documents(10) > 3
@@ -112,8 +117,9 @@ def test_a_step_of_long_documents_holds_the_least_number(mixture: Mixture) -> No
 def test_what_nobody_expects_word_for_word_is_not_scored(mixture: Mixture) -> None:
     stage = {"tokens": [64], "documents": {"passkey": 1.0, "reconstruct": 1.0}}
     batch = _batches(mixture, stage, tokens_per_step=2048).batch(0)
-    answers = [labels[labels != IGNORE] for labels in batch["labels"]]
-    lengths = {bool(scored): len(a) for a, scored in zip(answers, batch["scored"], strict=True)}
+    assert isinstance(batch, QuestionBatch)
+    answers = [labels[labels != IGNORE] for labels in batch.labels]
+    lengths = {bool(scored): len(a) for a, scored in zip(answers, batch.scored, strict=True)}
     assert lengths[True] < 10 < lengths[False]
 
 
@@ -131,7 +137,7 @@ def test_every_hidden_needle_is_in_its_document(
     assert {len(example.questions) for example in examples} == {1, 2, 3}
     assert {example.language for example in examples} == {"en", "ko"}
     batch = collate(examples[:4], Plain(encoder, "Q {question} A"))
-    assert batch["document_index"].max() == 3
+    assert batch.document_index.max() == 3
 
 
 def test_a_mixture_draws_what_it_is_asked_for(mixture: Mixture) -> None:

@@ -47,7 +47,7 @@ def test_a_new_stage_starts_without_the_old_accuracy() -> None:
 def test_draws_only_what_the_stage_holds() -> None:
     curriculum = Curriculum(_stages())
     rng = random.Random(0)
-    assert {curriculum.draw(rng) for _ in range(100)} == {("gist", 16), ("full", 16)}
+    assert {curriculum.sample(rng) for _ in range(100)} == {("gist", 16), ("full", 16)}
 
 
 def test_restore_continues() -> None:

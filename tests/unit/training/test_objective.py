@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from dnsity.data.collate import IGNORE
+from dnsity.data.batch import IGNORE
 from dnsity.inference.distillation import (
     answer_cross_entropy,
     supervised,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from asked import EXAMPLES, asked_batch, small_lm
+from dnsity.data.batch import QuestionBatch
 from dnsity.inference.distillation import supervised, teacher_divergence
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.answers import answers, compress_batch
+from dnsity.model.windows import compress_documents
+from dnsity.training.answers import Condition, answers
 from dnsity.training.objective import Objective
 from dnsity.training.passes import Passes
 from dnsity.training.settings import GistPath
@@ -22,7 +25,6 @@ from support import (
     assert_same_keys,
     compress_chunks,
     gradients_of,
-    row_of,
     tiny_lora_lm,
 )
 
@@ -76,7 +78,9 @@ def test_a_batch_adds_up_to_its_documents(path: GistPath, window: int) -> None:
 def test_a_step_may_draw_shorter_windows_than_the_model_has(path: GistPath) -> None:
     """It then trains what a model of that window would."""
     batch = asked_batch()
-    drawn = Passes(small_lm(window_tokens=256), path=path)({**batch, "window": 12})["loss"].detach()
+    drawn = Passes(small_lm(window_tokens=256), path=path)(replace(batch, window_tokens=12))[
+        "loss"
+    ].detach()
     short = Passes(small_lm(window_tokens=12), path=path)(batch)["loss"].detach()
     assert_same(drawn, short, "loss")
     whole = Passes(small_lm(window_tokens=256), path=path)(batch)["loss"].detach()
@@ -85,7 +89,7 @@ def test_a_step_may_draw_shorter_windows_than_the_model_has(path: GistPath) -> N
 
 @pytest.mark.parametrize("mode", ["gist", "full"])
 def test_long_documents_run_apart_with_the_same_answers(
-    mode: str, monkeypatch: pytest.MonkeyPatch
+    mode: Condition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lm, batch = small_lm(), asked_batch(EXAMPLES + EXAMPLES[::-1])
     with torch.no_grad():
@@ -106,25 +110,25 @@ def test_long_documents_run_apart_with_the_same_answers(
 @pytest.mark.parametrize("chunking", ["independent", "carry"])
 def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
     lm = small_lm(window_tokens=12, chunking=chunking)
-    batch = asked_batch([EXAMPLES[0], EXAMPLES[0]])
-    ids = batch["document_ids"]
+    ids = asked_batch([EXAMPLES[0], EXAMPLES[0]]).document_ids
     chunks = -(-ids.shape[1] // 12)
     assert chunks > 2
     borders = [ids.shape[1] * part // chunks for part in range(chunks + 1)]
     with torch.no_grad():
-        joined = compress_batch(lm, ids, batch["document_mask"], lm.spec)
+        joined = compress_documents(lm, list(ids), lm.spec)[1]
         expected = compress_chunks(lm, [ids[:1, a:b] for a, b in itertools.pairwise(borders)])
     assert joined[0][0].shape[-2] == 4 * chunks
-    assert_same_keys(row_of(joined, 1), expected)
+    assert_same_keys(joined, expected)
 
 
 def test_the_gist_path_never_sees_the_document_and_full_context_does() -> None:
     """Of two documents with the same gists, only full context can tell them apart."""
     lm = small_lm()
-    batch, other = asked_batch([EXAMPLES[0]]), asked_batch([EXAMPLES[0]])
-    other["document_ids"] = batch["document_ids"].flip(1)
+    batch = asked_batch([EXAMPLES[0]])
+    other = replace(batch, document_ids=batch.document_ids.flip(1))
+    modes: list[tuple[Condition, bool]] = [("none", True), ("full", False), ("gist", False)]
     with torch.no_grad():
-        for mode, same in [("none", True), ("full", False), ("gist", False)]:
+        for mode, same in modes:
             one, two = (answers(lm, b, mode) for b in (batch, other))
             assert torch.equal(one, two) == same, mode
 
@@ -132,34 +136,40 @@ def test_the_gist_path_never_sees_the_document_and_full_context_does() -> None:
 @pytest.mark.parametrize("scope", ["gist", "document", "both"])
 def test_the_teacher_is_the_base_without_its_adapter(scope: str) -> None:
     lm = tiny_lora_lm("llama", scope)
-    ids = {
-        "document_ids": torch.randint(3, 90, (2, 20), generator=torch.Generator().manual_seed(3)),
-        "document_mask": torch.ones(2, 20, dtype=torch.bool),
-        "input_ids": torch.randint(3, 90, (2, 6), generator=torch.Generator().manual_seed(4)),
-        "attention_mask": torch.ones(2, 6, dtype=torch.bool),
-        "head_ids": torch.tensor([], dtype=torch.long),
-        "document_index": torch.tensor([0, 1]),
-    }
-    labels = torch.cat([torch.full((2, 1), -100), ids["input_ids"][:, -2:]], dim=1)
-    lesson = Teacher(lm, 5)({**ids, "labels": labels})
+    documents = torch.randint(3, 90, (2, 20), generator=torch.Generator().manual_seed(3))
+    asked = torch.randint(3, 90, (2, 6), generator=torch.Generator().manual_seed(4))
+    batch = QuestionBatch(
+        mode="gist",
+        head=(),
+        document_ids=documents,
+        document_mask=torch.ones(2, 20, dtype=torch.bool),
+        input_ids=asked,
+        attention_mask=torch.ones(2, 6, dtype=torch.bool),
+        labels=torch.cat([torch.full((2, 1), -100), asked[:, -2:]], dim=1),
+        document_index=torch.tensor([0, 1]),
+        scored=torch.ones(2, dtype=torch.bool),
+        sources=("a", "b"),
+    )
+    taught = Teacher(lm, 5)(batch)
     with torch.no_grad(), lm.untouched():
-        whole = torch.cat([ids["document_ids"], ids["input_ids"]], dim=1)
+        whole = torch.cat([documents, asked], dim=1)
         expected = lm.base(whole).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
-        without = lm.base(ids["input_ids"]).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
-    targets = ids["input_ids"][:, -2:].flatten()[:, None]
-    assert_same(lesson.top_log_p, expected.topk(5).values)
-    assert_same(lesson.gold_log_p, expected.gather(-1, targets)[:, 0])
-    assert_same(lesson.gold_log_p_without, without.gather(-1, targets)[:, 0])
+        without = lm.base(asked).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
+    targets = asked[:, -2:].flatten()[:, None]
+    assert_same(taught.top_log_p, expected.topk(5).values)
+    assert_same(taught.gold_log_p, expected.gather(-1, targets)[:, 0])
+    assert_same(taught.gold_log_p_without, without.gather(-1, targets)[:, 0])
 
 
 def test_a_student_that_sees_the_document_has_nothing_to_learn_from_the_teacher() -> None:
     lm = small_lm()
     batch = asked_batch()
-    lesson = Teacher(lm, 410)(batch)
+    taught = Teacher(lm, 410)(batch)
+    modes: list[tuple[Condition, float | None]] = [("full", 1e-4), ("none", None)]
     with torch.no_grad():
-        for mode, most in [("full", 1e-4), ("none", None)]:
-            logits, _ = supervised(answers(lm, batch, mode), batch["labels"])
-            divergence = teacher_divergence(logits, lesson.top_ids, lesson.top_log_p).item()
+        for mode, most in modes:
+            logits, _ = supervised(answers(lm, batch, mode), batch.labels)
+            divergence = teacher_divergence(logits, taught.top_ids, taught.top_log_p).item()
             assert (divergence < most) if most else (divergence > 0.1), mode
 
 

@@ -43,7 +43,7 @@ def _teach(passes: Passes, asker: Probe) -> None:
     for _ in range(60):
         for _, batch in asker._batches:
             optimiser.zero_grad()
-            passes({"mode": "gist", **batch})["loss"].backward()
+            passes(batch)["loss"].backward()
             optimiser.step()
 
 
@@ -62,12 +62,12 @@ def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     assert taught["gist"] > 0.5
     greedy = []
     for _, batch in asker._batches:
-        document = encoder.decode(batch["document_ids"][0].tolist())
-        row = batch["input_ids"][0].tolist()
-        asked = encoder.decode(row[: len(row) - batch["labels"].shape[1] + 1])
+        document = encoder.decode(batch.document_ids[0].tolist())
+        row = batch.input_ids[0].tolist()
+        asked = encoder.decode(row[: len(row) - batch.labels.shape[1] + 1])
         before, after = lm.spec.question_template.split("{question}")
         question = asked.removeprefix(before).removesuffix(after)
-        gold = encoder.decode(row[len(row) - batch["labels"].shape[1] + 1 : -1]).strip()
+        gold = encoder.decode(row[len(row) - batch.labels.shape[1] + 1 : -1]).strip()
         greedy.append(model.ask(model.compress(document), question).text == gold)
     assert taught["gist"] == pytest.approx(sum(greedy) / len(greedy), abs=1e-4)
     assert taught["documents"] == len(greedy) == 2 * 2 * 3
@@ -82,7 +82,7 @@ def test_the_first_gists_can_be_asked_alone(probe: ProbeConfig) -> None:
     asker = Probe(
         probe.model_copy(update=several), Plain(encoder, lm.spec.question_template), ("gist",)
     )
-    assert max(batch["labels"].shape[0] for _, batch in asker._batches) == 2
+    assert max(batch.labels.shape[0] for _, batch in asker._batches) == 2
     passes = Passes(lm)
     _teach(passes, asker)
     found = asker.ask(passes)

@@ -108,7 +108,7 @@ def _holding(name: str, text: str) -> Any:
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "no manifest": (_without("run.json"), r"holds no run\.json; give the --output-dir"),
+    "no manifest": (_without("run.json"), r"contains no run\.json; give the --output-dir"),
     "unfinished": (_without("result.json"), r"no result\.json; the run is unfinished.*--resume"),
     "half a manifest": (_holding("run.json", '{"commit": "a'), r"run\.json is damaged .*--resume"),
     "half a result": (_holding("result.json", "{"), r"result\.json is damaged .*--resume"),
@@ -118,9 +118,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
         r"run\.json: config\.gist: Field required",
     ),
     "nothing measured": (
-        lambda run: _finished(run, probe=None), r"measured nothing.*add a `probe` section"),
-    "dirty": (lambda run: _finished(run, dirty=True), r"uncommitted changes.*not what ran; commit"),
-    "no commit": (lambda run: _finished(run, commit=""), "outside any commit.*not what ran"),
+        lambda run: _finished(run, probe=None), r"has no probe.*add a `probe` section"),
+    "dirty": (lambda run: _finished(run, dirty=True), r"uncommitted changes.*other code.*; commit"),
+    "no commit": (lambda run: _finished(run, commit=""), "outside any commit.*other code"),
     "not a commit": (lambda run: _finished(run, commit="a; rm"), "outside any commit"),
 }  # fmt: skip
 
@@ -158,5 +158,5 @@ def test_a_refusal_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = _dnsity("runs", "tag", tmp_path, "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        f"error: {tmp_path} holds no run.json; give the --output-dir of a `dnsity train` run\n"
+        f"error: {tmp_path} contains no run.json; give the --output-dir of a `dnsity train` run\n"
     )

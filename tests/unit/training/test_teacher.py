@@ -1,4 +1,4 @@
-"""Kept lessons: the same as fresh ones, found again in any batch, never those of another base."""
+"""Stored teacher output: as computed, found again in any batch, never that of another base."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _same(one: Any, other: Any) -> None:
             assert torch.equal(mine, theirs), name
 
 
-def test_a_kept_lesson_is_the_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_output_is_as_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = small_lm()
     fresh = Teacher(lm, 7)(asked_batch())
     keeper = Teacher(lm, 7, tmp_path, "base")
@@ -37,7 +37,7 @@ def test_a_kept_lesson_is_the_lesson(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("change", ["identity", "top", "answer", "document"])
-def test_what_a_lesson_depends_on_makes_it_another(tmp_path: Path, change: str) -> None:
+def test_output_is_stored_by_all_that_it_depends_on(tmp_path: Path, change: str) -> None:
     lm = small_lm()
     Teacher(lm, 7, tmp_path, "base")(asked_batch())
     batch, top, identity = asked_batch(), 7, "base"
@@ -46,14 +46,14 @@ def test_what_a_lesson_depends_on_makes_it_another(tmp_path: Path, change: str) 
     elif change == "top":
         top = 8
     elif change == "answer":
-        batch["input_ids"][:, -2] += 1
+        batch.input_ids[:, -2] += 1
     else:
-        batch["document_ids"][:, -1] += 1
+        batch.document_ids[:, -1] += 1
     Teacher(lm, top, tmp_path, identity)(batch)
     assert len(list(tmp_path.iterdir())) == 2 * len(EXAMPLES)
 
 
-def test_a_damaged_lesson_is_made_again(tmp_path: Path) -> None:
+def test_damaged_output_is_computed_again(tmp_path: Path) -> None:
     lm = small_lm()
     keeper = Teacher(lm, 7, tmp_path, "base")
     fresh = keeper(asked_batch())
@@ -69,7 +69,7 @@ def test_teaching_leaves_dropout_and_mode_as_they_were() -> None:
     assert lm.training
 
 
-def test_the_teacher_says_the_same_thing_twice_whatever_dropout_the_student_has() -> None:
+def test_the_teacher_runs_without_dropout() -> None:
     lm = small_lm().train()
     for module in lm.modules():
         if hasattr(module, "attention_dropout"):

@@ -15,8 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from dnsity.errors import BadInputError, DivergedError
 from dnsity.inference.gist_model import GistModel
-from dnsity.model.gist_lm import GistLM
-from dnsity.training.resume import newest_whole
+from dnsity.training.resume import newest_complete
 from dnsity.training.train_gist import TrainConfig, starting_point, train
 from dnsity.training.trainer import WEIGHTS
 from support import assert_same
@@ -91,10 +90,10 @@ def test_a_torn_checkpoint_is_passed_over(
         torn = folder / "checkpoint-6" / file
         torn.write_bytes(torn.read_bytes()[:-20])
         if file.endswith((".json", ".safetensors", ".pt", ".pth")):
-            assert newest_whole(folder) == folder / "checkpoint-3", file
-            assert f"{folder / 'checkpoint-6'} is not whole" in caplog.text
+            assert newest_complete(folder) == folder / "checkpoint-3", file
+            assert f"{folder / 'checkpoint-6'} is incomplete" in caplog.text
     (tmp_path / "x" / "checkpoint-9").mkdir(parents=True)
-    assert newest_whole(tmp_path / "x") is None
+    assert newest_complete(tmp_path / "x") is None
 
 
 def test_resuming_a_finished_run_changes_nothing(
@@ -127,7 +126,7 @@ def test_a_run_that_diverges_stops_and_keeps_its_last_checkpoint(
     wild = {**run_settings, "learning_rate": 1e15}
     with pytest.raises(DivergedError, match=r"step \d.*mode \w+.* tokens.*--resume"):
         train(_config(base_directory, corpus, wild), run, resume=True)
-    assert newest_whole(run) == run / "checkpoint-3"
+    assert newest_complete(run) == run / "checkpoint-3"
     assert not (run / "model").exists()
 
 
@@ -151,7 +150,7 @@ def test_what_no_gradient_reaches_is_refused_before_the_run(
         "stages": [{"tokens": [40]}],
     }
     config = _config(base_directory, corpus, run_settings, **lora)
-    monkeypatch.setattr(GistLM, "_without_what_never_acts", lambda _, lora: lora)
+    monkeypatch.setattr("dnsity.model.gist_lm.without_idle_modules", lambda lora, _: lora)
     with pytest.raises(BadInputError, match=r"no gradient reaches .*q_proj.* and \d+ more"):
         train(config, tmp_path)
     assert not list(tmp_path.glob("checkpoint-*"))
@@ -175,9 +174,9 @@ def test_a_stage_trains_only_the_gists_it_draws(
 def test_a_stage_cannot_draw_gists_that_do_not_exist(
     base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValidationError, match=r"stages draw \[2, 5\] gists, allowed are 1 to"):
+    with pytest.raises(ValidationError, match=r"stages sample \[2, 5\] gists, allowed are 1 to"):
         _config(base_directory, corpus, run_settings, stages=[{"tokens": [40], "gists": [2, 5]}])
-    with pytest.raises(ValidationError, match=r"probe asks \[5\] gists, allowed are 1 to"):
+    with pytest.raises(ValidationError, match=r"probe asks with \[5\] gists, allowed are 1 to"):
         _config(base_directory, corpus, run_settings, probe={"corpus": corpus, "gists": [5]})
 
 

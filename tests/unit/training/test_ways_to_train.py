@@ -23,7 +23,7 @@ from dnsity.inference.gist_model import GistModel
 from dnsity.io.jsonl import write_records
 from dnsity.model import checkpoint
 from dnsity.model.base import load_tokenizer
-from dnsity.training.resume import newest_whole
+from dnsity.training.resume import newest_complete
 from dnsity.training.train_gist import TrainConfig, train
 from dnsity.training.trainer import WEIGHTS
 from support import TOLERANCE, assert_same, tiny_base
@@ -161,13 +161,13 @@ def test_a_reporter_that_is_not_installed_is_named_before_the_run(
             {"gist": {"scope": "gist"}, "lora": LORA, "training": {"path": "masked"}},
             "use 'two_pass'",
         ),
-        ({"objective": {"teacher_cache": "x"}}, "needs a base that stays as it is"),
+        ({"objective": {"teacher_cache": "x"}}, "needs a base that is not trained"),
         ({"quantization": "nf4"}, "dtype must be float32, without quantization"),
         ({"dtype": "bfloat16"}, "dtype must be float32, without quantization"),
         (
             {"gist": {"scope": "document"}, "lora": LORA,
              "stages": [{"tokens": [40], "share": {"gist": 1.0, "full": 1.0}}]},
-            "only mode 'gist' has anything to train",
+            "only mode 'gist' has weights to train",
         ),
     ],
 )  # fmt: skip
@@ -189,7 +189,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     command = [sys.executable, "-m", "dnsity", "train", "--config", str(path), "--output-dir"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     train(TrainConfig.model_validate(_with(values, training={"steps": 2})), run)
-    kept = newest_whole(run)
+    kept = newest_complete(run)
     assert kept == run / "checkpoint-2"
     largest = max(p.stat().st_size for p in kept.iterdir())
     done = subprocess.run(
@@ -203,6 +203,6 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert "cannot write checkpoint" in last
-    assert f"{kept} is whole: make room and --resume" in last
-    assert newest_whole(run) == kept
+    assert f"{kept} is complete: make room and --resume" in last
+    assert newest_complete(run) == kept
     assert not (run / "checkpoint-4").exists()

@@ -1,4 +1,4 @@
-"""Batches: what stands where, and that padding changes no row."""
+"""Batches: padding, order, labels, and that padding changes no example."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dnsity.data.collate import (
-    IGNORE,
-    collate,
-    collate_masked,
-    left_pad,
-)
+from dnsity.data.batch import IGNORE, QuestionBatch, collate, left_pad
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Example, Question
 from dnsity.data.text.frame import Plain
@@ -22,6 +17,7 @@ from dnsity.gist.spec import GistSpec
 from dnsity.inference.distillation import answer_cross_entropy, supervised
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import select
+from dnsity.model.masked import masked_sequence, run_masked
 from support import assert_same, compress_chunks, tiny_base
 from templates import CHATML
 from tiny import tiny_tokenizer
@@ -61,27 +57,27 @@ def test_left_pad_uses_the_given_value() -> None:
 
 
 @pytest.fixture(scope="module")
-def batch() -> dict[str, torch.Tensor]:
+def batch() -> QuestionBatch:
     return collate(EXAMPLES, Plain(ENCODER, TEMPLATE))
 
 
-def test_every_document_stands_once(batch: dict[str, torch.Tensor]) -> None:
+def test_every_document_is_there_once(batch: QuestionBatch) -> None:
     rows = [
         ids[mask].tolist()
-        for ids, mask in zip(batch["document_ids"], batch["document_mask"], strict=True)
+        for ids, mask in zip(batch.document_ids, batch.document_mask, strict=True)
     ]
     assert rows == [ENCODER.encode(example.document) for example in EXAMPLES]
 
 
-def test_every_question_knows_its_document(batch: dict[str, torch.Tensor]) -> None:
-    assert batch["document_index"].tolist() == [number for number, _ in QUESTIONS]
+def test_every_question_knows_its_document(batch: QuestionBatch) -> None:
+    assert batch.document_index.tolist() == [number for number, _ in QUESTIONS]
 
 
-def test_rows_are_the_single_encodings_of_question_and_answer(
-    batch: dict[str, torch.Tensor],
+def test_examples_are_the_single_encodings_of_question_and_answer(
+    batch: QuestionBatch,
 ) -> None:
     for (_, question), ids, mask in zip(
-        QUESTIONS, batch["input_ids"], batch["attention_mask"], strict=True
+        QUESTIONS, batch.input_ids, batch.attention_mask, strict=True
     ):
         asked = Plain(ENCODER, TEMPLATE).question(question.text)
         answer = Plain(ENCODER, TEMPLATE).answer(question.answer)
@@ -92,12 +88,12 @@ def test_rows_are_the_single_encodings_of_question_and_answer(
 
 
 def test_labels_are_the_last_tokens_and_cover_the_answer_only(
-    batch: dict[str, torch.Tensor],
+    batch: QuestionBatch,
 ) -> None:
     """`answer(..., logits_to_keep=labels.shape[1])` gives the logits these labels belong to:
     position i predicts label i + 1, so the first column is never a target."""
-    labels = batch["labels"]
-    kept = batch["input_ids"][:, -labels.shape[1] :]
+    labels = batch.labels
+    kept = batch.input_ids[:, -labels.shape[1] :]
     assert (labels[:, 0] == IGNORE).all()
     assert (labels[:, -1] == ENCODER.eos_id).all()
     taken = labels != IGNORE
@@ -109,21 +105,38 @@ def test_labels_are_the_last_tokens_and_cover_the_answer_only(
     )
 
 
-def test_a_row_is_the_same_in_any_company(batch: dict[str, torch.Tensor]) -> None:
+def test_an_example_is_the_same_in_any_batch(batch: QuestionBatch) -> None:
     alone = collate(EXAMPLES[1:], Plain(ENCODER, TEMPLATE))
     for key, mask in (("document_ids", "document_mask"), ("input_ids", "attention_mask")):
-        assert batch[key][-1][batch[mask][-1]].tolist() == alone[key][0][alone[mask][0]].tolist()
-    width = alone["labels"].shape[1]
-    assert batch["labels"][-1, -width + 1 :].tolist() == alone["labels"][0, 1:].tolist()
+        whole, real = getattr(batch, key)[-1], getattr(batch, mask)[-1]
+        own, own_real = getattr(alone, key)[0], getattr(alone, mask)[0]
+        assert whole[real].tolist() == own[own_real].tolist()
+    width = alone.labels.shape[1]
+    assert batch.labels[-1, -width + 1 :].tolist() == alone.labels[0, 1:].tolist()
 
 
-def test_documents_already_encoded_are_used_as_they_are() -> None:
-    given_ids = [[5, 6, 7], [8]]
-    batch = collate(EXAMPLES, Plain(ENCODER, TEMPLATE), documents=given_ids)
-    assert [
-        ids[mask].tolist()
-        for ids, mask in zip(batch["document_ids"], batch["document_mask"], strict=True)
-    ] == given_ids
+def test_some_documents_keep_their_questions_and_lose_their_padding(batch: QuestionBatch) -> None:
+    alone = collate(EXAMPLES[1:], Plain(ENCODER, TEMPLATE))
+    part, asked = batch.of_documents(torch.tensor([1]))
+    assert asked.tolist() == [2]
+    assert part.sources == ("b",)
+    assert torch.equal(part.document_ids, alone.document_ids)
+    assert torch.equal(part.document_mask, alone.document_mask)
+    assert torch.equal(part.document_index, alone.document_index)
+    assert torch.equal(part.labels, batch.labels[2:])
+
+
+def test_a_batch_moves_to_a_device_whole(batch: QuestionBatch) -> None:
+    moved = batch.to(torch.device("meta"))
+    devices = {x.device.type for x in vars(moved).values() if isinstance(x, torch.Tensor)}
+    assert devices == {"meta"}
+    assert (moved.head, moved.sources, moved.mode) == (batch.head, batch.sources, batch.mode)
+
+
+def test_unscored_kinds_are_given_by_their_beginning() -> None:
+    batch = collate(EXAMPLES, Plain(ENCODER, TEMPLATE), unscored=("fact",))
+    assert batch.scored.tolist() == [True, False, False]
+    assert collate(EXAMPLES, Plain(ENCODER, TEMPLATE)).scored.all()
 
 
 def test_text_in_a_frame_is_encoded_apart_from_it() -> None:
@@ -161,27 +174,26 @@ def test_the_masked_sequence_has_the_loss_of_the_two_passes(placement: str, wind
     tokenizer = tiny_tokenizer()
     model = GistLM(tiny_base("qwen3-tied", vocab_size=len(tokenizer)), spec)
     encoder = TextEncoder(tokenizer)
+    frame = Plain(encoder, spec.question_template)
     for example in EXAMPLES:
-        inputs, layout = collate_masked(example, Plain(encoder, spec.question_template), spec)
-        assert layout.segments()[-1].stop == inputs["input_ids"].shape[1]
-        answers = [
-            Plain(encoder, TEMPLATE).answer(question.answer) for question in example.questions
-        ]
-        assert [int(i) for i in inputs["labels"][inputs["labels"] != IGNORE]] == [
-            i for answer in answers for i in answer
-        ]
+        asked = [(frame.question(q.text), frame.answer(q.answer)) for q in example.questions]
+        document = encoder.encode(example.document)
+        ids, layout = masked_sequence(document, [q + a for q, a in asked], spec)
+        assert layout.segments()[-1].stop == len(ids)
+        labels = [IGNORE] * (len(ids) - sum(layout.questions))
+        for question, own in asked:
+            labels += [IGNORE] * len(question) + own
         with torch.no_grad():
-            logits = model.masked(inputs["input_ids"], layout)
-            masked = answer_cross_entropy(*supervised(logits, inputs["labels"]))
-            document = torch.tensor([encoder.encode(example.document)])
-            spans = split_evenly(document.shape[1], chunks_of(document.shape[1], spec))
-            gists = compress_chunks(model, [document[:, a:b] for a, b in spans])
-            batch = collate([example], Plain(encoder, spec.question_template))
+            logits = run_masked(model, torch.tensor([ids]), layout)
+            masked = answer_cross_entropy(*supervised(logits, torch.tensor([labels])))
+            spans = split_evenly(len(document), chunks_of(len(document), spec))
+            gists = compress_chunks(model, [torch.tensor([document[a:b]]) for a, b in spans])
+            batch = collate([example], frame)
             logits = model.answer(
-                select(gists, batch["document_index"]),
-                batch["input_ids"],
-                batch["attention_mask"],
-                logits_to_keep=batch["labels"].shape[1],
+                select(gists, batch.document_index),
+                batch.input_ids,
+                batch.attention_mask,
+                logits_to_keep=batch.labels.shape[1],
             )
-            two_pass = answer_cross_entropy(*supervised(logits, batch["labels"]))
+            two_pass = answer_cross_entropy(*supervised(logits, batch.labels))
         assert_same(two_pass, masked, "loss")
