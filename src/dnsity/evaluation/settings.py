@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from dnsity.config import Config, Seed
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import MethodSettings
-from dnsity.evaluation.methods import METHODS, listed
+from dnsity.evaluation.methods import METHODS, check_settings, listed
 from dnsity.evaluation.tasks import AnyFamily
 from dnsity.gist.spec import FrameName
 from dnsity.inference.hardware import Dtype
@@ -48,7 +48,7 @@ class EvalConfig(Config):
         only: Of these tasks just those with such names, or names that begin so (empty: all).
         methods: What is compared: names, or names with settings such as `select:ratio=2` and
             `refine:minutes=1,gists=25`, which override those of `method`.
-        method: What methods leave to the user.
+        method: Settings of the methods, by name.
         dtype: In what models compute.
         limit: Documents per task, at most.
         seed: Of everything that is drawn.
@@ -76,6 +76,12 @@ class EvalConfig(Config):
     def _has_a_model(self) -> EvalConfig:
         if not self.models and not self.bases:
             raise ValueError("nothing to evaluate: name a model in `models` or in `bases`")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_accept_settings(self) -> EvalConfig:
+        for name in self.methods:
+            check_settings(name, self.method)
         return self
 
     def subjects(self) -> list[Subject]:

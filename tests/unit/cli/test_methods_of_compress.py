@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from dnsity.inference.slots import Best, Slots
+from dnsity.inference.methods.refine.slots import Best, Slots
 from running import Run
 from tiny import DOCUMENT, QUESTIONS, save, tiny_gist_model
 
@@ -141,7 +141,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, full: int, gists: int) -> None:
         count = full if len(calls) == 1 else gists
         return [number < count for number in range(len(probes))]
 
-    for module in ("check", "refining"):
+    for module in ("check", "methods.refine.training"):
         monkeypatch.setattr(f"dnsity.inference.{module}.right", right)
 
 
@@ -160,7 +160,7 @@ def test_a_check_is_shown_saved_and_warned_of(
     _scripted(monkeypatch, full=6, gists=3)
     made = run(*command)
     asked = made.out.split("check: 3 of 6 questions answered as with the whole document (6 of ")[1]
-    assert "warning: answers from these gists are not to be relied on: 3 of the 6" in made.err
+    assert "warning: answers from these gists are not reliable: 3 of the 6" in made.err
     assert "use a lower --ratio or more --gists" in made.err
     shown = run("inspect", target).out
     assert (
@@ -197,7 +197,7 @@ def test_refining_says_what_it_changed(
     assert "refined in 1 steps: right answers 5 -> 5 of " in made.out
     assert "(full context 6)" in made.out
     assert "check: 5 of 6 questions" in made.out
-    monkeypatch.setattr("dnsity.inference.slots.Slots.judge", _first_only)
+    monkeypatch.setattr("dnsity.inference.methods.refine.slots.Slots.judge", _first_only)
     kept = run(*command)
     assert "warning: refining improved no held-out answer, so its start (select)" in kept.err
     assert run("inspect", target, "--json").json["settings"]["kept_start"] is True

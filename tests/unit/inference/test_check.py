@@ -158,4 +158,4 @@ def test_it_is_saved_with_the_gist_and_absent_otherwise(tmp_path: Path) -> None:
     found = Check(asked=4, full=4, gists=3, both=3)
     again = GistCache.load(gist.checked(found).save(tmp_path / "a.gist.safetensors"))
     assert again.info.check == found
-    assert Select().made(model.loaded, again.info)
+    assert Select().is_current(model.loaded, again.info)

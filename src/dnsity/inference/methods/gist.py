@@ -1,4 +1,4 @@
-"""Method `gist`: the model's trained gist tokens, one pass over the document; seconds or less."""
+"""Method `gist`: the model's trained gist tokens, one pass over the document."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
-from dnsity.config import Config
 from dnsity.data.collate import left_pad
 from dnsity.errors import BadInputError
 from dnsity.gist.layout import cut
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods.compressor import Compressor, Phrases
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
 from dnsity.shapes import KeyOrValue, KeyValues
 
@@ -25,19 +25,27 @@ _CPU_TOKENS = 4096
 GB, side by side 114 s and 2.3 GB. Short chunks gain by company."""
 
 
-class Gist(Config):
-    """Compress with trained gist tokens; a long document is cut into equal chunks, never shortened.
-
-    Attributes:
-        gists: Gists per window, shared by its chunks (None: as trained).
-        batch_size: Chunks per forward pass at most; on a CPU long chunks go one by one.
-    """
+class Gist(Compressor):
+    """Trained gist tokens in place of the document; long documents are cut into equal chunks."""
 
     name: ClassVar[str] = "gist"
+    heading: ClassVar[str] = "gist"
+    cost: ClassVar[str] = "seconds"
+    advice: ClassVar[str] = "use more --gists, or --method select or refine"
     needs_gists: ClassVar[bool] = True
     batched: ClassVar[bool] = True
-    gists: int | None = None
-    batch_size: int = Field(default=8, ge=1)
+    checked_by_default: ClassVar[bool] = False
+    by_default: ClassVar[bool] = True
+    phrases: ClassVar[Phrases] = {"gists": "{} slots".format}
+
+    gists: int | None = Field(
+        default=None, description="Gists per window, shared by its chunks (default: as trained)."
+    )
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        description="Maximum number of chunks per forward pass; on a CPU long chunks run alone.",
+    )
 
     @torch.inference_mode()
     def compress(
@@ -108,8 +116,8 @@ class Gist(Config):
         longest = len(loaded.frame.head) + max(len(chunk.ids) for chunk in chunks)
         return max(1, min(self.batch_size, _CPU_TOKENS // longest))
 
-    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
-        """Say whether a gist of this method and model has as many slots as are wanted."""
+    def is_current(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Return whether a gist of this method and model has the requested number of slots."""
         spans, each = cut(info.n_context, loaded.lm.spec, self.gists)
         return info.n_gist == len(spans) * each
 

@@ -1,80 +1,106 @@
-"""Method `refine`: train the slots of one document, and nothing else; any base, minutes.
+"""Method `refine`: train the slots of one document on any base model; minutes.
 
-    start     the model's own gists, or kept keys and values (`select`) where it has none
-    study     rows of text on the document, and what the base says of them with it (`study`)
-    train     slots ──▶ base, frozen ──▶ the same answers; the best on held-out rows and questions
-              is kept, the start where nothing was better
+    start       the model's own gists, or keys and values chosen by `select` if it has none
+    examples    made from the document, with the predictions of the base that has it as context
+    train       slots ──▶ frozen base ──▶ the same predictions; the slots that are best on held-out
+                examples and questions are kept, or the start if none are better
 
-That is a cartridge (2506.06266) that starts from an amortised gist where there is one. A row of the
-document's own words is learned by cross-entropy as well as from the base; see `study` for the rest.
+The result is a cartridge (2506.06266) that starts from an amortised gist, if there is one. Answers
+that quote the document are learned by cross-entropy as well as from the base; see `examples`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dnsity.config import Config, Seed
+from dnsity.config import Seed
 from dnsity.gist.layout import cut
 from dnsity.inference.check import ROOM, Probe, held_out, parts
 from dnsity.inference.gist_cache import Check, GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.chunks import chunks_for, joined, shares
+from dnsity.inference.methods.compressor import Compressor, Phrases, Report
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
 from dnsity.inference.methods.gist import Gist
-from dnsity.inference.methods.select import kept
-from dnsity.inference.plan import Plan, measure, plan, require_time
-from dnsity.inference.refining import Run, merged
-from dnsity.inference.slots import Slots, State, identity
-from dnsity.inference.study import rows_on
+from dnsity.inference.methods.refine.examples import make_examples
+from dnsity.inference.methods.refine.plan import Plan, measure, plan, require_time
+from dnsity.inference.methods.refine.slots import Slots
+from dnsity.inference.methods.refine.state import State, identity
+from dnsity.inference.methods.refine.training import Run, merge_reports
+from dnsity.inference.methods.select import select_key_values
 from dnsity.shapes import KeyValues
 
 MINUTES = 2.0
-"""How long where neither minutes nor steps are given."""
+"""Time limit if neither minutes nor steps are given."""
 
 
-class Refine(Config):
-    """Train a document's slots.
-
-    Attributes:
-        gists: Slots per window of the model, see `gist.layout` (None: as it has gists).
-        minutes: How long at most, all told; 2 if neither this nor `steps` is given.
-        steps: How many steps at most.
-        start: `gist`, `select`, or `auto`: the first where the model has so many trained gists.
-        rows: Rows on the document at most, see `study.rows_on`.
-        rows_per_step: How many of them a step takes at most. With `minutes` both are sized by the
-            model's measured speed, so that preparation takes about a third of the time.
-        learning_rate: Step size as a share of the size of a layer's keys, or of its values.
-        every_steps: Steps between looks at the held-out rows, at most; then the state is saved too.
-        patience: Looks without a gain of 1/1000 after which training stops.
-        seed: Of everything that is drawn.
-        state: File that a run which was stopped goes on from; to be removed once the gist is saved
-            (`inference.methods.finished`).
-    """
+class Refine(Compressor):
+    """Slots trained for this document; they start from the model's gists if it has any."""
 
     name: ClassVar[str] = "refine"
-    needs_gists: ClassVar[bool] = False
-    batched: ClassVar[bool] = False
-    gists: int | None = Field(default=None, ge=1)
-    minutes: float | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, ge=0)
-    start: Literal["auto", "gist", "select"] = "auto"
-    rows: int = Field(default=256, ge=16)
-    rows_per_step: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=0.1, gt=0)
-    every_steps: int = Field(default=20, ge=1)
-    patience: int = Field(default=8, ge=1)
-    seed: Seed = 0
-    state: Path | None = None
+    heading: ClassVar[str] = "refined"
+    cost: ClassVar[str] = "minutes"
+    advice: ClassVar[str] = "use more --minutes or more --gists"
+    phrases: ClassVar[Phrases] = {
+        "minutes": "{:g} min".format,
+        "steps": "{} steps".format,
+        "gists": "{} slots".format,
+    }
+
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="Time limit for everything (default: 2 if `steps` is not given either).",
+    )
+    steps: int | None = Field(default=None, ge=0, description="Maximum number of training steps.")
+    gists: int | None = Field(
+        default=None, ge=1, description="Slots per window of the model (default: its gists)."
+    )
+    start: Literal["auto", "gist", "select"] = Field(
+        default="auto",
+        description="Initial slots: gist, select, or auto (gist if the model has that many trained "
+        "gists, else select).",
+    )
+    rows: int = Field(
+        default=256, ge=16, description="Maximum number of training examples on the document."
+    )
+    rows_per_step: int = Field(
+        default=16,
+        ge=1,
+        description="Maximum number of examples per step. With `minutes`, this and `rows` shrink "
+        "with the measured speed, so that preparation takes about a third of the time.",
+    )
+    learning_rate: float = Field(
+        default=0.1, gt=0, description="Step size relative to the size of a layer's keys or values."
+    )
+    every_steps: int = Field(
+        default=20,
+        ge=1,
+        description="Maximum number of steps between evaluations on held-out examples, after each "
+        "of which the state is saved.",
+    )
+    patience: int = Field(
+        default=8,
+        ge=1,
+        description="Evaluations without an improvement of 1/1000 after which training stops.",
+    )
+    seed: Seed = Field(default=0, description="Random seed.")
+    state: Path | None = Field(
+        default=None,
+        exclude=True,
+        description="State file from which an interrupted run resumes; to be removed once the gist "
+        "is saved (`inference.methods.remove_state_files`).",
+    )
 
     @property
     def seconds(self) -> float | None:
-        """How long it may take; None: as long as its steps do."""
+        """Time limit in seconds; None: only `steps` limits the run."""
         if self.minutes is None and self.steps is not None:
             return None
         return 60 * (self.minutes or MINUTES)
@@ -85,25 +111,47 @@ class Refine(Config):
         """Compress documents one by one.
 
         Args:
-            loaded: Model and tokenizer; no weight of it changes.
+            loaded: Model and tokenizer; its weights do not change.
             texts: Documents.
-            progress: Called with seconds (or steps) done and in all, and how many held-out
-                questions are answered right.
+            progress: Called with seconds (or steps) done and in total, and with the number of
+                held-out questions answered right.
 
         Raises:
             BadInputError: If a document is empty, not valid Unicode, has no more tokens than slots
                 or does not fit the model's window; or the state is of another run.
-            DamagedFileError: If the state is not what was written.
-            DivergedError: If the loss is no number.
+            DamagedFileError: If the state file is damaged.
+            DivergedError: If the loss is not finite.
             UnsupportedModelError: If it starts from `select` and the model's keys cannot be moved.
         """
         return [self._compress(loaded, text, progress) for text in texts]
 
-    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
-        """Say whether a gist of this method and model was made with these settings."""
-        # A file says of these what was done, not what was asked for.
-        told = self.model_dump(mode="json", exclude={"state", "start", "steps"})
-        return told.items() <= info.settings.items()
+    def is_current(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Return whether a gist of this method and model was made with these settings."""
+        # For `start` and `steps` a file stores what was done, not what was requested.
+        requested = self.model_dump(mode="json", exclude={"start", "steps"})
+        return requested.items() <= info.settings.items()
+
+    @classmethod
+    def report(cls, settings: Mapping[str, Any]) -> Report:
+        """Return how many held-out questions are answered right before and after training."""
+        steps, asked = settings["steps"], settings["questions"]
+        if asked:
+            summary = (
+                f"refined in {steps} steps: right answers {settings['right_before']} -> "
+                f"{settings['right_after']} of {asked} held-out questions "
+                f"(full context {settings['right_full']})"
+            )
+        else:
+            summary = f"refined in {steps} steps; no question could be held out"
+        warning = ""
+        if settings["kept_start"]:
+            warning = (
+                f"refining improved no held-out answer, so its start ({settings['start']}) is saved"
+            )
+        measured = [f"{name}_{when}" for name in ("loss", "foreign", "abstains")
+                    for when in ("before", "after")]  # fmt: skip
+        noted = ("start", "steps", *measured, "abstains_full")
+        return Report(summary, warning, ", ".join(f"{name} {settings[name]}" for name in noted))
 
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         ids = encode(loaded, text)
@@ -113,21 +161,21 @@ class Refine(Config):
         chunks = chunks_for(loaded, len(ids), ROOM)
         if len(chunks) == 1:
             layers, settings, check = self._refined(loaded, text, ids, slots, progress)
-            settings = {**self.model_dump(mode="json", exclude={"state"}), **settings}
+            settings = {**self.model_dump(mode="json"), **settings}
             made = cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
             return made.checked(check)
         also = [probe for _, probes in parts(loaded, text) for probe in probes]
         made_of = []
         for number, (start, stop) in enumerate(chunks):
-            piece = ids[start:stop]
+            chunk = ids[start:stop]
             own = self._share(number, len(chunks))
             made_of.append(own._refined(
-                loaded, loaded.encoder.decode(piece), piece, shares(slots, chunks)[number],
-                _told(progress, number, len(chunks)), also=also, chunks=len(chunks),
+                loaded, loaded.encoder.decode(chunk), chunk, shares(slots, chunks)[number],
+                _progress_of_chunk(progress, number, len(chunks)), also=also, chunks=len(chunks),
             ))  # fmt: skip
         settings = {
-            **self.model_dump(mode="json", exclude={"state"}),
-            **merged([settings for _, settings, _ in made_of]),
+            **self.model_dump(mode="json"),
+            **merge_reports([settings for _, settings, _ in made_of]),
         }
         layers = joined(loaded, [layers for layers, _, _ in made_of])
         return cache_of(
@@ -135,7 +183,7 @@ class Refine(Config):
         )
 
     def _share(self, number: int, chunks: int) -> Refine:
-        """Return the settings of one chunk: its share of the time and of the steps."""
+        """Return the settings of one chunk, with its share of the time and of the steps."""
         limits: dict[str, Any] = {}
         if self.seconds is not None:
             limits["minutes"] = self.seconds / 60 / chunks
@@ -149,16 +197,16 @@ class Refine(Config):
         self, loaded: LoadedModel, text: str, ids: list[int], slots: int, progress: Progress, *,
         also: Sequence[Probe] = (), chunks: int = 1,
     ) -> tuple[KeyValues, dict[str, Any], Check]:  # fmt: skip
-        """Train the slots of what fits the window whole.
+        """Train the slots of a text that fits the model's window.
 
         Args:
             loaded: Model and tokenizer.
             text: A document, or a chunk of one.
-            ids: Its tokens.
-            slots: How many it gets.
+            ids: Its token ids.
+            slots: Number of slots.
             progress: See `compress`.
             also: Further questions that are held out.
-            chunks: Pieces of the document that take as long each.
+            chunks: Chunks of the document, each of which takes as long.
         """
         run, state = self._prepared(loaded, text, ids, slots, progress, also, chunks)
         best, trained = run.train(state), run.slots
@@ -181,29 +229,29 @@ class Refine(Config):
         self, loaded: LoadedModel, text: str, ids: list[int], slots: int, progress: Progress,
         also: Sequence[Probe], chunks: int,
     ) -> tuple[Run, State]:  # fmt: skip
-        """Do what comes before the first step, as much of it as there is time for."""
+        """Prepare the training: plan, start, examples and held-out questions."""
         began = time.perf_counter()
-        told = self.model_dump(mode="json", exclude={"state", "minutes", "steps"})
-        state = State(self.state, identity(ids, loaded.fingerprints, told))
+        requested = self.model_dump(mode="json", exclude={"minutes", "steps"})
+        state = State(self.state, identity(ids, loaded.fingerprints, requested))
         trained = state.load(loaded.device)
         head = len(loaded.frame.head)
         speed = None
         if self.seconds is not None and trained is None:
-            self._tell("measuring the model's speed", began, progress)
+            self._show_progress("measuring the model's speed", began, progress)
             speed = measure(loaded, ids)
-            repeated = self._first(loaded) == "select"
+            repeated = self._start_method(loaded) == "select"
             require_time(speed, len(ids) + head, self.seconds, repeated=repeated, chunks=chunks)
-        self._tell("reading the document", began, progress)
+        self._show_progress("reading the document", began, progress)
         reading = time.perf_counter()
         with loaded.lm.untouched():
             document = loaded.read(ids)
         if speed is not None:
             speed = replace(speed, each=max(speed.each, (time.perf_counter() - reading) / len(ids)))
         if trained is None:
-            self._tell("making the start", began, progress)
-            start, layers = self._start(loaded, text, ids, slots, document)
-            # Without a head the first of real keys is the attention sink: changing it harms
-            # everything.
+            self._show_progress("making the start", began, progress)
+            start, layers = self._initial_slots(loaded, text, ids, slots, document)
+            # Without a head, the first of real keys is the attention sink: changing it damages
+            # all answers.
             sink = int(start == "select" and not head)
             trained = Slots(loaded.after_head(layers), frozen=head + sink, start=start, head=head)
             trained.plan = self._most()
@@ -212,49 +260,51 @@ class Refine(Config):
                 chat = loaded.frame.name == "chat"
                 trained.plan = plan(speed, spent, self.seconds, trained.plan, chat=chat)
         planned = trained.plan or self._most()
-        self._tell("preparing questions", began, progress)
+        self._show_progress("preparing questions", began, progress)
         probes = held_out(loaded, text)
-        rows = rows_on(
+        examples = make_examples(
             loaded, text, ids, count=planned.rows, seed=self.seed, written=planned.written,
             sampled=planned.sampled, held_out=[*probes, *also],
         )  # fmt: skip
         run = Run(
-            self, planned, loaded, trained, rows, probes, document, began - trained.seconds,
+            self, planned, loaded, trained, examples, probes, document, began - trained.seconds,
             progress,
         )  # fmt: skip
         return run, state
 
     def _most(self) -> Plan:
-        """Return all that was asked for, as a run without a limit of time does it."""
+        """Return the requested amounts of work, which a run without time limit does."""
         few = max(1, self.rows // 16)
         return Plan(self.rows, self.rows // 8, few, self.rows_per_step, self.every_steps)
 
-    def _tell(self, what: str, began: float, progress: Progress) -> None:
-        """Say what is prepared, where progress is told in seconds."""
+    def _show_progress(self, what: str, began: float, progress: Progress) -> None:
+        """Report what is being prepared, if progress counts seconds."""
         if self.seconds is not None and self.steps is None:
             progress(round(time.perf_counter() - began), round(self.seconds), what)
 
-    def _first(self, loaded: LoadedModel) -> Literal["gist", "select"]:
+    def _start_method(self, loaded: LoadedModel) -> Literal["gist", "select"]:
+        """Return the method that makes the initial slots."""
         enough = loaded.trained and (self.gists or 1) <= loaded.lm.spec.gists
         if self.start == "gist" or (self.start == "auto" and enough):
             return "gist"
         return "select"
 
-    def _start(
+    def _initial_slots(
         self, loaded: LoadedModel, text: str, ids: list[int], slots: int, document: KeyValues
     ) -> tuple[str, KeyValues]:
-        if self._first(loaded) == "gist":
+        """Return the method that made the initial slots, and the slots."""
+        if self._start_method(loaded) == "gist":
             return "gist", Gist(gists=self.gists).compress(loaded, [text])[0].layers
-        # With an adapter that answers, what was read without it is not what `select` keeps.
+        # With an adapter, `select` needs the document's keys and values computed with it.
         read = loaded.after_head(document) if loaded.lm.peft_model is None else None
-        return "select", kept(loaded, ids, slots, read=read)
+        return "select", select_key_values(loaded, ids, slots, read=read)
 
 
-def _told(progress: Progress, number: int, chunks: int) -> Progress:
-    """Return the progress of one chunk as that of the whole document."""
+def _progress_of_chunk(progress: Progress, number: int, chunks: int) -> Progress:
+    """Return a callback that reports one chunk's progress as that of the whole document."""
 
-    def tell(done: int, total: int | None, now: str = "") -> None:
+    def report(done: int, total: int | None, now: str = "") -> None:
         whole = None if total is None else total * chunks
         progress(done + number * (total or 0), whole, f"chunk {number + 1} of {chunks}: {now}")
 
-    return tell
+    return report

@@ -1,17 +1,18 @@
-"""What is studied of one document: rows of text, and what the base says of them.
+"""Training examples of `refine`, made from one document.
 
-    span       stretches of the document, from a few tokens on          behind the document
-    quote      what follows these words?                                behind the document
-    value      which number follows them?                               behind the document
-    rule       questions made by rules (`data.rules`)                   behind the document
-    written    questions the base writes itself, if it takes orders     behind the document
-    foreign    facts it does not tell, quotations it does not hold      behind the document
-    general    text the base makes up                                   behind nothing
+    kind       content                                                      teacher conditioned on
+    span       stretches of the document, given their first tokens          the document
+    quote      which words follow these?                                    the document
+    value      which number follows these words?                            the document
+    rule       questions made by rules (`data.generators.rules`)            the document
+    written    questions that the base writes, if it follows instructions   the document
+    foreign    facts and quotations that the document does not contain      the document
+    general    text sampled from the base                                   nothing
 
-The first five are Cartridges' self-study (2506.06266). The others keep what is trained from
-meddling where the document has nothing to say, which cartridges were found to do (Cartridges++: a
-few per cent of general text with a teacher that has no document mend it): of foreign questions the
-base's own doubt is learned: how likely it holds an abstention, token by token.
+The first five are the self-study of Cartridges (2506.06266). The last two keep trained slots from
+changing answers that have nothing to do with the document, which cartridges were found to do. In
+Cartridges++, a few per cent of general text, with a teacher that has no document, prevent that. On
+foreign questions the slots learn the base's own probability of abstaining, token by token.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor
 
 from dnsity.data.example import Language, Question
 from dnsity.data.generators.hide import NOT_FOUND, absent_questions, fits
@@ -33,36 +33,27 @@ from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply,
 from dnsity.data.generators.self_study.study import excerpt
 from dnsity.data.text.frame import Frame
 from dnsity.inference.check import Probe, language_of
-from dnsity.inference.distillation import gold_log_p, top_of
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.gist_lm import GistLM
-from dnsity.shapes import KeyValues
-
-__all__ = ["Kind", "Lesson", "Row", "answered", "language_of", "lessons", "rows_on"]
 
 Kind = Literal["span", "quote", "value", "rule", "written", "foreign", "general"]
 
 _SPAN, _CUE = 40, 8
-"""Tokens of a stretch, and those of them that are given."""
+"""Tokens of a span, and how many of them are given."""
 _GENERAL = 40
-"""Tokens of made-up text."""
-_TOP = 64
-"""How many of the likeliest tokens are kept of what the base says."""
-ROWS_AT_ONCE = 16
-"""Rows run in one pass, to hear the base and to score slots."""
+"""Tokens of general text."""
 _PER_PROMPT, _EXCERPT, _REPLY = 4, 4_000, 384
-"""Questions asked for in one prompt, characters shown with it and tokens of the reply."""
+"""Questions requested in one prompt, characters of the excerpt in it and tokens of the reply."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Tokens to go on from, and how it goes on.
+class Example:
+    """A prompt and the answer to learn.
 
     Attributes:
-        kind: See the module's picture.
-        prompt: What is given.
-        answer: What is learned.
+        kind: See the table of this module.
+        prompt: Token ids that are given.
+        answer: Token ids that are learned.
     """
 
     kind: Kind
@@ -71,30 +62,16 @@ class Row:
 
     @property
     def is_gold(self) -> bool:
-        """Whether the answer is the document's own words, and so right whatever the base says."""
+        """Whether the answer quotes the document, and is right whatever the teacher predicts."""
         return self.kind in ("span", "quote", "value", "rule")
 
     @property
     def sees_document(self) -> bool:
-        """Whether the base has the document before it."""
+        """Whether the teacher is conditioned on the document."""
         return self.kind != "general"
 
 
-class Lesson(NamedTuple):
-    """What the base says of a row's answer.
-
-    Attributes:
-        top_ids: Its likeliest tokens, `[A, top]`.
-        top_log_p: Their log-probabilities, `[A, top]`.
-        log_p: Log-probability of the answer's own tokens, `[A]`.
-    """
-
-    top_ids: Tensor
-    top_log_p: Tensor
-    log_p: Tensor
-
-
-def rows_on(
+def make_examples(
     loaded: LoadedModel,
     text: str,
     ids: list[int],
@@ -104,19 +81,19 @@ def rows_on(
     written: int | None = None,
     sampled: int | None = None,
     held_out: Sequence[Probe] = (),
-) -> list[Row]:
-    """Make rows on a document: `count` of it, a sixteenth more each of foreign and general text.
+) -> list[Example]:
+    """Return examples: `count` on the document, a sixteenth more each foreign and general.
 
     Args:
         loaded: Model and tokenizer.
         text: The document.
-        ids: Its tokens.
-        count: Rows on the document, a third of them spans and a third for values if it has any;
-            fewer if it is short.
-        seed: Same seed, same rows.
-        written: Questions that the base is asked to write (None: an eighth of the rows).
-        sampled: Rows of text sampled from the base (None: a sixteenth, at least one).
-        held_out: Questions whose values no row asks for.
+        ids: Its token ids.
+        count: Examples on the document: a third spans and a third values, if it has any; fewer if
+            the document is short.
+        seed: Random seed.
+        written: Questions that the base is asked to write (None: an eighth of `count`).
+        sampled: Examples of general text (None: a sixteenth of `count`, at least one).
+        held_out: Questions whose values no example asks for.
     """
     golds = {probe.gold for probe in held_out}
     frame = loaded.frame
@@ -128,7 +105,7 @@ def rows_on(
     while len(asked) < 2 * count // 3 and (more := quotes(rng, language, text, count // 8)):
         asked += more
     asked = [question for question in asked if not _asks_for(question, golds)]
-    found = [_row(frame, question) for question in asked]
+    found = [_example(frame, question) for question in asked]
     found += _spans(rng, ids, count - len(found))
     few = max(1, count // 16)
     found += _foreign(loaded, text, language, rng, few)
@@ -139,31 +116,32 @@ def rows_on(
 
 
 def _asks_for(question: Question, golds: Set[str]) -> bool:
-    """Whether the answer is, holds or is part of a value that is held out."""
+    """Return whether the answer equals, contains or is part of a held-out value."""
     return any(gold in question.answer or question.answer in gold for gold in golds)
 
 
-def _row(frame: Frame, question: Question) -> Row:
+def _example(frame: Frame, question: Question) -> Example:
+    """Return a question in the model's prompt format."""
     kinds: dict[str, Kind] = {"quote": "quote", "value": "value", "written": "written"}
     kind = kinds.get(question.kind, "rule")
-    return Row(kind, frame.question(question.text), frame.answer(question.answer))
+    return Example(kind, frame.question(question.text), frame.answer(question.answer))
 
 
-def _spans(rng: random.Random, ids: list[int], count: int) -> list[Row]:
-    """Stretches that cover the document again and again, each time from another place."""
-    found: list[Row] = []
+def _spans(rng: random.Random, ids: list[int], count: int) -> list[Example]:
+    """Return spans that cover the document repeatedly, each time from another start."""
+    found: list[Example] = []
     while len(found) < count and len(ids) > _CUE:
         for start in range(-rng.randrange(_SPAN - _CUE), len(ids) - _CUE, _SPAN - _CUE):
             span = ids[max(0, start) : start + _SPAN]
             if len(span) > _CUE:
-                found.append(Row("span", span[:_CUE], span[_CUE:]))
+                found.append(Example("span", span[:_CUE], span[_CUE:]))
     return rng.sample(found, min(count, len(found)))
 
 
 def _written(
     loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
 ) -> list[Question]:
-    """Let the base write questions; none if it is not made to follow orders, or does not."""
+    """Return questions that the base writes; none if it does not follow instructions."""
     if loaded.frame.name != "chat" or loaded.max_positions < _EXCERPT:
         return []
     found: list[Question] = []
@@ -182,10 +160,10 @@ def _written(
 
 def _foreign(
     loaded: LoadedModel, text: str, language: Language, rng: random.Random, count: int
-) -> list[Row]:
-    """Questions on made-up entities, and for what follows words on them that the text does not say.
+) -> list[Example]:
+    """Return questions on made-up entities, and for quotations, that the text does not contain.
 
-    Whether to abstain is heard from the base, word by word.
+    The teacher's probability of the abstention is learned token by token.
     """
     strange = [needle for needle in facts(rng, language, 2 * count) if fits(text, needle)]
     asked = [*absent_questions(rng, language, strange[: count - count // 2])]
@@ -194,58 +172,23 @@ def _foreign(
         if quote.text.split('"')[1] not in text:
             asked.append(Question(quote.text, NOT_FOUND[language], "absent:quote"))
     frame = loaded.frame
-    return [Row("foreign", frame.question(q.text), frame.answer(q.answer)) for q in asked]
+    return [Example("foreign", frame.question(q.text), frame.answer(q.answer)) for q in asked]
 
 
 @torch.inference_mode()
-def _general(loaded: LoadedModel, count: int, seed: int) -> list[Row]:
-    """Text drawn from the base itself: what it says of nothing, in whatever it was trained on."""
+def _general(loaded: LoadedModel, count: int, seed: int) -> list[Example]:
+    """Return text sampled from the base without a document."""
     head = loaded.frame.head
     start = head or [loaded.encoder.eos_id]
     first = torch.tensor([start] * count, device=loaded.device)
     with loaded.lm.answering():
-        drawn = cast(Any, loaded.lm.base).generate(
+        sampled = cast(Any, loaded.lm.base).generate(
             input_ids=first,
             attention_mask=torch.ones_like(first),
-            min_new_tokens=_GENERAL,  # after an end token many a model ends again
+            min_new_tokens=_GENERAL,  # many models repeat the end token
             pad_token_id=loaded.encoder.eos_id,
             **Sampling(_GENERAL, temperature=1.0, seed=seed).arguments(),
         )
-    # After a head, which is the same with the slots and without, the first token is given.
+    # The head is in every prefix; after it the first sampled token is given, not learned.
     given = len(start) + bool(head)
-    return [Row("general", row[len(head) : given], row[given:]) for row in drawn.tolist()]
-
-
-def answered(lm: GistLM, prefix: KeyValues | None, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-    """Run rows behind a prefix: logits `[S, vocab]` of their answers' tokens, and those `[S]`."""
-    logits = lm.side_by_side(
-        prefix, [row.prompt + row.answer for row in rows], [len(row.answer) for row in rows]
-    )
-    return logits, torch.tensor([x for row in rows for x in row.answer], device=logits.device)
-
-
-@torch.inference_mode()
-def lessons(loaded: LoadedModel, rows: Sequence[Row], document: KeyValues | None) -> list[Lesson]:
-    """Return the log-probabilities of the base, adapter off, on rows.
-
-    Args:
-        loaded: Model and tokenizer.
-        rows: What it answers, conditioned on the document where they ask for it.
-        document: The document's keys and values; None: no row is conditioned on it.
-    """
-    lm = loaded.lm
-    whole = loaded.head if document is None else loaded.after_head(document)
-    found: dict[int, Lesson] = {}
-    for sees in (False, True):
-        numbers = [n for n, row in enumerate(rows) if row.sees_document == sees]
-        for first in range(0, len(numbers), ROWS_AT_ONCE):
-            some = numbers[first : first + ROWS_AT_ONCE]
-            with lm.untouched():
-                prefix = whole if sees else loaded.head
-                logits, answers = answered(lm, prefix, [rows[n] for n in some])
-            top_ids, top_log_p = top_of(logits, _TOP)
-            gold = gold_log_p(logits, answers)
-            sizes = [len(rows[n].answer) for n in some]
-            parts = (torch.split(tensor, sizes) for tensor in (top_ids, top_log_p, gold))
-            found |= dict(zip(some, map(Lesson, *parts), strict=True))
-    return [found[n] for n in range(len(rows))]
+    return [Example("general", ids[len(head) : given], ids[given:]) for ids in sampled.tolist()]

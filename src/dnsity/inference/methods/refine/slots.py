@@ -1,32 +1,21 @@
-"""Keys and values of one document as parameters, and the file a stopped run goes on from.
-
-The file stands beside the output while a document is refined. It is written whole or not at all,
-readable by the owner only, and removed once the gist is saved.
-"""
+"""The slots of one document as trainable parameters, and the best of them so far."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialise
 from torch import Tensor
 
-from dnsity.errors import BadInputError, DamagedFileError, first_line
-from dnsity.inference.plan import Plan
-from dnsity.inference.store import write_whole
-from dnsity.inference.trial import Score
+from dnsity.inference.methods.refine.plan import Plan
+from dnsity.inference.methods.refine.scoring import Score
 from dnsity.shapes import KeyValues
 
 _GAIN = 1e-3
-"""Share by which the loss must fall to count as better."""
+"""Relative decrease of the loss that counts as an improvement."""
 _BETAS = (0.9, 0.95)
 
 
@@ -36,9 +25,9 @@ class Best:
 
     Attributes:
         layers: Keys and values `[1, K, G, D]`.
-        score: On held-out rows.
+        score: Score on held-out examples.
         answers: Which held-out questions are answered right.
-        is_start: Whether they are where training began.
+        is_start: Whether these are the untrained slots of the start.
     """
 
     layers: KeyValues
@@ -47,7 +36,7 @@ class Best:
     is_start: bool = False
 
     def report(self, before: Score | None) -> dict[str, Any]:
-        """Say what training changed, on rows it did not learn from."""
+        """Return the scores on held-out examples before and after training."""
         found: dict[str, Any] = {}
         for name, value in asdict(self.score).items():
             first = None if before is None else asdict(before)[name]
@@ -57,21 +46,21 @@ class Best:
 
 
 class Slots:
-    """Trained keys and values, float32, with Adam's memory of them.
+    """Trainable keys and values in float32, with the state of their optimizer.
 
     Args:
-        layers: Where they start, `[1, K, G, D]`.
-        frozen: How many of the first slots stay as they are.
-        start: What they started from.
-        head: How many of those are the frame's head.
+        layers: Initial keys and values, `[1, K, G, D]`.
+        frozen: Number of leading slots that are not trained.
+        start: Method that made the initial values.
+        head: How many of the frozen slots belong to the frame's head.
     """
 
     def __init__(self, layers: KeyValues, frozen: int, start: str, head: int = 0) -> None:
-        """Copy the start; nothing given is written to."""
+        """Copy the initial values; the given tensors are not changed."""
         flat = [tensor.clone().float() for layer in layers for tensor in layer]
         self.still = [tensor[:, :, :frozen] for tensor in flat]
         self.moving = [tensor[:, :, frozen:].clone().requires_grad_() for tensor in flat]
-        # Keys and values of every layer differ in size, by far: steps are shares of it.
+        # Sizes of keys and values differ much between layers: step sizes are relative to them.
         self.sizes = [float(tensor[:, :, head:].square().mean().sqrt()) for tensor in flat]
         self.adam = torch.optim.Adam([{"params": [x]} for x in self.moving], betas=_BETAS)
         self.start = start
@@ -85,7 +74,7 @@ class Slots:
         self.full: tuple[bool, ...] = ()
 
     def layers(self, dtype: torch.dtype) -> KeyValues:
-        """Give them as a prefix, `[1, K, G, D]` per layer."""
+        """Return all slots as a prefix, `[1, K, G, D]` per layer."""
         whole = [
             torch.cat([still, moving], dim=2).to(dtype)
             for still, moving in zip(self.still, self.moving, strict=True)
@@ -93,7 +82,7 @@ class Slots:
         return tuple(zip(whole[::2], whole[1::2], strict=True))
 
     def learn(self, loss: Tensor, rate: float) -> None:
-        """Take one step of size `rate`, as a share of each tensor's own size."""
+        """Take one step of size `rate`, relative to each tensor's own size."""
         gradients = torch.autograd.grad(loss, self.moving)
         for tensor, gradient in zip(self.moving, gradients, strict=True):
             tensor.grad = gradient
@@ -105,12 +94,12 @@ class Slots:
     def judge(self, score: Score, answer: Callable[[], tuple[bool, ...]]) -> None:
         """Keep the slots if they are the best so far.
 
-        That is, if their loss is lower and they answer no fewer held-out questions. Against the
-        start they must answer more, unless it answers as many as full context does already.
+        They are if their loss is lower and they answer at least as many held-out questions. They
+        must answer more questions than the start, unless it answers as many as full context.
 
         Args:
-            score: On held-out rows.
-            answer: Asks the held-out questions; called only where the loss is the lowest so far.
+            score: Score on held-out examples.
+            answer: Asks the held-out questions; called only if the loss is the lowest so far.
         """
         first = self.best is None
         if not first and score.loss >= self.lowest * (1 - _GAIN):
@@ -129,7 +118,7 @@ class Slots:
             self.best = Best(kept, score, answers, is_start=first)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it as named tensors."""
+        """Return slots, best slots and optimizer state as named tensors."""
         assert self.best is not None
         found: dict[str, Tensor] = {}
         best = [tensor for layer in self.best.layers for tensor in layer]
@@ -141,96 +130,3 @@ class Slots:
                 f"{name}.{number}": x.detach().cpu().contiguous() for name, x in parts.items()
             }
         return found
-
-
-def identity(ids: Sequence[int], fingerprints: dict[str, str], settings: dict[str, Any]) -> str:
-    """Name what a state belongs to: document, model and settings, but for how long it may take."""
-    whole = json.dumps([list(ids), fingerprints, settings], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-class State:
-    """The file of a run that may be stopped.
-
-    Args:
-        path: Where it is; None: nothing is saved.
-        identity: What it belongs to.
-    """
-
-    def __init__(self, path: Path | None, identity: str) -> None:
-        """Nothing is read yet."""
-        self.path, self.identity = path, identity
-
-    def save(self, slots: Slots) -> None:
-        """Write the state, whole or not at all."""
-        if self.path is None:
-            return
-        assert slots.best is not None
-        assert slots.before is not None
-        about = {
-            "identity": self.identity,
-            "start": slots.start,
-            "step": slots.step,
-            "seconds": slots.seconds,
-            "waited": slots.waited,
-            "sizes": slots.sizes,
-            "before": asdict(slots.before),
-            "best": asdict(slots.best.score),
-            "answers": slots.best.answers,
-            "is_start": slots.best.is_start,
-            "lowest": slots.lowest,
-            "full": slots.full,
-            "plan": None if slots.plan is None else slots.plan.as_dict(),
-        }
-        write_whole(self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)}))
-
-    def load(self, device: torch.device) -> Slots | None:
-        """Read the state; None if there is none.
-
-        Raises:
-            BadInputError: If it is of another document, model or settings.
-            DamagedFileError: If it is not what was written.
-        """
-        if self.path is None or not self.path.exists():
-            return None
-        try:
-            with safe_open(str(self.path), framework="pt", device=str(device)) as file:
-                about = json.loads(file.metadata()["state"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about["identity"] == self.identity:
-                return _restored(about, tensors)
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise DamagedFileError(
-                f"{self.path} is no state of a run ({first_line(error)}); remove it to start anew"
-            ) from error
-        raise BadInputError(
-            f"{self.path} is the state of a run on another document, model or settings; run that "
-            "again to go on with it, or remove the file to start anew"
-        )
-
-
-def _restored(about: dict[str, Any], tensors: dict[str, Tensor]) -> Slots:
-    count = len(tensors) // 5
-
-    def named(name: str) -> list[Tensor]:
-        return [tensors[f"{name}.{number}"] for number in range(count)]
-
-    def paired(flat: list[Tensor]) -> KeyValues:
-        return tuple(zip(flat[::2], flat[1::2], strict=True))
-
-    still = named("still")
-    whole = [torch.cat(both, dim=2) for both in zip(still, named("moving"), strict=True)]
-    slots = Slots(paired(whole), still[0].shape[2], about["start"])
-    slots.sizes = list(about["sizes"])
-    slots.step, slots.seconds, slots.waited = about["step"], about["seconds"], about["waited"]
-    slots.before = Score(**about["before"])
-    answers, is_start = tuple(about["answers"]), bool(about["is_start"])
-    slots.best = Best(paired(named("best")), Score(**about["best"]), answers, is_start)
-    slots.lowest, slots.full = float(about["lowest"]), tuple(about["full"])
-    slots.plan = None if about["plan"] is None else Plan(**about["plan"])
-    memories = zip(slots.moving, named("mean"), named("square"), strict=True)
-    for moving, mean, square in memories:
-        slots.adam.state[moving] = {
-            "step": torch.tensor(float(slots.step)), "exp_avg": mean, "exp_avg_sq": square,
-        }  # fmt: skip
-    return slots
