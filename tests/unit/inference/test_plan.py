@@ -24,7 +24,7 @@ class Killed(BaseException):
 
 def _preparation(speed: Speed, found: Plan) -> float:
     """Seconds of what is still to do before the first step."""
-    return 2 * speed.answers + 3 * speed.look(found.rows) + (
+    return 2 * speed.answers + 3 * speed.evaluation(found.rows) + (
         speed.seconds(found.sampled, 41) if found.sampled else 0
     )  # fmt: skip
 
@@ -35,7 +35,7 @@ def test_preparation_takes_about_a_third_and_steps_the_rest(each: float, minutes
     speed, seconds = Speed(10 * each, each), 60 * minutes
     spent = speed.seconds(1000) * 4
     found = plan(speed, spent, seconds, MOST, chat=True)
-    least = 2 * speed.answers + 3 * speed.look(16)
+    least = 2 * speed.answers + 3 * speed.evaluation(16)
     assert spent + _preparation(speed, found) <= max(seconds / 3, spent + least) * 1.05
     assert 16 <= found.rows <= 256
     assert 2 <= found.rows_per_step <= 16

@@ -4,8 +4,8 @@
     refine    slots trained for one document            any base model; minutes
     select    some of the document's own keys           any base model; seconds
 
-To add a method, write one file with a subclass of `Compressor` and add one line to `_METHODS`.
-The command line, `GistModel.compress` and evaluations then know it by name.
+To add a method, write one file with a subclass of `Compressor` and import it here: one line. The
+command line, `GistModel.compress` and evaluations then know it by name.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from dnsity.inference.methods.select import Select
 
 __all__ = ["COMPRESSORS", "Compressor", "Gist", "Refine", "Select"]
 
-_METHODS: list[type[Compressor]] = [
-    Gist,
-    Refine,
-    Select,
-]
-COMPRESSORS: dict[str, type[Compressor]] = {method.name: method for method in _METHODS}
+COMPRESSORS: dict[str, type[Compressor]] = {
+    method.name: method for method in Compressor.__subclasses__()
+}
+"""All methods imported above, by name."""
 
 
 def build_compressor(

@@ -31,9 +31,9 @@ class Report(NamedTuple):
 class Compressor(Config, ABC):
     """One way to turn a document into gist slots; the fields are the method's settings.
 
-    A subclass sets `name`, `heading` and `cost`, declares its settings as pydantic fields with
-    descriptions and implements `compress`. All other attributes and methods have a default.
-    A field with `exclude=True` is internal: neither the command line nor an evaluation sets it,
+    A direct subclass sets `name`, `heading` and `cost`, declares its settings as pydantic fields
+    with descriptions, and implements `compress`. All other attributes and methods have a default. A
+    field with `exclude=True` is internal: neither the command line nor an evaluation sets it,
     and gist files do not store it. A method that can resume has an internal field `state`, the
     path of the file that it resumes from.
 

@@ -28,14 +28,14 @@ GB, side by side 114 s and 2.3 GB. Short chunks gain by company."""
 class Gist(Compressor):
     """Trained gist tokens in place of the document; long documents are cut into equal chunks."""
 
-    name: ClassVar[str] = "gist"
-    heading: ClassVar[str] = "gist"
-    cost: ClassVar[str] = "seconds"
-    advice: ClassVar[str] = "use more --gists, or --method select or refine"
-    needs_gists: ClassVar[bool] = True
-    batched: ClassVar[bool] = True
-    checked_by_default: ClassVar[bool] = False
-    by_default: ClassVar[bool] = True
+    name = "gist"
+    heading = "gist"
+    cost = "seconds"
+    advice = "use more --gists, or --method select or refine"
+    needs_gists = True
+    batched = True
+    checked_by_default = False
+    by_default = True
     phrases: ClassVar[Phrases] = {"gists": "{} slots".format}
 
     gists: int | None = Field(

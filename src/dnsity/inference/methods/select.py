@@ -69,11 +69,11 @@ def _even_in_words(even: bool) -> str:
 class Select(Compressor):
     """The document's own keys and values that receive most attention while it is repeated."""
 
-    name: ClassVar[str] = "select"
-    heading: ClassVar[str] = "selected keys"
-    cost: ClassVar[str] = "seconds"
-    advice: ClassVar[str] = "use a lower --ratio or more --gists"
-    own_meaning: ClassVar[frozenset[str]] = frozenset({"gists"})  # in all, not per window
+    name = "select"
+    heading = "selected keys"
+    cost = "seconds"
+    advice = "use a lower --ratio or more --gists"
+    own_meaning = frozenset({"gists"})  # in all, not per window
     phrases: ClassVar[Phrases] = {
         "ratio": "{:g}x".format,
         "even": _even_in_words,

@@ -43,10 +43,10 @@ MINUTES = 2.0
 class Refine(Compressor):
     """Slots trained for this document; they start from the model's gists if it has any."""
 
-    name: ClassVar[str] = "refine"
-    heading: ClassVar[str] = "refined"
-    cost: ClassVar[str] = "minutes"
-    advice: ClassVar[str] = "use more --minutes or more --gists"
+    name = "refine"
+    heading = "refined"
+    cost = "minutes"
+    advice = "use more --minutes or more --gists"
     phrases: ClassVar[Phrases] = {
         "minutes": "{:g} min".format,
         "steps": "{} steps".format,
