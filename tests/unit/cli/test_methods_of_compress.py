@@ -36,6 +36,17 @@ def test_select_on_a_plain_base(
     assert len(run("ask", target, *QUESTIONS, "-m", base_directory, "--json").json["answers"]) == 3
 
 
+def test_settings_by_name_are_the_same_as_options(
+    run: Run, document: Path, base_directory: str, tmp_path: Path
+) -> None:
+    command = ("compress", document, "-m", base_directory, "--method", "select", "--no-check")
+    files = [tmp_path / f"{name}.gist.safetensors" for name in "ab"]
+    options = (("--ratio", "4", "--even"), ("--set", "ratio=4", "--set", "even=true"))
+    for file, given in zip(files, options, strict=True):
+        assert run(*command, "-o", file, *given).code == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_a_plain_base_has_no_gist_tokens(
     run: Run, document: Path, base_directory: str, tmp_path: Path
 ) -> None:
@@ -53,6 +64,10 @@ def test_a_plain_base_has_no_gist_tokens(
         (("--method", "select", "--ratio", "4", "--gists", "4"), "not both"),
         (("--method", "select", "--ratio", "0.5"), "ratio"),
         (("--method", "select", "--minutes", "1"), "minutes"),
+        (("--method", "select", "--set", "minutes=1"), "minutes: unknown key, allowed are ratio"),
+        (("--method", "select", "--set", "ratio"), "--set needs key=value"),
+        (("--method", "select", "--ratio", "2", "--set", "ratio=4"), "ratio is given twice"),
+        (("--method", "refine", "--set", "state=x"), "state cannot be set; allowed are minutes"),
     ],
 )
 def test_options_a_method_does_not_take_are_named(

@@ -23,10 +23,9 @@ from dnsity.inference.methods.select import Select
 
 __all__ = ["COMPRESSORS", "Compressor", "Gist", "Refine", "Select"]
 
-COMPRESSORS: dict[str, type[Compressor]] = {
-    method.name: method for method in Compressor.__subclasses__()
-}
-"""All methods imported above, by name."""
+_METHODS = sorted(Compressor.__subclasses__(), key=lambda one: (not one.by_default, one.name))
+"""All methods imported above; those of default evaluations come first in tables."""
+COMPRESSORS: dict[str, type[Compressor]] = {method.name: method for method in _METHODS}
 
 
 def build_compressor(
