@@ -131,7 +131,7 @@ def _compress_file(
 ) -> None:  # fmt: skip
     """Compress one document, save its gist and report the result."""
     from dnsity.inference.methods import remove_state_files, with_state_file
-    from dnsity.inference.origin import from_file
+    from dnsity.inference.origin import with_file_name
 
     target = output if output is not None else _default_target(document)
     _require_writable(target, document)
@@ -147,7 +147,7 @@ def _compress_file(
             gist = gist.checked(model.check(gist, text))
     gist = gist if check else gist.checked(None)
     if output is None:  # a later document with the same default name is then recognised
-        gist = from_file(gist, document)
+        gist = with_file_name(gist, document)
     gist.save(target)
     remove_state_files(method)
     warn_of_quality(gist.info)
@@ -206,9 +206,9 @@ def _default_target(document: str) -> Path:
 
 def _is_of(document: str, text: str, info: GistInfo) -> bool:
     """Return whether a gist was made from this text, or from a file of this name."""
-    from dnsity.inference.origin import made_of, source_hash
+    from dnsity.inference.origin import is_made_from, source_hash
 
-    if made_of(info, text):
+    if is_made_from(info, text):
         return True
     named = document != STANDARD_INPUT
     return named and info.source_hash == source_hash(document, info.fingerprints)

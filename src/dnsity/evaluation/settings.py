@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from dnsity.config import Config, Seed
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import MethodSettings
-from dnsity.evaluation.methods import METHODS, check_settings, listed
+from dnsity.evaluation.methods import METHODS, canonical_names, check_settings
 from dnsity.evaluation.tasks import AnyFamily
 from dnsity.gist.spec import FrameName
 from dnsity.inference.hardware import Dtype
@@ -70,7 +70,7 @@ class EvalConfig(Config):
     @field_validator("methods")
     @classmethod
     def _exist(cls, methods: list[str]) -> list[str]:
-        return listed(methods)
+        return canonical_names(methods)
 
     @model_validator(mode="after")
     def _has_a_model(self) -> EvalConfig:

@@ -23,7 +23,7 @@ from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Compressor, Gist, remove_state_files, with_state_file
-from dnsity.inference.origin import made_of
+from dnsity.inference.origin import is_made_from
 from dnsity.inference.store import SUFFIX
 from dnsity.inference.text import read_text
 
@@ -106,7 +106,7 @@ def reason_to_compress(loaded: LoadedModel, job: Job, method: Compressor | None 
         loaded.require_own(gist)
         if gist.info.text_hash is None:
             return "its gist file, of an earlier version, does not tell of which text it is"
-        if not made_of(gist.info, read_text(job.source)):
+        if not is_made_from(gist.info, read_text(job.source)):
             return "its text has changed, or the gist was of another text"
     except GistMismatchError:
         return "another model made its gist"

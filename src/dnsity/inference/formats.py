@@ -1,6 +1,6 @@
-"""Files that are no text: recognised by their first bytes, or by their names where nothing is read.
+"""Files that are not text, recognised by their first bytes or by their names.
 
-A compressed PDF or ZIP would give a gist of noise, and some of them are valid UTF-8.
+A compressed PDF or ZIP would make a gist of noise, and some are valid UTF-8.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 GIST_SUFFIX = ".gist.safetensors"
 LONGEST_START = 8
-"""Bytes that `by_start` needs."""
+"""Number of bytes that `by_start` needs."""
 
 _EXPORT = "save or export it as plain text (UTF-8) and give that"
 _UNPACK = "unpack it and give the texts in it"
@@ -49,17 +49,17 @@ _MEDIA = ("image/", "audio/", "video/", "font/")
 
 
 def by_start(data: bytes) -> str | None:
-    """Say what a file is that begins so, and what to do; None if it may be text."""
+    """Return the kind of a file with these first bytes and what to do; None if it may be text."""
     found = (what for start, what in _STARTS.items() if data.startswith(start))
     return next(found, None)
 
 
 def by_name(name: str) -> str | None:
-    """Say what a file of this name is, and what to do; None if the name does not tell."""
+    """Return the kind of a file with this name and what to do; None if its name is unknown."""
     return _SUFFIXES.get(PurePath(name).suffix.lower())
 
 
 def is_media(name: str) -> bool:
-    """Say whether a file of this name is a picture, a sound, a film or a font: without a text."""
+    """Return whether a file of this name is a picture, a sound, a film or a font."""
     kind, _ = mimetypes.guess_type(name.lower())
     return kind is not None and kind.startswith(_MEDIA)

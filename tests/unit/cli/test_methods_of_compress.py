@@ -157,7 +157,7 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, full: int, gists: int) -> None:
         return [number < count for number in range(len(probes))]
 
     for module in ("check", "methods.refine.training"):
-        monkeypatch.setattr(f"dnsity.inference.{module}.right", right)
+        monkeypatch.setattr(f"dnsity.inference.{module}.answered_right", right)
 
 
 def _long(document: Path) -> Path:

@@ -13,7 +13,15 @@ from dnsity.evaluation import report, tables
 from dnsity.evaluation.finished import entries, read
 from dnsity.evaluation.looks import LOOKS, looks
 from dnsity.evaluation.method import MethodSettings
-from dnsity.evaluation.methods import METHODS, among, build, heading, known, listed, ordered
+from dnsity.evaluation.methods import (
+    METHODS,
+    among,
+    build,
+    canonical_names,
+    heading,
+    is_known,
+    ordered,
+)
 from dnsity.evaluation.plots import costs, quality
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.evaluation.summary import summarise
@@ -52,15 +60,18 @@ def test_a_method_without_settings_is_called_as_ever() -> None:
 
 
 def test_a_variant_has_one_name_however_it_is_written() -> None:
-    assert listed(["refine: gists=25 , minutes=1.0", "refine:minutes=1,gists=25"]) == [
+    assert canonical_names(["refine: gists=25 , minutes=1.0", "refine:minutes=1,gists=25"]) == [
         "refine:minutes=1,gists=25"
     ]
-    assert listed(["select:ratio=2", "select", "select:ratio=2.0"]) == ["select:ratio=2", "select"]
+    assert canonical_names(["select:ratio=2", "select", "select:ratio=2.0"]) == [
+        "select:ratio=2",
+        "select",
+    ]
 
 
 def test_a_list_that_was_split_at_every_comma_is_put_together() -> None:
     split = "full,refine:minutes=1,gists=25,rag:top=5,chunk_tokens=64,none".split(",")
-    assert listed(split) == [
+    assert canonical_names(split) == [
         "full",
         "refine:minutes=1,gists=25",
         "rag:top=5,chunk_tokens=64",
@@ -90,7 +101,7 @@ def test_a_list_that_was_split_at_every_comma_is_put_together() -> None:
     ],
 )
 def test_mistakes_are_named_with_what_is_allowed(name: str, said: str) -> None:
-    assert not known(name)
+    assert not is_known(name)
     with pytest.raises(BadInputError, match=r"methods.*") as refused:
         validated(EvalConfig, {"tasks": TASKS, "methods": [name]}, "test")
     assert said in str(refused.value)

@@ -10,7 +10,7 @@ import torch
 
 from dnsity.errors import BadInputError
 from dnsity.inference.methods import remove_state_files
-from dnsity.inference.methods.chunks import chunks_for, joined, shares
+from dnsity.inference.methods.chunks import chunk_spans, join_chunks, slots_per_chunk
 from dnsity.inference.methods.refine import Refine
 from dnsity.inference.methods.refine import compressor as refine
 from dnsity.inference.methods.refine.plan import Speed
@@ -30,7 +30,7 @@ def test_joined_slots_are_chunks_read_where_they_end_up(family: str) -> None:
     ids = loaded.encoder.encode(LONG_DOCUMENT)[:90]
     spans = [(0, 30), (30, 70), (70, 90)]
     parts = [select_key_values(loaded, ids[start:stop], stop - start) for start, stop in spans]
-    found = joined(loaded, parts)
+    found = join_chunks(loaded, parts)
     embed = loaded.lm.base.get_input_embeddings()
     for start, stop in spans:
         with torch.no_grad():
@@ -40,14 +40,14 @@ def test_joined_slots_are_chunks_read_where_they_end_up(family: str) -> None:
             )  # fmt: skip
         here = tuple((k[:, :, start:stop], v[:, :, start:stop]) for k, v in found)
         assert_same_keys(here, expected)
-    assert joined(loaded, parts[:1]) is parts[0]
+    assert join_chunks(loaded, parts[:1]) is parts[0]
 
 
 def test_chunks_are_the_fewest_that_fit() -> None:
     loaded = tiny_base_model("llama").loaded
-    assert chunks_for(loaded, 412, 100) == [(0, 412)]
-    assert chunks_for(loaded, 413, 100) == [(0, 206), (206, 413)]
-    assert shares(7, [(0, 9), (9, 18)]) == [3, 4]
+    assert chunk_spans(loaded, 412, 100) == [(0, 412)]
+    assert chunk_spans(loaded, 413, 100) == [(0, 206), (206, 413)]
+    assert slots_per_chunk(7, [(0, 9), (9, 18)]) == [3, 4]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -94,7 +94,7 @@ def test_refine_trains_every_chunk_in_its_share(tmp_path: Path) -> None:
     how = Refine(**SHORT, steps=6, state=state)
     gist = model.compress(LONG, method=how, progress=lambda *given: lines.append(given[-1]))
     chunks = gist.info.n_chunks
-    assert chunks == len(chunks_for(model.loaded, gist.info.n_context, 192)) > 1
+    assert chunks == len(chunk_spans(model.loaded, gist.info.n_context, 192)) > 1
     said = gist.info.settings
     assert said["steps"] == chunks * -(-6 // chunks)
     assert said["loss_after"] < said["loss_before"]

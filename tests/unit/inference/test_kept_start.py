@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dnsity.inference.check import held_out
+from dnsity.inference.check import held_out_probes
 from dnsity.inference.methods.refine import Refine, training
 from dnsity.inference.methods.refine.examples import make_examples
 from dnsity.inference.methods.select import select_key_values
@@ -28,7 +28,7 @@ def _answering(monkeypatch: pytest.MonkeyPatch, *counts: int) -> None:
         count = left.pop(0) if len(left) > 1 else left[0]
         return [number < count for number in range(len(probes))]
 
-    monkeypatch.setattr(training, "right", right)
+    monkeypatch.setattr(training, "answered_right", right)
 
 
 @pytest.mark.parametrize("counts", [(3, 2, 1), (3, 0, 0), (3, 2, 2)])
@@ -73,7 +73,7 @@ def test_progress_names_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     tiny_base_model("llama").compress(TEXT, method=Refine(**SHORT), progress=progress)
     last = "held-out answers 2 of 3 (start 1, full context 3)"
-    asked = len(held_out(tiny_base_model("llama").loaded, TEXT))
+    asked = len(held_out_probes(tiny_base_model("llama").loaded, TEXT))
     assert lines[-1].endswith(last.replace("of 3", f"of {asked}"))
     assert not any("%" in line for line in lines)
 
@@ -81,7 +81,7 @@ def test_progress_names_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_row_asks_for_a_value_that_is_held_out() -> None:
     loaded = tiny_base_model("llama").loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
-    probes = held_out(loaded, LONG_DOCUMENT)
+    probes = held_out_probes(loaded, LONG_DOCUMENT)
     assert len(probes) > 3
     values = {probe.gold for probe in probes}
     for given, some in (([], True), (probes, False)):

@@ -13,7 +13,7 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import select
+from dnsity.inference.methods import repetition, select
 from dnsity.inference.methods.select import Select, select_key_values
 from dnsity.model import attention
 from dnsity.model.attention import moved, rotating_layers, windows
@@ -129,9 +129,9 @@ def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
         used.append(queries)
         return values
 
-    monkeypatch.setattr(select, "_fitted", spy)
+    monkeypatch.setattr(select, "_fit_values", spy)
     slots = select_key_values(loaded, ids, 12)
-    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(select._REPEAT)
+    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(repetition._REPEAT)
     seen: list[attention.Attention] = []
     with torch.no_grad():
         attention.observe(loaded.lm.base, torch.tensor([asked + ids]), slots, seen.append)
@@ -145,7 +145,7 @@ def test_what_the_repeating_model_looks_at_is_kept() -> None:
     slots = len(ids) // 3
     expected = select_key_values(loaded, ids, slots, refit=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dnsity.inference.methods.select._BLOCK", 7)
+        patch.setattr("dnsity.inference.methods.repetition._BLOCK", 7)
         assert_same_keys(select_key_values(loaded, ids, slots, refit=False), expected)
     asked = loaded.frame.question("Repeat the text word for word.")
     base = tiny_base("qwen3-tied", "eager", vocab_size=403, max_position_embeddings=512)

@@ -85,7 +85,7 @@ def variant(name: str) -> Variant:
     return parse(name, METHODS)
 
 
-def listed(names: Sequence[str]) -> list[str]:
+def canonical_names(names: Sequence[str]) -> list[str]:
     """Return the canonical names of a list of methods, each once.
 
     Args:
@@ -102,7 +102,7 @@ def among(methods: Iterable[str], wanted: Sequence[str]) -> list[str]:
     return [name for name in methods if name in wanted or variant(name).method in wanted]
 
 
-def known(name: str) -> bool:
+def is_known(name: str) -> bool:
     """Return whether a name is that of a method, with or without settings."""
     try:
         variant(name)

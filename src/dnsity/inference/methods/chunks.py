@@ -20,7 +20,7 @@ from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyOrValue, KeyValues
 
 
-def chunks_for(loaded: LoadedModel, tokens: int, extra: int) -> list[tuple[int, int]]:
+def chunk_spans(loaded: LoadedModel, tokens: int, extra: int) -> list[tuple[int, int]]:
     """Return the (start, stop) spans of the fewest equal chunks that fit the model's window.
 
     Args:
@@ -32,12 +32,12 @@ def chunks_for(loaded: LoadedModel, tokens: int, extra: int) -> list[tuple[int, 
     return split_evenly(tokens, max(1, -(-tokens // room)))
 
 
-def shares(slots: int, chunks: Sequence[tuple[int, int]]) -> list[int]:
+def slots_per_chunk(slots: int, chunks: Sequence[tuple[int, int]]) -> list[int]:
     """Return the number of slots of each chunk: equal shares of at least one."""
     return [max(1, stop - start) for start, stop in split_evenly(slots, len(chunks))]
 
 
-def after(progress: Progress, before: int, total: int) -> Progress:
+def progress_within(progress: Progress, before: int, total: int) -> Progress:
     """Return a callback that reports one chunk's progress as that of the whole document.
 
     Args:
@@ -53,7 +53,7 @@ def after(progress: Progress, before: int, total: int) -> Progress:
 
 
 @torch.inference_mode()
-def joined(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
+def join_chunks(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
     """Concatenate the slots of several chunks, at successive positions.
 
     Args:

@@ -21,19 +21,23 @@ and is not made.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.least_squares import least_squares
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods.chunks import after, chunks_for, joined, shares
+from dnsity.inference.methods.chunks import (
+    chunk_spans,
+    join_chunks,
+    progress_within,
+    slots_per_chunk,
+)
 from dnsity.inference.methods.compressor import Compressor, Phrases
 from dnsity.inference.methods.document import (
     cache_of,
@@ -42,20 +46,19 @@ from dnsity.inference.methods.document import (
     require_readable,
     require_smaller,
 )
-from dnsity.model.attention import Attention, moved, observe, windows
+from dnsity.inference.methods.repetition import (
+    Repeated,
+    least_positions,
+    repeat_document,
+    scaled_scores,
+)
+from dnsity.model.attention import moved, windows
 from dnsity.model.finite import require_finite
 from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
 
 RATIO = 2.0
 """Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
-_REPEAT = "Repeat the text word for word."
-_PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
-"""Maximum and minimum of tokens repeated in one pass, and earlier tokens given before them."""
-_QUERIES = 1024
-"""Repeating tokens, spread over the document, whose queries values are fitted to."""
-_BLOCK = 256
-"""Queries whose scores are in memory at once."""
 _RIDGE = 0.3
 """Pull towards the tokens' own values, as a share of the mean diagonal. With a weak pull, values
 overfit the repeating queries: with about as many queries as slots, most answers that full context
@@ -140,25 +143,20 @@ class Select(Compressor):
     def _compress(self, loaded: LoadedModel, text: str, progress: Progress) -> GistCache:
         ids = encode(loaded, text)
         slots = self._slots(loaded, len(ids))
-        chunks = chunks_for(loaded, len(ids), _extra_positions(loaded) + min(_LEAST_PASS, len(ids)))
+        chunks = chunk_spans(loaded, len(ids), least_positions(loaded, len(ids)))
         if self.ratio != 1 or len(chunks) > 1:
             require_smaller(loaded, len(ids), slots, slots)
         parts = [
             select_key_values(
                 loaded, ids[start:stop], share, most=self._most(loaded, len(chunks)),
-                progress=after(progress, start, len(ids)),
+                progress=progress_within(progress, start, len(ids)),
             )
-            for (start, stop), share in zip(chunks, shares(slots, chunks), strict=True)
+            for (start, stop), share in zip(chunks, slots_per_chunk(slots, chunks), strict=True)
         ]  # fmt: skip
         return cache_of(
-            loaded, text, len(ids), joined(loaded, parts), chunks=len(chunks), method=self.name,
-            settings=self.model_dump(mode="json"), uneven=not self.even,
+            loaded, text, len(ids), join_chunks(loaded, parts), chunks=len(chunks),
+            method=self.name, settings=self.model_dump(mode="json"), uneven=not self.even,
         )  # fmt: skip
-
-
-def _extra_positions(loaded: LoadedModel) -> int:
-    """Return the positions of the request to repeat, and of the tokens given before a pass."""
-    return len(loaded.frame.question(_REPEAT)) + _LEAD
 
 
 @torch.inference_mode()
@@ -193,14 +191,12 @@ def select_key_values(
     rotating = loaded.rotating  # refuses a base whose layers cannot be observed
     if most is not None and most <= slots:
         most = None  # no room for differences
-    require_readable(
-        loaded, len(ids), _extra_positions(loaded) + min(_LEAST_PASS, len(ids)), Select.name
-    )
+    require_readable(loaded, len(ids), least_positions(loaded, len(ids)), Select.name)
     document = read or loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
     require_finite(document, f"{loaded.name}, the document")
     fits = slots < len(ids) and (most is None if refit is None else refit)
-    repeated = _repeat(loaded, ids, document, fits, progress)
-    chosen = _chosen(repeated, min(slots, len(ids)), most)
+    repeated = repeat_document(loaded, ids, document, fits, progress)
+    chosen = _choose_tokens(repeated, min(slots, len(ids)), most)
     positions = max(int(own.sum(dim=-1).max()) for own in chosen)
     base, layers = loaded.lm.base, []
     for number, ((keys, values), own) in enumerate(zip(document, chosen, strict=True)):
@@ -218,45 +214,13 @@ def select_key_values(
                     queries.shape[:2], positions - len(ids), device=queries.device))  # fmt: skip
             whole = [torch.cat([part[0, :, :first], slot], dim=1)
                      for part, slot in ((keys, k), (values, v))]  # fmt: skip
-            v = _fitted(seen, queries, *whole)[:, first:]
+            v = _fit_values(seen, queries, *whole)[:, first:]
         layers.append((k[None], v[None]))
     return tuple(layers)
 
 
-def _repeat(
-    loaded: LoadedModel, ids: list[int], document: KeyValues, fits: bool, progress: Progress
-) -> list[_Repeated]:
-    """Run the model over a repetition of the document and record what each layer attends to.
-
-    Args:
-        loaded: Model and tokenizer.
-        ids: Token ids of the document.
-        document: Keys and values of head and document.
-        fits: Whether values will be fitted to the repeating queries.
-        progress: Called with tokens repeated and tokens in total.
-    """
-    base, first = loaded.lm.base, len(loaded.frame.head)
-    asked = loaded.frame.question(_REPEAT)
-    repeated = [_Repeated(keys.shape[-2], window, first) for (keys, _), window in
-                zip(document, windows(base), strict=True)]  # fmt: skip
-    most = min(_PASS, loaded.max_positions - first - len(ids) - _extra_positions(loaded))
-    stride = math.ceil(len(ids) / _QUERIES) if fits else None
-    with loaded.lm.answering():
-        for start in range(0, len(ids), most):
-            lead = max(0, start - _LEAD)
-            row = asked + ids[lead : start + most]
-            skipped = len(asked) + start - lead
-
-            def note(seen: Attention, skipped: int = skipped) -> None:
-                repeated[seen.layer].add(seen, skipped, stride)
-
-            observe(base, torch.tensor([row], device=loaded.device), document, note)
-            progress(min(start + most, len(ids)), len(ids))
-    return repeated
-
-
-def _chosen(
-    repeated: Sequence[_Repeated], slots: int, most: int | None
+def _choose_tokens(
+    repeated: Sequence[Repeated], slots: int, most: int | None
 ) -> list[Bool[Tensor, "K N"]]:
     """Return which tokens of the document each head of each layer keeps.
 
@@ -284,85 +248,7 @@ def _largest(ranked: Tensor, count: int) -> Bool[Tensor, "K N"]:
     return torch.zeros_like(ranked, dtype=torch.bool).scatter(1, ranked.topk(count).indices, True)
 
 
-@dataclass(slots=True)
-class _Repeated:
-    """What one layer attends to while the document is repeated.
-
-    Attributes:
-        tokens: Tokens of head and document.
-        window: The layer's sliding window, if it has one.
-        first: Tokens of the head, which are kept unchanged.
-        scores: The most attention that each token has received so far, `[K, N]`.
-        parts: For a sample of queries: the queries, their distance from the document's end, the
-            logarithm of their own tokens' attention mass, and the document's part of the output.
-        scale: Factor of the products of queries and keys.
-    """
-
-    tokens: int
-    window: int | None
-    first: int = 0
-    scores: Tensor | None = None
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
-    scale: float = 1.0
-
-    @property
-    def queries(self) -> Tensor:
-        """Queries that values are fitted to, `[H, C, D]`."""
-        return torch.cat([part[0] for part in self.parts], dim=1)
-
-    def add(self, seen: Attention, skipped: int, stride: int | None) -> None:
-        """Record one pass, without its first tokens, which repeat nothing.
-
-        Args:
-            seen: Queries, keys and values of the layer.
-            skipped: First tokens, which repeat nothing.
-            stride: Record every `stride`-th query to fit values to; None: no query.
-        """
-        self.scale = seen.scale
-        for block in _blocks(skipped, seen.queries.shape[1]):
-            scores = _scores(seen.queries[:, block], seen.keys, seen.scale)
-            scores.masked_fill_(~seen.visible[block], -torch.inf)
-            shares = scores.softmax(dim=-1)[..., : self.tokens]
-            most = shares.amax(dim=(1, 2))
-            self.scores = most if self.scores is None else torch.maximum(self.scores, most)
-            if stride is None:
-                continue
-            picked = torch.arange(block.stop - block.start)[-block.start % stride :: stride]
-            self.parts.append(
-                (
-                    seen.queries[:, block][:, picked],
-                    (picked + block.start).to(shares.device),
-                    scores[:, :, picked, self.tokens :].logsumexp(dim=-1),
-                    shares[:, :, picked] @ seen.values[:, None, : self.tokens].float(),
-                )
-            )
-
-    def ranked(self) -> Float[Tensor, "K N"]:
-        """Return a score per head and document token, the attention sink's the largest.
-
-        Of equal scores the later token's is larger: it is nearer to the question.
-        """
-        assert self.scores is not None
-        ranked = self.scores + 1e-9 * torch.arange(self.tokens, device=self.scores.device)
-        ranked = ranked[:, self.first :]
-        if not self.first and (self.window is None or self.tokens < self.window):
-            ranked[:, 0] = torch.inf
-        return ranked
-
-
-def _blocks(start: int, stop: int) -> Iterator[slice]:
-    for first in range(start, stop, _BLOCK):
-        yield slice(first, min(first + _BLOCK, stop))
-
-
-def _scores(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
-    """Return scaled products by key head, its query heads, query and key: `[K, H/K, T, S]`."""
-    grouped = queries.float().reshape(keys.shape[0], -1, *queries.shape[1:])
-    scores: Tensor = grouped @ keys[:, None].float().mT * scale
-    return scores
-
-
-def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def _fit_values(seen: Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Return values with which slots give the queries the same output as the document did.
 
         least squares over queries t:  sum_s share(t, s) value(s) = output(t)
@@ -378,7 +264,7 @@ def _fitted(seen: _Repeated, queries: Tensor, keys: Tensor, values: Tensor) -> T
     distance = torch.cat([part[1] for part in seen.parts])
     own = torch.cat([part[2] for part in seen.parts], dim=-1)
     read = torch.cat([part[3] for part in seen.parts], dim=-2)
-    scores = _scores(queries, keys, seen.scale)
+    scores = scaled_scores(queries, keys, seen.scale)
     if seen.window is not None:
         slots = keys.shape[1]
         gone = slots + distance[:, None] - torch.arange(slots, device=keys.device)

@@ -21,10 +21,10 @@ from pydantic import Field
 
 from dnsity.config import Seed
 from dnsity.gist.layout import cut
-from dnsity.inference.check import ROOM, Probe, held_out, parts
+from dnsity.inference.check import ROOM, Probe, held_out_probes, parts_with_probes
 from dnsity.inference.gist_cache import Check, GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods.chunks import chunks_for, joined, shares
+from dnsity.inference.methods.chunks import chunk_spans, join_chunks, slots_per_chunk
 from dnsity.inference.methods.compressor import Compressor, Phrases, Report
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
 from dnsity.inference.methods.gist import Gist
@@ -158,26 +158,26 @@ class Refine(Compressor):
         spans, each = cut(len(ids), loaded.lm.spec, self.gists)
         slots = len(spans) * each
         require_smaller(loaded, len(ids), slots, self.gists or loaded.lm.spec.gists)
-        chunks = chunks_for(loaded, len(ids), ROOM)
+        chunks = chunk_spans(loaded, len(ids), ROOM)
         if len(chunks) == 1:
             layers, settings, check = self._refined(loaded, text, ids, slots, progress)
             settings = {**self.model_dump(mode="json"), **settings}
             made = cache_of(loaded, text, len(ids), layers, method=self.name, settings=settings)
             return made.checked(check)
-        also = [probe for _, probes in parts(loaded, text) for probe in probes]
-        made_of = []
+        also = [probe for _, probes in parts_with_probes(loaded, text) for probe in probes]
+        results = []
         for number, (start, stop) in enumerate(chunks):
             chunk = ids[start:stop]
             own = self._share(number, len(chunks))
-            made_of.append(own._refined(
-                loaded, loaded.encoder.decode(chunk), chunk, shares(slots, chunks)[number],
+            results.append(own._refined(
+                loaded, loaded.encoder.decode(chunk), chunk, slots_per_chunk(slots, chunks)[number],
                 _progress_of_chunk(progress, number, len(chunks)), also=also, chunks=len(chunks),
             ))  # fmt: skip
         settings = {
             **self.model_dump(mode="json"),
-            **merge_reports([settings for _, settings, _ in made_of]),
+            **merge_reports([settings for _, settings, _ in results]),
         }
-        layers = joined(loaded, [layers for layers, _, _ in made_of])
+        layers = join_chunks(loaded, [layers for layers, _, _ in results])
         return cache_of(
             loaded, text, len(ids), layers, chunks=len(chunks), method=self.name, settings=settings
         )
@@ -261,7 +261,7 @@ class Refine(Compressor):
                 trained.plan = plan(speed, spent, self.seconds, trained.plan, chat=chat)
         planned = trained.plan or self._most()
         self._show_progress("preparing questions", began, progress)
-        probes = held_out(loaded, text)
+        probes = held_out_probes(loaded, text)
         examples = make_examples(
             loaded, text, ids, count=planned.rows, seed=self.seed, written=planned.written,
             sampled=planned.sampled, held_out=[*probes, *also],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 
 from dnsity.errors import DivergedError
-from dnsity.inference.check import Probe, right
+from dnsity.inference.check import Probe, answered_right
 from dnsity.inference.gist_cache import Progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.refine.examples import Example, Kind
@@ -98,7 +98,7 @@ class Run:
         slots, every = self.slots, self.plan.every_steps
         with frozen(self.loaded.lm):
             if slots.before is None:
-                slots.full = tuple(right(self.loaded, self.document, self.probes))
+                slots.full = tuple(answered_right(self.loaded, self.document, self.probes))
                 self._evaluate()
                 assert slots.best is not None
                 slots.before = slots.best.score
@@ -163,7 +163,7 @@ class Run:
             )
 
         def answer() -> tuple[bool, ...]:
-            return tuple(right(self.loaded, self.loaded.without_head(layers), self.probes))
+            return tuple(answered_right(self.loaded, self.loaded.without_head(layers), self.probes))
 
         self.slots.judge(found, answer)
 
