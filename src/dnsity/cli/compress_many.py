@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from dnsity.inference.gist_model import GistModel
     from dnsity.inference.listing import LeftOut
     from dnsity.inference.loaded import LoadedModel
-    from dnsity.inference.methods import Method
+    from dnsity.inference.methods import Compressor
 
 BATCH = 8
 _MOST_IGNORED = 20
-"""Pictures and the like that are named on standard error, one a line."""
+"""Maximum number of ignored files that are listed on standard error."""
 Load: TypeAlias = "Callable[..., GistModel]"
-"""Loads the model that compresses, in a type if one is given; worker processes call it, too."""
+"""Loads the model, in a compute type if one is given; worker processes call it as well."""
 
 
 def compress_folder(
-    directory: Path, store: Path, *, load: Load, method: Method, workers: int, json: bool,
+    directory: Path, store: Path, *, load: Load, method: Compressor, workers: int, json: bool,
     check: bool = False,
 ) -> None:  # fmt: skip
-    """Compress what is not there yet, report, and end with an error if a file was skipped."""
+    """Compress texts without a current gist file, and report; skipped files end in an error."""
     from dnsity.data.readers.corpus import TEXT_SUFFIXES
     from dnsity.inference.compress import require_trained
     from dnsity.inference.files import NEW, reason_to_compress, survey
@@ -48,7 +48,7 @@ def compress_folder(
         raise BadInputError(f"no {' or '.join(TEXT_SUFFIXES)} file in {directory}")
     loaded = load().loaded
     require_trained(loaded, method)
-    with progress_bar("looking what is done") as progress:
+    with progress_bar("comparing with the gist files") as progress:
         reasons: dict[Job, str] = {}
         for number, job in enumerate(listed, start=1):
             progress(number, len(listed))
@@ -58,7 +58,7 @@ def compress_folder(
     todo = list(reasons)
     report.kept = len(listed) - len(todo)
     err.print(
-        f"{len(todo):,} of {len(listed):,} files to compress; if stopped, start it again to go on",
+        f"{len(todo):,} of {len(listed):,} files to compress; if stopped, start it again to resume",
         highlight=False,
         soft_wrap=True,
     )
@@ -83,11 +83,11 @@ def compress_folder(
 
 
 class _Report:
-    """What became of everything in a folder.
+    """The result for every file of a folder.
 
     Args:
-        store: Where gists go.
-        left: What is not compressed from the start.
+        store: Folder of the gist files.
+        left: Files that cannot be compressed.
     """
 
     def __init__(self, store: Path, left: Sequence[LeftOut]) -> None:
@@ -104,7 +104,12 @@ class _Report:
             err.print(f"ignored: {more:,} more, which --json lists", highlight=False)
 
     def add(self, outcome: Outcome, replaced: str) -> None:
-        """Note the outcome of a job and why it replaced a gist file, if it did."""
+        """Add the outcome of a job.
+
+        Args:
+            outcome: The outcome.
+            replaced: Reason why an existing gist file was replaced; empty if there was none.
+        """
         job = outcome.job
         if outcome.error:
             stale = f"; {job.target} stays as it was" if replaced else ""
@@ -117,7 +122,7 @@ class _Report:
             self._note("replaced", job.target, replaced)
 
     def _note(self, what: str, path: Path, why: str, *, named: bool = False) -> None:
-        """Keep a path with its reason, and print both on standard error."""
+        """Add a path with its reason, and print both on standard error."""
         noted: list[tuple[Path, str]] = getattr(self, what)
         noted.append((path, why))
         if what == "ignored" and len(noted) > _MOST_IGNORED:
@@ -151,7 +156,7 @@ class _Report:
 
 
 def _here(
-    loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
+    loaded: LoadedModel, todo: Sequence[Job], method: Compressor, check: bool
 ) -> Generator[Outcome]:
     from dnsity.inference.files import compress_files
 
@@ -159,14 +164,19 @@ def _here(
 
 
 def _in_processes(
-    load: Load, workers: int, loaded: LoadedModel, todo: Sequence[Job], method: Method, check: bool
+    load: Load,
+    workers: int,
+    loaded: LoadedModel,
+    todo: Sequence[Job],
+    method: Compressor,
+    check: bool,
 ) -> Generator[Outcome]:
-    """Spread batches over processes, each with a model and its share of the cores."""
+    """Distribute batches over processes, each with a model and its share of the cores."""
     from dnsity.io.workers import parallel_map
 
     batches = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
     threads = max(1, (os.cpu_count() or 1) // workers)
-    # All compute in one type: processes that measured it themselves could disagree.
+    # One compute type for all: processes that measured the faster one could disagree.
     given = (load, loaded.lm.base.dtype, threads, method, check)
     with closing(
         parallel_map(_work, batches, workers=workers, initializer=_start_worker, initargs=given)
@@ -175,12 +185,12 @@ def _in_processes(
             yield from outcomes
 
 
-_worker: tuple[LoadedModel, Method, bool]
-"""In a worker process: the model, how it compresses, and whether answers are checked."""
+_worker: tuple[LoadedModel, Compressor, bool]
+"""In a worker process: the model, the method, and whether answers are checked."""
 
 
 def _start_worker(
-    load: Load, dtype: torch.dtype, threads: int, method: Method, check: bool
+    load: Load, dtype: torch.dtype, threads: int, method: Compressor, check: bool
 ) -> None:
     import torch
 

@@ -75,9 +75,9 @@ def command(
     Example: dnsity demo
     """
     from dnsity.evaluation.methods import heading
-    from dnsity.inference.methods import method_of
+    from dnsity.inference.methods import build_compressor
 
-    method_of("refine", minutes=minutes)  # refuses a number out of range before any work
+    build_compressor("refine", {"minutes": minutes})  # refuse a number out of range at once
     loaded = load_model(model, device).loaded
     bundled = "demo_documents" if loaded.trained else "demo_base"
     source = folder or Path(str(resources.files("dnsity.cli") / bundled))

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from dnsity.config import validated
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
-from dnsity.evaluation.methods import METHODS, known
+from dnsity.evaluation.methods import METHODS, is_known
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.row import Row
 from dnsity.evaluation.runner import RECORDS, SUMMARY
@@ -183,7 +183,7 @@ def _read(directory: Path, name: str) -> Run:
         raise BadInputError(f"{error}; run it again to rewrite the file") from error
     if not summary.rows:
         raise _damaged(path, "no rows")
-    unknown = [row.method for row in summary.rows if not known(row.method)]
+    unknown = [row.method for row in summary.rows if not is_known(row.method)]
     if unknown:
         raise BadInputError(
             f"{path} has method {unknown[0]!r}, known are {', '.join(METHODS)}; report on it with "

@@ -1,10 +1,10 @@
-"""How questions are answered: a method says what stands before a question, and nothing else.
+"""How questions are answered: a method only determines the context of a question.
 
-    ingest(document) -> handle        once per document; its time is the cold part
+    ingest(document) -> handle        once per document; its time counts as preparation
     context(handle, question)         keys and values before the question; its time is in every TTFT
     answer, choose                    the same code for every method: same question, same decoding
 
-So methods cannot differ in what they ask, only in what the model has before it.
+All methods therefore ask the same questions; only the context differs.
 """
 
 from __future__ import annotations
@@ -12,50 +12,75 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from dnsity.config import Config
 from dnsity.data.example import Question
 from dnsity.inference.generate import GREEDY, Sampling, answer
 from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import COMPRESSORS
+from dnsity.inference.methods.compressor import Phrases
 from dnsity.shapes import KeyValues
 
 
-class MethodSettings(Config):
-    """What methods leave to the user.
+class _BaselineSettings(Config):
+    """Settings that baselines take."""
 
-    Attributes:
-        chunk_tokens: Longest chunk that retrieval cuts a document into.
-        top: Chunks retrieval reads; `truncate` reads as many tokens as they hold at most.
-        gists: Gists per window, the model's first so many (None: all it was trained with).
-        dense_model: Sentence-transformers model of `rag_dense`: a directory or a hub id.
-        ratio: Document tokens per slot of `select` (None: its default).
-        even: Whether `select` keeps the same number of slots in every head.
-        minutes: How long a document is refined at most, see `inference.methods.refine`.
-        steps: How many steps at most.
-    """
+    chunk_tokens: int = Field(
+        default=128, ge=1, description="Maximum tokens of the chunks that retrieval searches."
+    )
+    top: int = Field(
+        default=3,
+        ge=1,
+        description="Chunks that retrieval puts into the context; `truncate` takes as many tokens.",
+    )
+    gists: int | None = Field(
+        default=None, ge=1, description="Gists per window (default: all that were trained)."
+    )
+    dense_model: str | None = Field(
+        default=None,
+        description="Sentence-transformers model of `rag_dense`: a directory or a hub id.",
+    )
 
-    chunk_tokens: int = Field(default=128, ge=1)
-    top: int = Field(default=3, ge=1)
-    gists: int | None = Field(default=None, ge=1)
-    dense_model: str | None = None
-    ratio: float | None = Field(default=None, ge=1)
-    even: bool = False
-    minutes: float | None = Field(default=None, gt=0)
-    steps: int | None = Field(default=None, ge=0)
+
+def _compressor_settings() -> dict[str, Any]:
+    """Return the fields of all registered compressors; None means a compressor's own default."""
+    fields: dict[str, Any] = {}
+    for compressor in COMPRESSORS.values():
+        for name in compressor.setting_names():
+            field = compressor.model_fields[name]
+            kind: Any = field.annotation
+            if field.metadata:
+                kind = Annotated[(kind, *field.metadata)]
+            fields.setdefault(name, (kind | None, Field(None, description=field.description)))
+    return {
+        name: field for name, field in fields.items() if name not in _BaselineSettings.model_fields
+    }
+
+
+if TYPE_CHECKING:
+    MethodSettings = _BaselineSettings
+else:
+    MethodSettings = create_model(
+        "MethodSettings",
+        __base__=_BaselineSettings,
+        __module__=__name__,
+        __doc__="Settings of all methods in a run: those of baselines and of every compressor.",
+        **_compressor_settings(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """A document as one method keeps it.
+    """A document prepared by a method.
 
     Attributes:
-        handle: What `context` needs.
-        seconds: What ingesting took.
-        note: What a reader of the score must know, such as that text was left out.
+        handle: Data that `context` needs.
+        seconds: Duration of the preparation.
+        note: Anything that affects how to interpret the score, such as omitted text.
     """
 
     handle: Any
@@ -65,12 +90,12 @@ class Ingested:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a question is conditioned on.
+    """The keys and values that a question is conditioned on.
 
     Attributes:
         layers: Keys and values `[1, K, S, D]` per layer, without the frame's head; None: nothing.
-        seconds: What it took, once the question was known.
-        mean_slots: Of a head, where heads hold different numbers of them.
+        seconds: Time to get them, once the question was known.
+        mean_slots: Mean slots per head, if heads have different numbers of slots.
     """
 
     layers: KeyValues | None
@@ -79,29 +104,29 @@ class Context:
 
     @property
     def slots(self) -> int:
-        """Slots of key/value cache."""
+        """Number of slots in the key/value cache."""
         if self.mean_slots is not None:
             return self.mean_slots
         return 0 if self.layers is None else self.layers[0][0].shape[-2]
 
     @property
     def kv_bytes(self) -> int:
-        """Their size, with the empty slots of heads that hold fewer."""
+        """Size of the key/value cache, including empty slots of shorter heads."""
         return sum(t.numel() * t.element_size() for layer in self.layers or () for t in layer)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a method answered.
+    """The answer of a method to one question.
 
     Attributes:
-        text: The answer with the white space around it, which code is scored by; of multiple choice
-            the choice held likeliest.
+        text: The answer including white space around it, which matters for code; for multiple
+            choice the most likely choice.
         ttft_s: Seconds from the question to the first token (to the choice).
         seconds: Seconds for the whole answer.
-        new_tokens: Tokens generated, the end token not counted.
-        slots: Slots of key/value cache before the question.
-        kv_bytes: Their size.
+        new_tokens: Generated tokens, without the end token.
+        slots: Slots of the key/value cache before the question.
+        kv_bytes: Size of these slots.
     """
 
     text: str
@@ -113,15 +138,19 @@ class Reply:
 
 
 class Method(ABC):
-    """One way to answer questions about a document.
+    """Base class of all ways to answer questions about a document.
 
     Attributes:
-        name: In configurations, records and tables.
-        label: The name with the settings it was asked for by, in records and tables.
-        heading: What tables call it.
+        name: The method's name in configurations and records.
+        label: The name with the settings given with it, in records.
+        heading: The method's name in tables.
         other_document: The caller ingests another document than the one it asks about.
-        needs_gists: Makes sense only for a model whose gists were trained.
-        by_default: Belongs to a run that names no methods.
+        needs_gists: Requires a model with trained gists.
+        by_default: Part of a run that names no methods.
+        takes: Settings that a name can carry, in the order of the canonical name.
+        settings_model: Model that validates these settings.
+        own_meaning: Settings that a run does not set for this method, only its name does.
+        phrases: How tables show a setting's value.
     """
 
     name: ClassVar[str]
@@ -130,15 +159,37 @@ class Method(ABC):
     other_document: ClassVar[bool] = False
     needs_gists: ClassVar[bool] = False
     by_default: ClassVar[bool] = True
+    takes: ClassVar[tuple[str, ...]] = ()
+    settings_model: ClassVar[type[Config]] = MethodSettings
+    own_meaning: ClassVar[frozenset[str]] = frozenset()
+    phrases: ClassVar[Phrases] = {
+        "top": "top {}".format,
+        "chunk_tokens": "chunks of {} tokens".format,
+        "dense_model": lambda model: str(model).rstrip("/").rpartition("/")[2],
+        "gists": "{} slots".format,
+    }
+
+    @classmethod
+    def configured(cls, settings: MethodSettings, label: str) -> Config:
+        """Return the settings that the method uses.
+
+        Args:
+            settings: Settings of the run, overridden by those in the method's name.
+            label: The method's name with its settings, for messages.
+
+        Raises:
+            BadInputError: If the method does not accept the settings together.
+        """
+        return settings
 
     def __init__(
         self, loaded: LoadedModel, settings: MethodSettings | None = None, reserve: int = 256
     ) -> None:
-        """Use this model.
+        """Prepare the method for a model.
 
         Args:
             loaded: Model and tokenizer.
-            settings: See there.
+            settings: Settings of the method.
             reserve: Positions to keep free for question and answer.
         """
         self.loaded = loaded
@@ -151,17 +202,17 @@ class Method(ABC):
         """Prepare a document before any question is known.
 
         Raises:
-            BadInputError: If the method cannot take it.
+            BadInputError: If the method cannot use it.
         """
 
     @abstractmethod
     def context(self, ingested: Ingested, question: str) -> Context:
-        """Give what stands before a question."""
+        """Return the keys and values that a question is conditioned on."""
 
     def answer(
         self, ingested: Ingested, questions: Sequence[str], sampling: Sampling = GREEDY
     ) -> list[Reply]:
-        """Answer questions one at a time, so that each has a time of its own."""
+        """Answer questions one at a time, so that each is timed on its own."""
         replies = []
         for question in questions:
             context = self.context(ingested, question)
@@ -179,10 +230,10 @@ class Method(ABC):
         return replies
 
     def choose(self, ingested: Ingested, questions: Sequence[Question]) -> list[Reply]:
-        """Take the choice that is likeliest per character.
+        """Choose the answer with the highest log-likelihood per character.
 
-        Longer choices have smaller likelihoods for no fault of their own; dividing by characters is
-        `acc_norm` of the lm-evaluation-harness.
+        Longer choices have lower likelihoods; dividing by characters is the `acc_norm` of the
+        lm-evaluation-harness.
         """
         replies, space = [], self.loaded.frame.space
         for question in questions:

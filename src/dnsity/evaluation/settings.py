@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from dnsity.config import Config, Seed
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import MethodSettings
-from dnsity.evaluation.methods import METHODS, listed
+from dnsity.evaluation.methods import METHODS, canonical_names, check_settings
 from dnsity.evaluation.tasks import AnyFamily
 from dnsity.gist.spec import FrameName
 from dnsity.inference.hardware import Dtype
@@ -49,7 +49,7 @@ class EvalConfig(Config):
         only: Names, or beginnings of names, of the tasks to run (empty: all).
         methods: Methods to compare: names, or names with settings such as `select:ratio=2` and
             `refine:minutes=1,gists=25`, which override those of `method`.
-        method: Settings of the methods.
+        method: Settings of the methods, by name.
         dtype: Compute type of the models.
         limit: Maximum number of documents per task.
         seed: Random seed of tasks and methods.
@@ -71,12 +71,18 @@ class EvalConfig(Config):
     @field_validator("methods")
     @classmethod
     def _exist(cls, methods: list[str]) -> list[str]:
-        return listed(methods)
+        return canonical_names(methods)
 
     @model_validator(mode="after")
     def _has_a_model(self) -> EvalConfig:
         if not self.models and not self.bases:
             raise ValueError("nothing to evaluate: name a model in `models` or in `bases`")
+        return self
+
+    @model_validator(mode="after")
+    def _methods_accept_settings(self) -> EvalConfig:
+        for name in self.methods:
+            check_settings(name, self.method)
         return self
 
     def subjects(self) -> list[Subject]:

@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, field_validator
 from dnsity.config import Config
 from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Question
-from dnsity.evaluation.methods import listed
+from dnsity.evaluation.methods import canonical_names
 
 CHOICE = "choice"
 """The metric of multiple-choice tasks: accuracy of the most likely choice."""
@@ -83,7 +83,7 @@ class Family(Config):
     @field_validator("methods")
     @classmethod
     def _exist(cls, methods: list[str]) -> list[str]:
-        return listed(methods)
+        return canonical_names(methods)
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""What Python callers pass by mistake: paths for texts, files for gists, bytes for strings."""
+"""Checks of arguments: callers pass paths for texts, file names for gists, bytes for strings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from dnsity.inference.gist_cache import GistCache
 from dnsity.io.formats import GIST_SUFFIX, by_name
 
 _LONGEST_NAME = 400
-"""Characters; a longer text is never the name of a file."""
+"""Maximum number of characters of a file name."""
 
 
 def documents(value: Any) -> list[str]:
     """Return a document or a list of documents as a list.
 
     Raises:
-        BadInputError: If a document is no string, or the name of a file.
+        BadInputError: If a document is not a string, or is the name of a file.
     """
     texts = strings(value, "compress", "text")
     for text in texts:
@@ -35,12 +35,12 @@ def strings(value: Any, function: str, what: str) -> list[str]:
     """Return a string or a list of strings as a list.
 
     Args:
-        value: What was passed.
-        function: Where.
-        what: What it should be, for example `text`.
+        value: The argument.
+        function: Name of the function.
+        what: Meaning of the argument, for example `text`.
 
     Raises:
-        BadInputError: If it is anything else; it says how to make strings of paths and bytes.
+        BadInputError: If it is anything else; the message says how to convert it.
     """
     if isinstance(value, str):
         return [value]
@@ -60,10 +60,10 @@ def strings(value: Any, function: str, what: str) -> list[str]:
 
 
 def require_gist(value: Any, function: str) -> GistCache:
-    """Return a gist.
+    """Return the argument if it is a gist.
 
     Raises:
-        BadInputError: If it is anything else; it says how to load a file.
+        BadInputError: If it is anything else; the message says how to load a file.
     """
     if isinstance(value, GistCache):
         return value
@@ -75,7 +75,7 @@ def require_gist(value: Any, function: str) -> GistCache:
 
 
 def _is_file_name(text: str) -> bool:
-    """Say whether a text is the name of a file: one that exists, or by its suffix."""
+    """Return whether a text is a file name: of an existing file, or with a known suffix."""
     if len(text) > _LONGEST_NAME or len(text.splitlines()) != 1 or not text.strip():
         return False
     name = text.strip()
@@ -84,5 +84,5 @@ def _is_file_name(text: str) -> bool:
         return True
     try:
         return os.path.isfile(name)
-    except ValueError:  # a NUL
+    except ValueError:  # a NUL character
         return False

@@ -1,11 +1,12 @@
-"""A gist as a PEFT CARTRIDGE adapter, and back: the same keys and values in PEFT's own layout.
+"""A gist as a PEFT CARTRIDGE adapter, and back: the same keys and values in PEFT's layout.
 
-    DIR/adapter_config.json          what PEFT's `PeftModel.from_pretrained` reads
+    DIR/adapter_config.json          configuration for PEFT's `PeftModel.from_pretrained`
     DIR/adapter_model.safetensors    prompt_embeddings [H + G, L * 2 * K * D]
-    DIR/gist_info.json               what the gist says about itself, for the way back
+    DIR/gist_info.json               description of the gist, for import
 
-The slots of the frame's head, if there is one, and of the gist take positions 0..H+G-1, which is
-where PEFT puts a cartridge: nothing is rotated. A prompt for the adapter begins after the document.
+The slots of the frame's head, if there is one, and of the gist have positions 0..H+G-1, the same
+positions as a cartridge in PEFT: no key is rotated. A prompt for the adapter begins after the
+document.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
     """Write a gist as a CARTRIDGE adapter; the base gives the same logits with it.
 
     Args:
-        gist: What to write.
+        gist: The gist.
         directory: Target; created.
         base_name: Directory or hub id of the base model, for the adapter's config.
-        head: Keys and values of the frame's head, `[1, K, H, D]` per layer; needed where the gist
-            was made in a frame that has one.
+        head: Keys and values of the frame's head, `[1, K, H, D]` per layer; required if the
+            gist was made in a frame with a head.
 
     Returns:
         The directory.
 
     Raises:
         BadInputError: If layers differ in shape, which PEFT cannot express, the directory cannot
-            be written or holds another adapter, or the gist holds numbers that are not finite.
+            be written or contains another adapter, or the gist has numbers that are not finite.
     """
     require_finite(gist.layers, f"{directory} is not written, the gist cannot be used")
     require_even(gist)
@@ -94,10 +95,10 @@ def export(gist: GistCache, directory: Path, base_name: str, head: KeyValues | N
 
 
 def require_even(gist: GistCache) -> None:
-    """Refuse a gist whose heads hold different numbers of slots.
+    """Refuse a gist whose heads have different numbers of slots.
 
     Raises:
-        BadInputError: If they do.
+        BadInputError: If they differ.
     """
     if gist.info.slots is not None:
         raise BadInputError(
@@ -107,7 +108,7 @@ def require_even(gist: GistCache) -> None:
 
 
 def _require_own(directory: Path, flat: torch.Tensor) -> None:
-    """Refuse a directory that holds another adapter; the same gist may be exported again."""
+    """Refuse a directory with another adapter; the same gist may be exported again."""
     files = [directory / name for name in (_WEIGHTS, _CONFIG, INFO_FILE, *_OTHER_WEIGHTS)]
     if not any(map(os.path.lexists, files)):
         return
@@ -124,11 +125,11 @@ def _require_own(directory: Path, flat: torch.Tensor) -> None:
 
 
 def read(directory: Path) -> GistCache:
-    """Read a CARTRIDGE adapter that `export` wrote, trained on by PEFT or not.
+    """Read a CARTRIDGE adapter that `export` wrote, even if PEFT has trained it since.
 
     Raises:
-        BadInputError: If it is no such adapter.
-        DamagedFileError: If its tensor does not fit what it says about itself.
+        BadInputError: If it is not such an adapter.
+        DamagedFileError: If its tensor does not match its description.
     """
     from peft import PeftConfig
 

@@ -1,13 +1,14 @@
-"""Quality check: short questions on a document, answered from its gists and from the whole of it.
+"""Quality check: short questions on a document, answered from its gist and with full context.
 
     the document     The harbour office opens at 9:45 on weekdays.
     question         Quote a sentence of the text word for word.
     answer so far    The harbour office opens at
     gold value       9:45
 
-Numbers are asked for first, then names, then other words: exact values are lost first. The first
-words of the answer are given, so that even a small base can answer: with the whole document
-SmolLM2-135M completes nearly all sentences, and answers a quarter of plain questions.
+Questions ask for numbers first, then for names, then for other words, because compression loses
+exact values first. The first words of the answer are given, so that even a small base can answer:
+with full context SmolLM2-135M completes nearly all sentences, but answers only a quarter of plain
+questions.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.shapes import KeyValues
 
 QUESTIONS = 8
-"""Asked of a document at most."""
+"""Maximum number of questions on a document."""
 _ASK: dict[Language, str] = {
     "en": "Quote a sentence of the text word for word.",
     "ko": "글에 나오는 문장 하나를 그대로 인용해 주세요.",
 }
 _CUE = (3, 12)
-"""Fewest and most words of a sentence that ask for what follows them."""
+"""Minimum and maximum number of given words."""
 _WORD = re.compile(r"\S+")
 _NAME = re.compile(r"[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 _LETTERS = 4
-"""Fewest letters of a word that is asked for where a document holds no numbers or names."""
+"""Minimum number of letters of a word that is asked for, in documents without numbers or names."""
 _SPARE = 4
-"""Further questions made, in the place of those that are guessed without the document."""
+"""Extra questions, to replace those that are answered right without the document."""
 _PAST = 8
 """Tokens generated beyond those of the gold value."""
-_PIECES = 3
-"""Parts of a document too long for the model's window that questions are made from."""
+_PARTS = 3
+"""Number of parts of a document, longer than the model's window, that questions are made from."""
 ROOM = 192
-"""Positions that a question and its answer take at most."""
+"""Maximum number of positions of a question and its answer."""
 _SHORTER = 0.8
-"""Of a part's length: some parts of a text have more tokens for as many characters."""
+"""Safety factor of a part's length: tokens per character vary within a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,11 @@ class Probe:
     """One question of a check.
 
     Attributes:
-        question: As it is asked.
-        begun: First words of the answer.
-        gold: What follows them in the document.
-        at: Where the gold value begins in the document.
-        kind: What is asked for.
+        question: Text of the question.
+        begun: First words of the answer, which are given.
+        gold: The words that follow them in the document.
+        at: Character at which the gold value begins in the document.
+        kind: Kind of the gold value.
     """
 
     question: str
@@ -72,20 +73,20 @@ class Probe:
 
 
 def language_of(text: str) -> Language:
-    """Return the language to ask about a text in: the one it has more letters of."""
+    """Return the language of most letters of a text."""
     hangul = sum("가" <= letter <= "힣" for letter in text)
     return "ko" if 2 * hangul > sum(letter.isalpha() for letter in text) else "en"
 
 
 def probes_on(text: str, count: int = QUESTIONS) -> list[Probe]:
-    """Make questions on a document, the same for the same text.
+    """Return questions on a document; equal texts give equal questions.
 
-    Half of its values at most are asked for, as `refine` learns from questions on the others, and
-    no sentence is asked about twice.
+    At most half of its values are asked for, because `refine` learns from questions on the others.
+    There is at most one question on a sentence.
 
     Args:
         text: The document.
-        count: Questions at most; fewer if the document is short.
+        count: Maximum number of questions; short documents give fewer.
     """
     language = language_of(text)
     rng = random.Random(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
@@ -98,13 +99,13 @@ def probes_on(text: str, count: int = QUESTIONS) -> list[Probe]:
     return sorted(chosen.values(), key=lambda probe: probe.at)
 
 
-def held_out(loaded: LoadedModel, text: str, count: int = QUESTIONS) -> list[Probe]:
-    """Return questions on a document that fit the room kept for them and cannot be guessed.
+def held_out_probes(loaded: LoadedModel, text: str, count: int = QUESTIONS) -> list[Probe]:
+    """Return questions that are short enough and that the model cannot answer without the document.
 
     Args:
-        loaded: Model and tokenizer; what it answers right without any document is left out.
+        loaded: Model and tokenizer.
         text: The document.
-        count: Questions at most.
+        count: Maximum number of questions.
     """
     frame = loaded.frame
 
@@ -113,12 +114,12 @@ def held_out(loaded: LoadedModel, text: str, count: int = QUESTIONS) -> list[Pro
         return len(asked) + len(frame.continuation(f" {probe.gold}")) + _PAST
 
     probes = [probe for probe in probes_on(text, count + _SPARE) if tokens(probe) <= ROOM]
-    guessed = right(loaded, None, probes)
+    guessed = answered_right(loaded, None, probes)
     return [probe for probe, known in zip(probes, guessed, strict=True) if not known][:count]
 
 
 def _candidates(text: str, language: Language) -> Iterator[tuple[int, Probe]]:
-    """Yield where a sentence begins and a question on it, of each kind one at most."""
+    """Yield the start of each sentence with questions on it, at most one of each kind."""
     for start, end in pairwise(sentence_ends(text)):
         words = list(_WORD.finditer(text, start, end))
         kinds: set[str] = set()
@@ -140,7 +141,7 @@ def _candidates(text: str, language: Language) -> Iterator[tuple[int, Probe]]:
 def _golds(
     text: str, words: Sequence[re.Match[str]], language: Language
 ) -> Iterator[tuple[Literal["value", "name", "word"], int, int]]:
-    """Yield what may be asked for in a sentence, best first."""
+    """Yield kind, start and end of possible gold values in a sentence, best first."""
     if not words:
         return
     start, end = words[0].start(), words[-1].end()
@@ -155,8 +156,10 @@ def _golds(
             yield "word", word.start(), word.start() + len(bare)
 
 
-def right(loaded: LoadedModel, prefix: KeyValues | None, probes: Sequence[Probe]) -> list[bool]:
-    """Return which questions are answered right from a prefix, by greedy generation.
+def answered_right(
+    loaded: LoadedModel, prefix: KeyValues | None, probes: Sequence[Probe]
+) -> list[bool]:
+    """Return which questions greedy decoding answers right, given a prefix.
 
     Args:
         loaded: Model and tokenizer.
@@ -174,7 +177,7 @@ def right(loaded: LoadedModel, prefix: KeyValues | None, probes: Sequence[Probe]
 
 
 def agrees(said: str, gold: str) -> bool:
-    """Whether an answer begins with the gold value, whatever the case and punctuation."""
+    """Return whether an answer begins with the gold value, ignoring case and punctuation."""
     return f"{_plain(said)} ".startswith(f"{_plain(gold)} ")
 
 
@@ -183,39 +186,39 @@ def _plain(text: str) -> str:
 
 
 def check(loaded: LoadedModel, gist: GistCache, text: str) -> Check:
-    """Ask a document's gists and the whole document the same questions.
+    """Compare answers from a gist with answers from the whole document.
 
     Args:
         loaded: Model and tokenizer.
-        gist: The document's.
-        text: The document it was made from.
+        gist: The gist.
+        text: The document that it was made from.
     """
     layers = gist.to(loaded.device, loaded.lm.base.dtype).layers
     found = Check()
     if gist.info.positions + len(loaded.frame.head) + ROOM > loaded.max_positions:
         return found
-    for part, probes in parts(loaded, text):
-        whole = right(loaded, loaded.read(loaded.frame.document(part)), probes)
-        found = found.plus(whole, right(loaded, layers, probes))
+    for part, probes in parts_with_probes(loaded, text):
+        whole = answered_right(loaded, loaded.read(loaded.frame.document(part)), probes)
+        found = found.plus(whole, answered_right(loaded, layers, probes))
     return found
 
 
-def parts(loaded: LoadedModel, text: str) -> list[tuple[str, list[Probe]]]:
-    """Return the stretches of a document that serve as full context, each with its questions.
+def parts_with_probes(loaded: LoadedModel, text: str) -> list[tuple[str, list[Probe]]]:
+    """Return the parts of a document that are used as full context, each with its questions.
 
-    A document that fits the model's window is one stretch; of a longer one there are a few.
+    A document that fits the model's window is one part; a longer one has three.
     """
     tokens = len(loaded.frame.document(text))
     most = loaded.max_positions - len(loaded.frame.head) - ROOM
     if tokens <= most:
-        probes = held_out(loaded, text)
+        probes = held_out_probes(loaded, text)
         return [(text, probes)] if probes else []
     found = []
     size = int(len(text) / tokens * min(loaded.lm.spec.window_tokens, most) * _SHORTER)
-    for number in range(_PIECES):
-        start = (len(text) - size) * number // (_PIECES - 1)
+    for number in range(_PARTS):
+        start = (len(text) - size) * number // (_PARTS - 1)
         part = text[start : start + size]
-        own = [probe for probe in held_out(loaded, part, -(-QUESTIONS // _PIECES))
+        own = [probe for probe in held_out_probes(loaded, part, -(-QUESTIONS // _PARTS))
                if text.count(probe.begun) == 1]  # fmt: skip
         if own and len(loaded.frame.document(part)) <= most:
             found.append((part, own))

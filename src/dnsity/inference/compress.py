@@ -1,4 +1,4 @@
-"""Text to gists, by any method: the one way to compress."""
+"""Text to gists with any method."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_cache import GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Method
-from dnsity.inference.methods.gist import Gist
+from dnsity.inference.methods import COMPRESSORS, Compressor, Gist
 
 
 def compress(
     loaded: LoadedModel,
     texts: Sequence[str],
-    method: Method | None = None,
+    method: Compressor | None = None,
     progress: Progress = ignore_progress,
 ) -> list[GistCache]:
     """Compress documents.
@@ -22,27 +21,32 @@ def compress(
     Args:
         loaded: Model and tokenizer.
         texts: Documents.
-        method: How, see `inference.methods` (None: with the model's own gist tokens).
-        progress: Called with what is done and what there is to do, and perhaps how it stands.
+        method: Compression method (None: the model's own gist tokens).
+        progress: Called with work done and work in total, and optionally a status line.
 
     Returns:
-        One cache per document, in order; slots 0..G-1 of an ordinary prefix, whatever the method.
+        One cache per document, in order, whose slots form an ordinary prefix.
 
     Raises:
-        BadInputError: If the method cannot take a document.
-        UnsupportedModelError: If the method cannot take the model.
+        BadInputError: If the method cannot compress a document.
+        UnsupportedModelError: If the method cannot use the model.
     """
     return (method or Gist()).compress(loaded, texts, progress)
 
 
-def require_trained(loaded: LoadedModel, method: Method) -> None:
-    """Refuse gist tokens that nobody has trained.
+def require_trained(loaded: LoadedModel, method: Compressor) -> None:
+    """Refuse a method that needs trained gist tokens if the model has none.
 
     Raises:
-        BadInputError: If the method needs trained gists and the model is a plain base.
+        BadInputError: If the model is a plain base; the message names the other methods.
     """
     if method.needs_gists and not loaded.trained:
+        others = " or ".join(
+            f"--method {name} ({other.cost})"
+            for name, other in COMPRESSORS.items()
+            if not other.needs_gists
+        )
         raise BadInputError(
-            f"{loaded.name} is a base model without trained gists; use --method refine (minutes) "
-            "or --method select (seconds), or train gists on it with dnsity train"
+            f"{loaded.name} is a base model without trained gists; use {others}, or train gists on "
+            "it with dnsity train"
         )

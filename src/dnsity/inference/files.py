@@ -1,11 +1,11 @@
-"""Many text files to many gist files: batched by length, resumable, one bad file costs one file.
+"""Many text files to many gist files: batched by length, resumable, errors kept per file.
 
     notices/            store/
       a.txt               a.txt.gist.safetensors
       more/b.md           more/b.md.gist.safetensors
 
-A gist file is kept if it is whole, of the same model and method, and of the same text by its hash
-(`inference/origin`). Times and sizes are not looked at: a text can change and keep both.
+A gist file is kept if it is intact, was made by the same model and method, and has the text's hash
+(`inference/origin`). File times and sizes are ignored: a text can change and keep both.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Method, finished, resumable
-from dnsity.inference.methods.gist import Gist
-from dnsity.inference.origin import made_of
+from dnsity.inference.methods import Compressor, Gist, remove_state_files, with_state_file
+from dnsity.inference.origin import is_made_from
 from dnsity.inference.store import SUFFIX
 from dnsity.io.text import read_text
 
@@ -34,7 +33,7 @@ NEW = "no gist yet"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A text file and where its gists go, inside a store."""
+    """A text file and the gist file to write, inside a store."""
 
     source: Path
     target: Path
@@ -42,20 +41,20 @@ class Job:
 
     @property
     def link(self) -> Path | None:
-        """A symbolic link below the store on the way to the target; it could lead out of it."""
-        way = (self.target, *self.target.parents)
-        return next((p for p in way if self.store in p.parents and p.is_symlink()), None)
+        """A symbolic link on the path from the store to the target; it could leave the store."""
+        path = (self.target, *self.target.parents)
+        return next((p for p in path if self.store in p.parents and p.is_symlink()), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
-        job: Which.
-        tokens: Of the document; 0 if it was not compressed.
-        error: Why it was not; empty if it was.
-        info: What the gist file says of itself.
+        job: The job.
+        tokens: Tokens of the document; 0 if it was not compressed.
+        error: Reason why it was not compressed; empty if it was.
+        info: Description stored in the gist file.
     """
 
     job: Job
@@ -65,10 +64,10 @@ class Outcome:
 
 
 def survey(directory: Path, store: Path) -> tuple[list[Job], list[LeftOut]]:
-    """List the text files below a directory, the largest first, and what is left out.
+    """Return the text files below a directory, largest first, and what is left out.
 
-    Neighbours in the list are about as long, so batches waste little on padding; and what takes
-    longest is known at once.
+    Neighbours in the list have similar lengths, so batches need little padding, and the slowest
+    files come first.
     """
     sources, left = listing(directory, store)
     sources.sort(key=lambda path: (-_size(path), path))
@@ -79,7 +78,7 @@ def survey(directory: Path, store: Path) -> tuple[list[Job], list[LeftOut]]:
 
 
 def jobs(directory: Path, store: Path) -> list[Job]:
-    """List the text files below a directory, the largest first.
+    """Return the text files below a directory, largest first.
 
     Raises:
         BadInputError: If there is none.
@@ -90,13 +89,13 @@ def jobs(directory: Path, store: Path) -> list[Job]:
     return listed
 
 
-def is_done(loaded: LoadedModel, job: Job, method: Method | None = None) -> bool:
-    """Say whether the gists are there: whole, of this text, this model and this method."""
+def is_done(loaded: LoadedModel, job: Job, method: Compressor | None = None) -> bool:
+    """Return whether an intact gist file of this text, model and method exists."""
     return not reason_to_compress(loaded, job, method)
 
 
-def reason_to_compress(loaded: LoadedModel, job: Job, method: Method | None = None) -> str:
-    """Say why a text has to be compressed; empty if its gists are there."""
+def reason_to_compress(loaded: LoadedModel, job: Job, method: Compressor | None = None) -> str:
+    """Return the reason why a text has to be compressed; empty if it does not."""
     method = method or Gist()
     if not os.path.lexists(job.target):
         return NEW
@@ -107,7 +106,7 @@ def reason_to_compress(loaded: LoadedModel, job: Job, method: Method | None = No
         loaded.require_own(gist)
         if gist.info.text_hash is None:
             return "its gist file, of an earlier version, does not tell of which text it is"
-        if not made_of(gist.info, read_text(job.source)):
+        if not is_made_from(gist.info, read_text(job.source)):
             return "its text has changed, or the gist was of another text"
     except GistMismatchError:
         return "another model made its gist"
@@ -115,22 +114,22 @@ def reason_to_compress(loaded: LoadedModel, job: Job, method: Method | None = No
         return "its gist file is damaged"
     except BadInputError:
         return "its text or its gist cannot be read"
-    made = gist.info.method == method.name and method.made(loaded, gist.info)
-    return "" if made else "its gist was made with other settings"
+    current = gist.info.method == method.name and method.is_current(loaded, gist.info)
+    return "" if current else "its gist was made with other settings"
 
 
 def compress_files(
-    loaded: LoadedModel, todo: Sequence[Job], *, method: Method | None = None, batch_size: int = 8,
-    check: bool = False,
+    loaded: LoadedModel, todo: Sequence[Job], *, method: Compressor | None = None,
+    batch_size: int = 8, check: bool = False,
 ) -> Iterator[Outcome]:  # fmt: skip
-    """Compress text files batch by batch; each gist file is written as soon as its batch is done.
+    """Compress text files batch by batch, and write each gist file when its batch is done.
 
     Args:
         loaded: Model and tokenizer.
-        todo: Files of about the same length side by side, as `jobs` lists them.
-        method: How (None: with the model's own gist tokens).
-        batch_size: Files per batch, where the method gains by it.
-        check: Whether answers of each gist are compared with full context, see `inference.check`.
+        todo: Files sorted by length, as `jobs` lists them.
+        method: Compression method (None: the model's own gist tokens).
+        batch_size: Files per batch, if the method compresses in batches.
+        check: Whether to compare answers of each gist with full context, see `inference.check`.
 
     Yields:
         One outcome per job, in order; a file that cannot be used does not stop the others.
@@ -160,7 +159,7 @@ def compress_files(
                 try:
                     made[job] = _checked(loaded, made[job], texts[job], check)
                     made[job].save(job.target)
-                    finished(resumable(method, job.target))
+                    remove_state_files(with_state_file(method, job.target))
                 except (OSError, BadInputError) as error:
                     errors[job] = str(error)
             if job in errors:
@@ -170,15 +169,16 @@ def compress_files(
 
 
 def _checked(loaded: LoadedModel, gist: GistCache, text: str, wanted: bool) -> GistCache:
+    """Return the gist with the result of its quality check, or without one."""
     if not wanted:
         return gist.checked(None)
     return gist if gist.info.check else gist.checked(check_answers(loaded, gist, text))
 
 
 def _compressed(
-    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], method: Method
+    loaded: LoadedModel, texts: dict[Job, str], errors: dict[Job, str], method: Compressor
 ) -> dict[Job, GistCache]:
-    """Compress a batch; if a document in it is refused, one by one, to find out which."""
+    """Compress a batch; if it is refused, compress one by one to find the documents at fault."""
     if method.batched:
         try:
             made = compress(loaded, list(texts.values()), method)
@@ -188,7 +188,7 @@ def _compressed(
     found: dict[Job, GistCache] = {}
     for job, text in texts.items():
         try:
-            found[job] = compress(loaded, [text], resumable(method, job.target))[0]
+            found[job] = compress(loaded, [text], with_state_file(method, job.target))[0]
         except DnsityError as error:
             errors[job] = str(error)
     return found
@@ -197,5 +197,5 @@ def _compressed(
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:  # it was removed just now: reading it says so
+    except OSError:  # just removed; reading it reports the error
         return 0

@@ -1,4 +1,4 @@
-"""A compressed document in memory: keys and values of its gists, and where they come from."""
+"""A compressed document in memory: keys and values of its slots, and their origin."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from dnsity.gist.spec import FrameName
 from dnsity.shapes import KeyValues
 
 ENOUGH = 0.8
-"""Share of the questions right with full context that a gist has to answer right."""
+"""Share of the questions answered right with full context that a gist must answer right."""
 
 Progress = Callable[..., None]
-"""Called with what is done, what there is to do (None: unknown), and perhaps how it stands."""
+"""Called with work done, work in total (None: unknown), and optionally a status line."""
 
 
 def ignore_progress(done: int, total: int | None, now: str = "") -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 class Check(Config):
-    """How a gist's answers compare with full context, see `inference.check`.
+    """Comparison of a gist's answers with full context, see `inference.check`.
 
     Attributes:
-        asked: Questions asked of both.
-        full: Of these, answered right from the whole document.
-        gists: Answered right from the gist.
-        both: Answered right from both.
+        asked: Number of questions.
+        full: Questions answered right from the whole document.
+        gists: Questions answered right from the gist.
+        both: Questions answered right from both.
     """
 
     asked: int = Field(default=0, ge=0, le=MOST)
@@ -42,16 +42,21 @@ class Check(Config):
 
     @property
     def says_something(self) -> bool:
-        """Whether the base answers half of the questions from the whole document."""
+        """Whether the base answers at least half of the questions from the whole document."""
         return self.asked > 0 and 2 * self.full >= self.asked
 
     @property
     def passed(self) -> bool:
-        """Whether the gist keeps enough of what full context answers; also if nothing is known."""
+        """Whether the gist answers enough of what full context answers, or nothing is known."""
         return not self.says_something or self.both >= ENOUGH * self.full
 
     def plus(self, whole: Sequence[bool], gists: Sequence[bool]) -> Check:
-        """Count further questions: which are right from the whole document, and from the gist."""
+        """Return the check with further questions added.
+
+        Args:
+            whole: Which questions are answered right from the whole document.
+            gists: Which questions are answered right from the gist.
+        """
         return Check(
             asked=self.asked + len(whole),
             full=self.full + sum(whole),
@@ -60,7 +65,7 @@ class Check(Config):
         )
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return the result as a sentence."""
         if not self.asked:
             return "no question could be asked on this document, so nothing is known"
         if not self.says_something:
@@ -75,32 +80,30 @@ class Check(Config):
 
 
 class GistInfo(Config):
-    """What a gist file says about itself; never any text of the document.
+    """Description of a gist, as stored in its file; contains no text of the document.
 
     Attributes:
-        n_context: Document tokens compressed.
-        n_gist: Gist slots, over all chunks; the mean of all heads where they differ, rounded up.
-        n_positions: Positions the slots take, where heads hold different numbers of slots: of each
-            chunk as many as its fullest head holds. None: `n_gist`.
-        slots: Slots of every head of every layer, where they differ; None: `n_gist` each.
-        n_chunks: Chunks the document was cut into.
+        n_context: Tokens of the document.
+        n_gist: Slots of all chunks; if heads differ, their mean, rounded up.
+        n_positions: Positions of the slots, if heads have different numbers of slots: for each
+            chunk the slots of its fullest head. None: `n_gist`.
+        slots: Slots of every head of every layer, if they differ; None: `n_gist` each.
+        n_chunks: Chunks that the document was cut into.
         characters: Characters of the document.
-        full_kv_bytes: What the document's own keys and values would take in the same type.
+        full_kv_bytes: Size of the document's uncompressed keys and values in the same type.
         model: Name of the gist model.
         base: Type, compute type, quantisation and rotary embedding of the base model.
-        fingerprints: What must match when the gist is used (`model/fingerprint.py`).
-        weights_sha256: Of every single weight, for `verify --deep`; earlier versions wrote none.
-        n_head: Tokens of the frame's head, whose slots precede the document's and are not in the
-            file.
-        frame: Whether the document was put in the chat template or into plain text (`data/frame`).
+        fingerprints: Hashes that must match when the gist is used (`model/fingerprint.py`).
+        weights_sha256: Hash of all weights, for `verify --deep`; None in files of older versions.
+        n_head: Tokens of the frame's head, whose slots precede the document's and are not stored.
+        frame: Prompt format: chat template or plain text (`data/text/frame.py`).
         system: System prompt of the chat frame, if one was given.
-        instruction: Text between document and question of the chat frame, if one was given.
-        method: What made it (`inference/methods`).
-        settings: What the method was told, and what it did.
-        text_hash: Keyed hash of the document (`inference/origin`); None in files of before.
-        source_hash: Keyed hash of the name of the document's file, where the gist file got its
-            name from it; else None.
-        check: The quality check, where there was one.
+        instruction: Text between document and question in the chat frame, if one was given.
+        method: Name of the compression method (`inference/methods`).
+        settings: Settings of the method and its own report.
+        text_hash: Keyed hash of the document (`inference/origin`); None in files of older versions.
+        source_hash: Keyed hash of the document's file name, if the gist file is named after it.
+        check: The quality check, if one was made.
     """
 
     n_context: int = Field(ge=1, le=MOST)
@@ -126,31 +129,31 @@ class GistInfo(Config):
 
     @property
     def positions(self) -> int:
-        """Positions that the slots take."""
+        """Number of positions of the slots."""
         return self.n_gist if self.n_positions is None else self.n_positions
 
     def __hash__(self) -> int:
-        """Hash what tells gists apart; the rest holds dictionaries."""
+        """Hash the fields that distinguish gists; others are dictionaries."""
         return hash((self.n_context, self.n_gist, self.characters, self.model, self.text_hash))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GistCache:
-    """One compressed document. Its tensors are never written to.
+    """One compressed document. Its tensors are never modified.
 
-    Two are equal if all they hold is: a gist and the same one loaded from its file.
+    Two gists are equal if descriptions and tensors are, for example a gist and its saved copy.
 
     Attributes:
-        layers: Per layer keys and values `[1, K, G, D]`; see `model/uneven` for heads that hold
+        layers: Per layer keys and values `[1, K, G, D]`; see `model/uneven` for heads with
             different numbers of slots.
-        info: Where they come from.
+        info: Description of their origin.
     """
 
     layers: KeyValues
     info: GistInfo
 
     def __repr__(self) -> str:
-        """Say in one line what it is of."""
+        """Return a description of one line."""
         info = self.info
         return (
             f"GistCache({info.n_context:,} tokens -> {info.n_gist:,} slots "
@@ -158,7 +161,7 @@ class GistCache:
         )
 
     def __eq__(self, other: object) -> bool:
-        """Compare descriptions, types and every number, wherever the tensors are."""
+        """Compare descriptions, types and all numbers, on whatever device."""
         if not isinstance(other, GistCache):
             return NotImplemented
         ours, theirs = ([t for layer in one.layers for t in layer] for one in (self, other))
@@ -172,17 +175,17 @@ class GistCache:
         )
 
     def __hash__(self) -> int:
-        """Hash the description: equal gists have equal hashes."""
+        """Hash the description; equal gists have equal hashes."""
         return hash(self.info)
 
     @property
     def compression_ratio(self) -> float:
-        """Context tokens per gist slot."""
+        """Document tokens per slot."""
         return self.info.n_context / self.info.n_gist
 
     @property
     def kv_bytes(self) -> int:
-        """Size of the keys and values in memory, with the empty slots of shorter heads."""
+        """Size of the keys and values in memory, including empty slots of shorter heads."""
         return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
 
     def checked(self, check: Check | None) -> GistCache:
@@ -190,12 +193,14 @@ class GistCache:
         return GistCache(self.layers, self.info.model_copy(update={"check": check}))
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> GistCache:
-        """Move to a device and type; tensors that are there already are shared, not copied."""
+        """Return the gist on a device and in a type; tensors already there are shared."""
         moved = tuple((k.to(device, dtype), v.to(device, dtype)) for k, v in self.layers)
         return GistCache(moved, self.info)
 
     def save(self, path: str | Path) -> Path:
-        """Write `*.gist.safetensors`: atomic, deterministic, readable by the owner only.
+        """Write a `*.gist.safetensors` file atomically, readable by its owner only.
+
+        Equal gists give equal bytes.
 
         Raises:
             BadInputError: If the path cannot be written.
@@ -210,7 +215,7 @@ class GistCache:
 
         Raises:
             BadInputError: If there is no such file.
-            DamagedFileError: If it is not what was written.
+            DamagedFileError: If it is damaged or altered.
         """
         from dnsity.inference import store
 

@@ -1,4 +1,4 @@
-"""`GistModel`: text in, text out. The interface most people use."""
+"""`GistModel`, the text-to-text interface of the library."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import Check, GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Method, method_of
+from dnsity.inference.methods import Compressor, build_compressor
 from dnsity.model import checkpoint
 from dnsity.model.base import DeviceMap, Quantization, load_base
 from dnsity.model.borrowed import borrow
@@ -39,7 +39,7 @@ class GistModel:
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
-        """Wrap a model in memory; most people call `from_pretrained`."""
+        """Wrap a model in memory; use `from_pretrained` or `from_base` to load one."""
         self.loaded = loaded
 
     @classmethod
@@ -58,13 +58,12 @@ class GistModel:
             name: `mini` (bundled), a directory written by `dnsity train`, or a hub id.
             device: Where to run (default: the CPU).
             dtype: Compute type, its name, or `auto` for the type its base is stored in.
-            device_map: Where its base's layers are placed, as transformers takes it; instead of
-                `device`.
+            device_map: Placement of the base's layers, as in transformers; instead of `device`.
             revision: Branch, tag or commit of a hub repository.
 
         Raises:
             BadInputError: If there is no such model.
-            UnsupportedModelError: If its base cannot hold gists.
+            UnsupportedModelError: If its base does not support gists.
         """
         lm, tokenizer, base = checkpoint.load(
             str(name),
@@ -90,73 +89,51 @@ class GistModel:
         system: str | None = None,
         instruction: str | None = None,
     ) -> GistModel:
-        """Take a plain causal LM: for baselines, and for methods that need no trained gists.
+        """Load a causal LM without trained gists, for baselines and `select` and `refine`.
 
         >>> GistModel.from_base("Qwen/Qwen3-0.6B", dtype="auto")   # by name
         >>> GistModel.from_base("model.gguf")                       # a GGUF file
         >>> GistModel.from_base(model, tokenizer)                   # in memory
 
-        A model in memory is not changed. The weights are shared: do not train or move it while it
-        is used here.
+        A model in memory is not changed, and its weights are shared: do not train or move it while
+        it is used here.
 
         Args:
             model: Short name, .gguf file, directory or hub id of the base model; or the model.
-            tokenizer: The tokenizer of a model in memory; a name brings its own.
-            device: Where to run (default: the CPU; a model in memory stays where it is).
-            dtype: Compute type, its name, or `auto` for the type it is stored in (default:
-                float32; a model in memory keeps its own).
-            device_map: Where its layers are placed, as transformers takes it; instead of `device`.
-            quantization: Quantise the base while it is loaded (None: as it is stored).
+            tokenizer: Tokenizer of a model in memory; a name includes its own.
+            device: Where to run (default: the CPU; a model in memory is not moved).
+            dtype: Compute type, its name, or `auto` for the stored type (default: float32; a model
+                in memory keeps its own).
+            device_map: Placement of the layers, as in transformers; instead of `device`.
+            quantization: Quantisation while loading (None: as stored).
             revision: Branch, tag or commit of a hub repository.
-            frame: `chat` puts document and question into the tokenizer's chat template, `plain`
-                asks in a question template; `auto` is chat where there is a template.
-            system: System prompt of the chat frame (None: what the template writes by itself).
+            frame: Prompt format: `chat` uses the tokenizer's chat template, `plain` a question
+                template, `auto` is chat if there is a chat template.
+            system: System prompt of the chat frame (None: the template's own).
             instruction: Text between document and question in the chat frame (None: none).
 
         Raises:
-            BadInputError: If there is no such model, or arguments do not go together.
-            UnsupportedModelError: If it cannot hold gists.
+            BadInputError: If there is no such model, or arguments exclude each other.
+            UnsupportedModelError: If the model does not support gists.
         """
         spec = GistSpec(scope="full", frame=frame, system=system, instruction=instruction)
         if not isinstance(model, str | Path):
-            options = {
-                "device": device,
-                "dtype": dtype,
-                "device_map": device_map,
-                "quantization": quantization,
-                "revision": revision,
-            }
-            given = [option for option, value in options.items() if value is not None]
-            if given:
-                raise BadInputError(
-                    f"{given[0]} given with a model in memory, which stays as it is; leave "
-                    f"{' and '.join(given)} out, or give the name of the model"
-                )
-            base, own = borrow(model, tokenizer)
-            name = base.config.name_or_path or type(base).__name__
-            return cls._of_base(base, own, name, spec)
-        if tokenizer is not None:
-            raise BadInputError(
-                f"a tokenizer was given with the name {str(model)!r}, which brings its own; leave "
-                "it out, or give the model in memory"
-            )
-        name, place = str(model), _device(device, device_map)
-        base, own = load_base(
-            name,
-            dtype=torch.float32 if dtype is None else dtype,
-            quantization=quantization,
-            device_map=device_map,
-            revision=revision,
-        )
-        if device_map is None:
-            cast(nn.Module, base).to(place)
-        return cls._of_base(base, own, name, spec)
+            base, own = _borrowed(
+                model, tokenizer, device=device, dtype=dtype, device_map=device_map,
+                quantization=quantization, revision=revision,
+            )  # fmt: skip
+            return cls._of_base(base, own, base.config.name_or_path or type(base).__name__, spec)
+        base, own = _loaded_by_name(
+            str(model), tokenizer, device=device, dtype=dtype, device_map=device_map,
+            quantization=quantization, revision=revision,
+        )  # fmt: skip
+        return cls._of_base(base, own, str(model), spec)
 
     @classmethod
     def _of_base(
         cls, base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, spec: GistSpec
     ) -> GistModel:
-        """Wrap a base without trained gists; its frame is tried at once."""
+        """Wrap a base without trained gists; check its prompt format at once."""
         spec = spec.settled(bool(tokenizer.chat_template))
         lm = GistLM(base, spec, untrained=True).eval()
         loaded = LoadedModel(lm, tokenizer, name, name, trained=False)
@@ -164,7 +141,7 @@ class GistModel:
         return cls(loaded)
 
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write model, tokenizer and card; `from_pretrained` reads them back."""
+        """Write model, tokenizer and model card, which `from_pretrained` loads."""
         checkpoint.save(
             self.loaded.lm,
             self.loaded.tokenizer,
@@ -174,7 +151,7 @@ class GistModel:
         )
 
     def push_to_hub(self, repository: str, *, private: bool = True) -> str:
-        """Upload model and card to a hub repository; returns its address."""
+        """Upload model and model card to a hub repository; return its address."""
         import tempfile
 
         from huggingface_hub import HfApi
@@ -191,7 +168,7 @@ class GistModel:
         self,
         text: str,
         *,
-        method: str | Method = "gist",
+        method: str | Compressor = "gist",
         gists: int | None = None,
         progress: Progress = ignore_progress,
     ) -> GistCache: ...
@@ -200,7 +177,7 @@ class GistModel:
         self,
         text: list[str],
         *,
-        method: str | Method = "gist",
+        method: str | Compressor = "gist",
         gists: int | None = None,
         progress: Progress = ignore_progress,
     ) -> list[GistCache]: ...
@@ -208,11 +185,11 @@ class GistModel:
         self,
         text: str | list[str],
         *,
-        method: str | Method = "gist",
+        method: str | Compressor = "gist",
         gists: int | None = None,
         progress: Progress = ignore_progress,
     ) -> GistCache | list[GistCache]:
-        """Compress a document, or several.
+        """Compress one document or several.
 
         >>> model.compress(text)                                 # trained gist tokens
         >>> model.compress(text, method="select")                # any base, seconds
@@ -220,20 +197,21 @@ class GistModel:
 
         Args:
             text: A document or a list of documents.
-            method: A name, or settings of `inference.methods`.
-            gists: Slots, where the method goes by a name: per window with `gist` and `refine` (at
-                most as many as trained with `gist`), in all with `select`.
-            progress: Called with what is done and what there is to do.
+            method: Name of a compression method, or the method with its settings.
+            gists: Number of slots, if the method is given by name: per window for `gist` (at most
+                as many as trained) and `refine`, in total for `select`.
+            progress: Called with work done and work in total.
 
         Raises:
-            BadInputError: If a document is empty, too short, too long, not valid Unicode, no str or
-                the name of a file, or the method needs trained gists and the model has none.
-            UnsupportedModelError: If the method cannot take the model.
+            BadInputError: If a document is empty, too short, too long, not valid Unicode, not a
+                str or the name of a file, or the method needs trained gists and the model has none.
+            UnsupportedModelError: If the method cannot use the model.
         """
         texts = documents(text)
-        how = method_of(method, gists=gists) if isinstance(method, str) else method
-        _compress.require_trained(self.loaded, how)
-        caches = _compress.compress(self.loaded, texts, how, progress)
+        if isinstance(method, str):
+            method = build_compressor(method, {"gists": gists})
+        _compress.require_trained(self.loaded, method)
+        caches = _compress.compress(self.loaded, texts, method, progress)
         return caches[0] if isinstance(text, str) else caches
 
     @overload
@@ -254,13 +232,13 @@ class GistModel:
 
         Args:
             gist: The compressed document.
-            question: What to ask.
+            question: One question or a list of them.
             sampling: How to choose tokens.
-            turns: Earlier questions and their answers, which a conversation continues.
-            deterministic: True runs each question of a list alone, so that no answer depends on
-                the others by a single bit; False runs them as one batch, which is faster. None
-                (default): a batch in float32, whose rounding is far below what decides on a token,
-                and each alone in bfloat16 and float16, where a batch can change an answer.
+            turns: Earlier questions and answers of the conversation.
+            deterministic: True runs each question of a list alone, so that answers are
+                bit-identical however many are asked; False runs one batch, which is faster. None
+                (default): one batch in float32, where rounding is too small to change a token, and
+                each alone in bfloat16 and float16, where a batch can change an answer.
 
         Raises:
             BadInputError: If a question is empty or too long.
@@ -280,13 +258,13 @@ class GistModel:
         self, gists: Sequence[GistCache], questions: Sequence[str], sampling: Sampling = GREEDY, *,
         deterministic: bool | None = None,
     ) -> list[Answer]:  # fmt: skip
-        """Ask every gist a question of its own.
+        """Ask each gist one question.
 
         Args:
-            gists: Compressed documents, of any numbers of slots.
-            questions: As many.
+            gists: Compressed documents, with any numbers of slots.
+            questions: One question per gist.
             sampling: How to choose tokens.
-            deterministic: As of `ask`.
+            deterministic: See `ask`.
 
         Raises:
             BadInputError: If there are not as many questions as gists, or one is empty or too long.
@@ -305,7 +283,9 @@ class GistModel:
         return _generate.bare(answers)
 
     def check(self, gist: GistCache, text: str) -> Check:
-        """Ask the gist and the whole document the same few questions, made from the text; seconds.
+        """Compare answers from the gist with answers from the whole document; takes seconds.
+
+        The questions are made from the text.
 
         >>> gist = gist.checked(model.check(gist, text))    # saved with it, shown by `inspect`
 
@@ -320,12 +300,12 @@ class GistModel:
         return _check.check(self.loaded, self._prefix(gist), text)
 
     def adopt(self, gist: GistCache) -> GistCache:
-        """Take a gist that another model made for one's own, at one's own risk.
+        """Accept a gist that another model made.
 
-        Nothing tells whether this model can make sense of it: answers may be wrong without a sign.
+        Nothing checks whether the gist is meaningful to this model: answers may be wrong silently.
 
         Raises:
-            GistMismatchError: If the shapes differ, so that it cannot be read at all.
+            GistMismatchError: If the shapes differ, so that the gist cannot be used at all.
         """
         return self.loaded.adopt(gist)
 
@@ -333,7 +313,7 @@ class GistModel:
         self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
         turns: Sequence[Turn] = (),
     ) -> Generator[str]:  # fmt: skip
-        """Yield the answer piece by piece; the same text as `ask`. Closing it stops the answer."""
+        """Yield the same text as `ask` in parts; closing the generator stops the answer."""
         (question,) = strings(question, "stream", "question")
         layers = self._prefix(gist).layers
         return _generate.stream(self.loaded, layers, question, sampling, turns=turns)
@@ -347,16 +327,58 @@ class GistModel:
         return prefix
 
     def _alone(self, deterministic: bool | None) -> bool:
-        """Say whether each question is run alone."""
+        """Return whether each question is run alone."""
         if deterministic is None:
             return self.loaded.lm.base.dtype != torch.float32
         return deterministic
 
 
 def _device(device: str | torch.device | None, device_map: DeviceMap | None) -> str | torch.device:
-    """Return where a model is put that no `device_map` places."""
+    """Return the device of a model without `device_map`."""
     if device is not None and device_map is not None:
         raise BadInputError(
             f"device {str(device)!r} and device_map {device_map!r} given; give one of them"
         )
     return "cpu" if device is None else device
+
+
+def _borrowed(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, **options: object
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return a model in memory and its tokenizer; loading options are refused."""
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise BadInputError(
+            f"{given[0]} given with a model in memory, which stays as it is; leave "
+            f"{' and '.join(given)} out, or give the name of the model"
+        )
+    return borrow(model, tokenizer)
+
+
+def _loaded_by_name(
+    name: str,
+    tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    device: str | torch.device | None,
+    dtype: torch.dtype | str | None,
+    device_map: DeviceMap | None,
+    quantization: Quantization | None,
+    revision: str | None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a base by name, with its own tokenizer, and move it to the device."""
+    if tokenizer is not None:
+        raise BadInputError(
+            f"a tokenizer was given with the name {name!r}, which includes its own; leave it out, "
+            "or give the model in memory"
+        )
+    place = _device(device, device_map)
+    base, own = load_base(
+        name,
+        dtype=torch.float32 if dtype is None else dtype,
+        quantization=quantization,
+        device_map=device_map,
+        revision=revision,
+    )
+    if device_map is None:
+        cast(nn.Module, base).to(place)
+    return base, own

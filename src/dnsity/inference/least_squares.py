@@ -1,4 +1,4 @@
-"""Batched least squares with a ridge, by a routine that returns."""
+"""Batched ridge regression by Cholesky decomposition."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 
 _log = logging.getLogger(__name__)
 _RESIDUAL = 1e-3
-"""Largest residual, as a share of the right-hand side, of a solution that is taken."""
+"""Maximum residual of an accepted solution, relative to the right-hand side."""
 _ATTEMPTS = 4
-"""How often the ridge is raised tenfold before a system is given up."""
+"""Number of attempts per system; each multiplies the ridge by ten."""
 
 
 def least_squares(
@@ -20,18 +20,18 @@ def least_squares(
 ) -> Float[Tensor, "K G D"]:
     """Return X that minimises `|rows X - targets|^2 + pull |X|^2`, for each of K systems.
 
-    The normal equations are symmetric and positive definite: Cholesky, not LU, which hangs in
+    The normal equations are symmetric and positive definite, so Cholesky suffices; LU hangs in
     oneMKL on a batch of systems with two threads. A system whose factorisation fails or whose
-    residual is too large is tried again with a stronger ridge; one that stays so gets zeros, and
-    a warning says how many.
+    residual is too large is tried again with a stronger ridge. If all attempts fail, its solution
+    is zero, and a warning gives the number of such systems.
 
     Args:
         rows: Coefficients.
-        targets: What they should give.
-        ridge: `pull` as a share of the mean diagonal of `rows^T rows`.
+        targets: Right-hand sides.
+        ridge: `pull` relative to the mean diagonal of `rows^T rows`.
     """
     squares, right = rows.mT @ rows, rows.mT @ targets
-    # A head that never looks at the document has nothing to fit: keep its system solvable.
+    # A head that never attends to the document has nothing to fit: keep its system solvable.
     pull = (ridge * squares.diagonal(dim1=-2, dim2=-1).mean(dim=-1)).clamp(min=1e-12)
     eye = torch.eye(rows.shape[-1], device=rows.device)
     solution = torch.zeros_like(right)
@@ -55,7 +55,7 @@ def least_squares(
 def _solved(
     systems: Float[Tensor, "K G G"], right: Float[Tensor, "K G D"]
 ) -> tuple[Float[Tensor, "K G D"], Bool[Tensor, " K"]]:
-    """Solve positive definite systems; say which solutions are right."""
+    """Return solutions of positive definite systems, and which of them are accurate."""
     factors, info = torch.linalg.cholesky_ex(systems)
     found = torch.cholesky_solve(right, factors)
     residual = (systems @ found - right).flatten(1).norm(dim=1)

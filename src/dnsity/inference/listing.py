@@ -1,7 +1,7 @@
-"""What is below a folder: texts to compress, and everything else with the reason why not.
+"""The contents of a folder: texts to compress, and all other files with a reason.
 
-Nothing is passed over without a word: what could be a document and is not compressed is an error
-of the run, what cannot be one (pictures, hidden folders, gist files) is merely listed.
+No file is skipped silently. A possible document that is not compressed makes the run end in an
+error; files that cannot be documents (pictures, hidden folders, gist files) are only listed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class LeftOut:
     """A file or folder that is not compressed.
 
     Attributes:
-        path: Which.
-        reason: Why, and what to do.
-        expected: It cannot be a document, so a run is complete without it.
+        path: The file or folder.
+        reason: Why it is not compressed, and what to do.
+        expected: Whether it cannot be a document, so that a run is complete without it.
     """
 
     path: Path
@@ -33,9 +33,9 @@ class LeftOut:
 
 
 def listing(directory: Path, store: Path) -> tuple[list[Path], list[LeftOut]]:
-    """List the texts below a folder, and what is not taken; the store itself is passed over.
+    """Return the texts below a folder, and what is left out; the store itself is skipped.
 
-    Linked folders are not entered: they may lead out of the folder, or in a circle.
+    Linked folders are not entered: they may lead out of the folder, or form a cycle.
     """
     texts: list[Path] = []
     left: list[LeftOut] = []
@@ -66,7 +66,7 @@ def listing(directory: Path, store: Path) -> tuple[list[Path], list[LeftOut]]:
 
 
 def _reason(path: Path) -> tuple[str, bool]:
-    """Say why a file is not taken, and whether that is expected; an empty reason if it is taken."""
+    """Return why a file is left out, and whether that is expected; no reason: it is a text."""
     name = path.name
     if name.lower().endswith(SUFFIX):
         return "a gist file", True

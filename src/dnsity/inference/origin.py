@@ -1,8 +1,8 @@
-"""Which text and which file a gist was made from, without a word of either.
+"""Hashes of the text and of the file name that a gist was made from.
 
-Both are keyed hashes (HMAC-SHA256), and the key is the model's fingerprints: equal texts have
-unequal hashes under two models, and equal hashes under one. A hash answers "is it this text?" to
-whoever has the model and a guess, as the gist itself does.
+Both are keyed hashes (HMAC-SHA256) with the model's fingerprints as the key: hashes of equal texts
+are equal under one model and differ between models. With the model, a guess of the text can be
+verified; the gist itself allows that too.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ def source_hash(source: str | Path, fingerprints: Mapping[str, str]) -> str:
     return _keyed("source", os.path.basename(source), fingerprints)
 
 
-def made_of(info: GistInfo, text: str) -> bool:
-    """Say whether a gist was made from exactly this text."""
+def is_made_from(info: GistInfo, text: str) -> bool:
+    """Return whether a gist was made from exactly this text."""
     return info.text_hash == text_hash(text, info.fingerprints)
 
 
-def from_file(gist: GistCache, source: str | Path) -> GistCache:
-    """Note in a gist which file its document was read from."""
+def with_file_name(gist: GistCache, source: str | Path) -> GistCache:
+    """Return the gist with the hash of its document's file name."""
     found = source_hash(source, gist.info.fingerprints)
     return replace(gist, info=gist.info.model_copy(update={"source_hash": found}))
 
 
 def _keyed(kind: str, value: str, fingerprints: Mapping[str, str]) -> str:
     key = json.dumps([kind, dict(fingerprints)], sort_keys=True)
-    # A file's name may hold bytes that are no UTF-8, as surrogates.
+    # Python represents bytes of a file name that are not UTF-8 as surrogates.
     return hmac.new(
         key.encode(), value.encode("utf-8", "surrogatepass"), hashlib.sha256
     ).hexdigest()

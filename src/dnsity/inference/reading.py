@@ -1,4 +1,4 @@
-"""What gists read: where in a document their attention goes."""
+"""Attention of gists to the tokens of a document."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ from dnsity.model import backbone
 
 
 def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
-    """Compress a document and watch its gists: how much each looks at every document token.
+    """Return how much each gist attends to every document token, while it is compressed.
 
-    Attention says where information can come from, not how much of it is used.
+    Attention shows where information can come from, not how much of it is used.
 
     Args:
         loaded: Model and tokenizer.
-        text: A document that is read in one pass.
+        text: A document that fits one pass.
 
     Returns:
-        Attention weights of every head in every layer that gists look through (all but the last,
-        of which they only leave keys and values). What is missing to 1 goes to the gists.
+        Attention weights of every head in every layer except the last, where gists need keys and
+        values only. The rest to 1 is attention to the gists.
 
     Raises:
         BadInputError: If the document cannot be compressed, or is cut into chunks.
     """
     found: list[Tensor] = []
     gists, first = loaded.lm.spec.gists, len(loaded.frame.head)
-    _ = loaded.movable  # the probe of positions runs before attention is watched
+    _ = loaded.movable  # its forward pass runs before attention is recorded
 
     def see(weights: Tensor) -> None:
-        found.append(weights[0, :, -gists:, first:-gists].clone())  # a view would keep all rows
+        found.append(
+            weights[0, :, -gists:, first:-gists].clone()
+        )  # a view would keep the whole tensor
 
     watched = replace(loaded, lm=loaded.lm.twin("eager"))
-    _ = watched.movable  # before there is a hook that would watch this probe
+    _ = watched.movable  # the same, before there is a hook
     backbone.show_attention(watched.lm.base, see)
     info = compress(watched, [text])[0].info
     if info.n_chunks > 1:
@@ -46,6 +48,6 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
             f"the document is compressed in {info.n_chunks} chunks; show one of at most "
             f"{loaded.lm.spec.chunk_tokens or loaded.lm.spec.window_tokens:,} tokens"
         )
-    # Where the document has a pass of its own (docs/adr/0006-one-segment.md), its rows end there.
+    # A separate pass over the document (docs/adr/0006-one-segment.md) has no columns for gists.
     widest = max(weights.shape[-1] for weights in found)
     return torch.stack([weights for weights in found if weights.shape[-1] == widest])

@@ -1,12 +1,12 @@
-"""The gist file: one safetensors file that is refused unless it is exactly what was written.
+"""The gist file: a safetensors file with a checksum, refused if it is not exactly as written.
 
     k.00 v.00 k.01 v.01 ...   [K, G, D], one pair per layer (k and v may differ in D);
-                              [N, D] where heads hold different numbers of slots (version 2):
-                              one head after the other, as `slots` counts them
-    metadata "gist"           canonical JSON: format version, GistInfo, SHA-256 of all of it
+                              [N, D] if heads have different numbers of slots (version 2):
+                              one head after the other, with the counts in `slots`
+    metadata "gist"           canonical JSON: format version, GistInfo, SHA-256 of everything
 
-Exactly one metadata entry: with several, the library writes them in varying order and equal
-contents get different bytes. The library itself has no checksum, so this file carries its own.
+There is exactly one metadata entry: the library writes several entries in varying order, so that
+equal contents would get different bytes. The library has no checksum; the description contains one.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
 LARGEST_SPREAD = 64
-"""How many times their size the slots of a file may take in memory, empty ones included."""
+"""Maximum ratio of the slots' size in memory, empty slots included, to their size in the file."""
 DTYPES = frozenset({torch.float32, torch.float16, torch.bfloat16})
 
 
 def save(gist: GistCache, path: Path) -> Path:
-    """Write a gist file: a temporary file beside it, then one rename.
+    """Write a gist file atomically: a temporary file next to it, then a rename.
 
     Args:
-        gist: What to write.
+        gist: The gist.
         path: Target; its directory must exist.
 
     Returns:
@@ -55,7 +55,7 @@ def save(gist: GistCache, path: Path) -> Path:
 
     Raises:
         BadInputError: If the target cannot be written, or the gist holds numbers that are not
-            finite; an existing file is left as it was.
+            finite; an existing file is then unchanged.
     """
     require_finite(gist.layers, f"{path} is not written, the gist cannot be used")
     uneven = gist.info.slots is not None
@@ -69,7 +69,7 @@ def save(gist: GistCache, path: Path) -> Path:
         "kind": "gist",
         "position_scheme": "negative_origin",
         "truncated": False,
-        # What nobody said is left out: a description of before has the bytes it always had.
+        # Defaults are left out, so that new fields do not change the bytes of old descriptions.
         **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)
@@ -78,7 +78,7 @@ def save(gist: GistCache, path: Path) -> Path:
 
 
 def load(path: Path) -> GistCache:
-    """Read a gist file and verify everything that can be known without the model.
+    """Read a gist file and verify everything that does not need the model.
 
     Raises:
         BadInputError: If it is missing or unreadable, or not a file.
@@ -105,12 +105,12 @@ def load(path: Path) -> GistCache:
 
 
 def canonical(description: Mapping[str, Any]) -> str:
-    """Write a description as JSON in the one form that a gist file may hold."""
+    """Return a description as JSON in the only form that a gist file may contain."""
     return json.dumps(description, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def checksum(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """Hash the description, and the tensors' names, types, shapes and bytes in fixed order."""
+    """Return a hash of the description and of all tensors: names, types, shapes and bytes."""
     digest = hashlib.sha256(canonical(description).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -120,10 +120,10 @@ def checksum(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> s
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """Read a whole file and its description, once its first bytes say that it can be a gist.
+    """Return the bytes of a file and its description, if its header is that of a gist.
 
-    A pipe or a device would never end, and a file that merely claims to be large must not fill
-    the memory: its header is looked at before the rest is read.
+    Pipes and devices are refused, because they may never end. The header is checked before the
+    rest is read, so that a file with a false size does not fill the memory.
     """
     if os.path.isdir(path):
         raise BadInputError(f"{path} is a directory; give a *{SUFFIX} file")
@@ -147,7 +147,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def _header_bytes(path: Path, start: bytes, size: int) -> int:
-    """Read the length of the header, with a limit of our own: the library's is 100 MB."""
+    """Return the length of the header, at most 256 kB; the library allows 100 MB."""
     if len(start) < 8:
         raise _damaged(path, "it is too short")
     (length,) = struct.unpack("<Q", start)
@@ -165,7 +165,7 @@ def _header(path: Path, header: bytes) -> Any:
 
 
 def _tensor_bytes(path: Path, header: Any) -> int:
-    """Say how many bytes the tensors of a header take."""
+    """Return the number of bytes of the tensors that a header lists."""
     try:
         tensors = [each for name, each in header.items() if name != "__metadata__"]
         return max((int(tensor["data_offsets"][1]) for tensor in tensors), default=0)
@@ -174,19 +174,19 @@ def _tensor_bytes(path: Path, header: Any) -> int:
 
 
 def _object(text: bytes | str) -> Any:
-    """Read JSON in which no key stands twice; Python would take the last without a word."""
+    """Parse JSON and refuse repeated keys, of which Python would silently use the last."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            raise ValueError("a key stands twice")
+            raise ValueError("a key occurs twice")
         return found
 
     return json.loads(text, object_pairs_hook=once)
 
 
 def _description(path: Path, header: bytes, parsed: Any) -> dict[str, Any]:
-    """Check what the header says of the gist."""
+    """Return the description in a header, after checking it."""
     try:
         metadata = parsed["__metadata__"]
         description = _object(metadata["gist"])
@@ -229,7 +229,7 @@ def _layers(
 
 
 def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
-    """Say whether tensors `[N, D]` hold the slots that a description counts, in sane sizes."""
+    """Return whether tensors `[N, D]` have the slots of the description, and sane sizes."""
     counts = info.slots or []
     heads = len(counts[0]) if counts else 0
     sizes = [sum(each) for each in counts]
@@ -244,12 +244,12 @@ def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
     if any(t.dim() != 2 or t.shape[0] != n for t, n in zip(tensors, lengths, strict=True)):
         return False
     # A small file that claims many positions must not fill the memory.
-    held = sum(t.numel() for t in tensors)
+    stored = sum(t.numel() for t in tensors)
     longest = [info.positions, *map(max, counts[1:])]
     whole = sum(
         heads * n * sum(t.shape[1] for t in pair) for n, pair in zip(longest, pairs, strict=True)
     )
-    return whole <= LARGEST_SPREAD * held and not any(
+    return whole <= LARGEST_SPREAD * stored and not any(
         bool((keys == 0).all(dim=-1).any()) for keys, _ in pairs
     )
 

@@ -1,6 +1,6 @@
-"""Files that are not text, recognized by their first bytes or by their names.
+"""Files that are not text, recognised by their first bytes or by their names.
 
-A compressed PDF or ZIP would be compressed to a gist of noise, and some are valid UTF-8.
+A compressed PDF or ZIP would make a gist of noise, and some are valid UTF-8.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ _MEDIA = ("image/", "audio/", "video/", "font/")
 
 
 def by_start(data: bytes) -> str | None:
-    """Say what a file with these first bytes is and what to do; None if it may be text."""
+    """Return the kind of a file with these first bytes and what to do; None if it may be text."""
     found = (what for start, what in _STARTS.items() if data.startswith(start))
     return next(found, None)
 
 
 def by_name(name: str) -> str | None:
-    """Say what a file of this name is and what to do; None if the name does not tell."""
+    """Return the kind of a file with this name and what to do; None if its name is unknown."""
     return _SUFFIXES.get(PurePath(name).suffix.lower())
 
 
 def is_media(name: str) -> bool:
-    """Say whether a file of this name is an image, audio, video or a font."""
+    """Return whether a file of this name is a picture, a sound, a film or a font."""
     kind, _ = mimetypes.guess_type(name.lower())
     return kind is not None and kind.startswith(_MEDIA)

@@ -9,7 +9,7 @@ import pytest
 from dnsity.cli import demo
 from dnsity.cli.demo import DemoDocument, DemoQuestion
 from dnsity.errors import BadInputError
-from dnsity.evaluation.methods.own_keys import Refined, Selected
+from dnsity.evaluation.methods import METHODS
 from tiny import LONG_DOCUMENT, tiny_base_model
 
 NAMES = ("refine:minutes=1,gists=4", "select:ratio=4", "full", "none")
@@ -29,7 +29,7 @@ def _report() -> dict[str, Any]:
 def test_the_other_methods_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Refined, "ingest", _refuse)
+    monkeypatch.setattr(METHODS["refine"], "ingest", _refuse)
     report = _report()
     assert tuple(report["prepare_s"]) == NAMES[1:]
     assert set(report["questions"][0]["methods"]) == {*NAMES[1:]}
@@ -38,7 +38,7 @@ def test_the_other_methods_are_shown(
 
 
 def test_what_any_other_method_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Refined, "ingest", _refuse)
-    monkeypatch.setattr(Selected, "ingest", _refuse)
+    monkeypatch.setattr(METHODS["refine"], "ingest", _refuse)
+    monkeypatch.setattr(METHODS["select"], "ingest", _refuse)
     with pytest.raises(BadInputError, match="refine has 1 minute"):
         _report()

@@ -10,7 +10,7 @@ import pytest
 
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
-from dnsity.inference.origin import made_of, source_hash, text_hash
+from dnsity.inference.origin import is_made_from, source_hash, text_hash
 from running import Run
 
 THEN = "The ferry to the island leaves at seven. The code of the gate is 1111. " * 3
@@ -73,8 +73,8 @@ def test_a_changed_text_of_the_same_time_and_size_is_compressed_again(
     replaced = {Path(one["path"]).name: one["reason"] for one in again["replaced"]}
     assert "text has changed" in replaced["a.txt.gist.safetensors"]
     after = GistCache.load(store / "a.txt.gist.safetensors")
-    assert made_of(after.info, text.read_text(encoding="utf-8"))
-    assert not made_of(before.info, text.read_text(encoding="utf-8"))
+    assert is_made_from(after.info, text.read_text(encoding="utf-8"))
+    assert not is_made_from(before.info, text.read_text(encoding="utf-8"))
     assert run(*command).json["kept"] == 2
 
 
@@ -125,8 +125,8 @@ def test_a_text_that_can_no_longer_be_compressed_leaves_its_old_gist_with_a_word
 def test_hashes_tell_texts_and_models_apart(tmp_path: Path, model_directory: str) -> None:
     model = GistModel.from_pretrained(model_directory)
     gist = model.compress(THEN)
-    assert made_of(gist.info, THEN)
-    assert not made_of(gist.info, THEN + " ")
+    assert is_made_from(gist.info, THEN)
+    assert not is_made_from(gist.info, THEN + " ")
     ours, theirs = gist.info.fingerprints, {**gist.info.fingerprints, "weights": "others"}
     assert text_hash(THEN, ours) != text_hash(THEN, theirs)
     assert text_hash(THEN, ours) != source_hash(THEN, ours)

@@ -14,7 +14,7 @@ import pytest
 from dnsity.data.readers.corpus import read_documents
 from dnsity.data.text.chunking import stream_documents
 from dnsity.inference.gist_cache import GistCache
-from dnsity.inference.origin import made_of
+from dnsity.inference.origin import is_made_from
 from running import Run
 from tiny import DOCUMENT
 
@@ -105,7 +105,7 @@ def test_texts_of_any_spelling_are_compressed(
     done = run("compress", folder, "-o", store, "-m", model_directory, "--json").json
     assert (done["compressed"], done["skipped"], done["ignored"]) == (2, [], [])
     gist = GistCache.load(store / f"{name}.gist.safetensors")
-    assert made_of(gist.info, (folder / name).read_text(encoding="utf-8"))
+    assert is_made_from(gist.info, (folder / name).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", [*SKIPPED, *IGNORED])
@@ -231,7 +231,7 @@ def test_a_default_name_never_takes_another_documents_place(
     assert "warning" in done.err
     assert "replaced" in done.err
     gist = GistCache.load(target)
-    assert made_of(gist.info, OTHER)
+    assert is_made_from(gist.info, OTHER)
     assert gist.info.source_hash is None  # a name that the user gave says nothing of the document
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from dnsity.inference.slots import Best, Slots
+from dnsity.inference.methods.refine.slots import Best, Slots
 from running import Run
 from tiny import DOCUMENT, QUESTIONS, save, tiny_gist_model
 
@@ -36,6 +36,17 @@ def test_select_on_a_plain_base(
     assert len(run("ask", target, *QUESTIONS, "-m", base_directory, "--json").json["answers"]) == 3
 
 
+def test_settings_by_name_are_the_same_as_options(
+    run: Run, document: Path, base_directory: str, tmp_path: Path
+) -> None:
+    command = ("compress", document, "-m", base_directory, "--method", "select", "--no-check")
+    files = [tmp_path / f"{name}.gist.safetensors" for name in "ab"]
+    options = (("--ratio", "4", "--even"), ("--set", "ratio=4", "--set", "even=true"))
+    for file, given in zip(files, options, strict=True):
+        assert run(*command, "-o", file, *given).code == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_a_plain_base_has_no_gist_tokens(
     run: Run, document: Path, base_directory: str, tmp_path: Path
 ) -> None:
@@ -53,6 +64,10 @@ def test_a_plain_base_has_no_gist_tokens(
         (("--method", "select", "--ratio", "4", "--gists", "4"), "not both"),
         (("--method", "select", "--ratio", "0.5"), "ratio"),
         (("--method", "select", "--minutes", "1"), "minutes"),
+        (("--method", "select", "--set", "minutes=1"), "minutes: unknown key, allowed are ratio"),
+        (("--method", "select", "--set", "ratio"), "--set needs key=value"),
+        (("--method", "select", "--ratio", "2", "--set", "ratio=4"), "ratio is given twice"),
+        (("--method", "refine", "--set", "state=x"), "state cannot be set; allowed are minutes"),
     ],
 )
 def test_options_a_method_does_not_take_are_named(
@@ -141,8 +156,8 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, full: int, gists: int) -> None:
         count = full if len(calls) == 1 else gists
         return [number < count for number in range(len(probes))]
 
-    for module in ("check", "refining"):
-        monkeypatch.setattr(f"dnsity.inference.{module}.right", right)
+    for module in ("check", "methods.refine.training"):
+        monkeypatch.setattr(f"dnsity.inference.{module}.answered_right", right)
 
 
 def _long(document: Path) -> Path:
@@ -160,7 +175,7 @@ def test_a_check_is_shown_saved_and_warned_of(
     _scripted(monkeypatch, full=6, gists=3)
     made = run(*command)
     asked = made.out.split("check: 3 of 6 questions answered as with the whole document (6 of ")[1]
-    assert "warning: answers from these gists are not to be relied on: 3 of the 6" in made.err
+    assert "warning: answers from these gists are not reliable: 3 of the 6" in made.err
     assert "use a lower --ratio or more --gists" in made.err
     shown = run("inspect", target).out
     assert (
@@ -197,7 +212,7 @@ def test_refining_says_what_it_changed(
     assert "refined in 1 steps: right answers 5 -> 5 of " in made.out
     assert "(full context 6)" in made.out
     assert "check: 5 of 6 questions" in made.out
-    monkeypatch.setattr("dnsity.inference.slots.Slots.judge", _first_only)
+    monkeypatch.setattr("dnsity.inference.methods.refine.slots.Slots.judge", _first_only)
     kept = run(*command)
     assert "warning: refining improved no held-out answer, so its start (select)" in kept.err
     assert run("inspect", target, "--json").json["settings"]["kept_start"] is True

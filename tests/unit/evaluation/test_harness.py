@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 
 from dnsity.errors import BadInputError
 from dnsity.evaluation.harness import _KEPT, DnsityLM
-from dnsity.evaluation.methods import gist as gist_method
+from dnsity.evaluation.methods import compressed
 from dnsity.inference.compress import compress
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_model import GistModel
@@ -63,7 +63,7 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
         texts["asked"] += map(decode, arguments["input_ids"].tolist())
         return real_generate(**arguments)
 
-    monkeypatch.setattr(gist_method, "compress", spy_compress)
+    monkeypatch.setattr(compressed, "compress", spy_compress)
     monkeypatch.setattr(model.loaded.lm, "answer", spy_answer)
     monkeypatch.setattr(base, "generate", spy_generate)
     return texts

@@ -16,13 +16,14 @@ from dnsity.data.example import Example, Question
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
 from dnsity.evaluation.manifest import MANIFEST
-from dnsity.evaluation.methods.gist import Gist
+from dnsity.evaluation.methods import METHODS
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.runner import RECORDS, SUMMARY, run
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.io.jsonl import write_records
 from tiny import DOCUMENT, save, tiny_gist_model
 
+Gist = METHODS["gist"]
 TIMES = ("ttft_s", "seconds")
 METHODS = ["gist", "gist_wrong_document", "full", "none"]
 
@@ -202,7 +203,7 @@ def test_running_out_of_memory_costs_one_item(
 ) -> None:
     real = Gist.ingest
 
-    def ingest(self: Gist, document: str) -> Any:
+    def ingest(self: Any, document: str) -> Any:
         if "Number 2" in document:
             raise failure
         return real(self, document)
@@ -223,7 +224,7 @@ def test_running_out_of_memory_costs_one_item(
 def test_other_failures_are_not_swallowed(
     config: Callable[..., EvalConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ingest(self: Gist, document: str) -> Any:
+    def ingest(self: Any, document: str) -> Any:
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(Gist, "ingest", ingest)

@@ -12,7 +12,15 @@ from dnsity.errors import BadInputError
 from dnsity.evaluation import report, tables
 from dnsity.evaluation.finished_runs import entries, read
 from dnsity.evaluation.method import MethodSettings
-from dnsity.evaluation.methods import METHODS, among, build, heading, known, listed, ordered
+from dnsity.evaluation.methods import (
+    METHODS,
+    among,
+    build,
+    canonical_names,
+    heading,
+    is_known,
+    ordered,
+)
 from dnsity.evaluation.plots import costs, quality
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.evaluation.styles import STYLES, styles_of
@@ -36,6 +44,9 @@ TASKS = [{"family": "niah", "language": "en"}]
         ("rag_dense:dense_model=/models/minilm/", "dense RAG top-3, minilm"),
         ("rag_equal_kv:gists=80", "RAG, equal KV, 80 slots"),
         ("truncate:top=1", "truncated, top 1"),
+        ("select:gists=60", "selected keys, 60 slots"),
+        ("select:even=true", "selected keys, same for every head"),
+        ("refine:steps=4,rows=32", "refined, 4 steps, rows 32"),
     ],
 )
 def test_tables_say_what_a_method_was_told(name: str, shown: str) -> None:
@@ -49,15 +60,18 @@ def test_a_method_without_settings_is_called_as_ever() -> None:
 
 
 def test_a_variant_has_one_name_however_it_is_written() -> None:
-    assert listed(["refine: gists=25 , minutes=1.0", "refine:minutes=1,gists=25"]) == [
+    assert canonical_names(["refine: gists=25 , minutes=1.0", "refine:minutes=1,gists=25"]) == [
         "refine:minutes=1,gists=25"
     ]
-    assert listed(["select:ratio=2", "select", "select:ratio=2.0"]) == ["select:ratio=2", "select"]
+    assert canonical_names(["select:ratio=2", "select", "select:ratio=2.0"]) == [
+        "select:ratio=2",
+        "select",
+    ]
 
 
 def test_a_list_that_was_split_at_every_comma_is_put_together() -> None:
     split = "full,refine:minutes=1,gists=25,rag:top=5,chunk_tokens=64,none".split(",")
-    assert listed(split) == [
+    assert canonical_names(split) == [
         "full",
         "refine:minutes=1,gists=25",
         "rag:top=5,chunk_tokens=64",
@@ -79,11 +93,15 @@ def test_a_list_that_was_split_at_every_comma_is_put_together() -> None:
         ("select:ratio=much", "ratio: Input should be a valid number"),
         ("select:ratio=0.5", "ratio: Input should be greater than or equal to 1"),
         ("select:ratio=[", "ratio cannot be '['"),
+        ("select:ratio=2,gists=8", "give gists=8 or ratio=2"),
+        ("gist:gists=0", "gists: Input should be greater than or equal to 1"),
+        ("refine:state=x", "no setting 'state'; it takes minutes"),
+        ("refine_from_keys:start=gist", "no setting 'start'; it takes minutes"),
         ("gists=25", "no method 'gists=25'"),
     ],
 )
 def test_mistakes_are_named_with_what_is_allowed(name: str, said: str) -> None:
-    assert not known(name)
+    assert not is_known(name)
     with pytest.raises(BadInputError, match=r"methods.*") as refused:
         validated(EvalConfig, {"tasks": TASKS, "methods": [name]}, "test")
     assert said in str(refused.value)
@@ -101,6 +119,30 @@ def test_a_variant_overrides_the_settings_of_the_run_and_no_other_method() -> No
     lead = [build(name, loaded) for name in ("rag_equal_kv", "rag_equal_kv:gists=2")]
     most = [one.ingest(LONG_DOCUMENT).handle[2] for one in lead]
     assert most[0] == 2 * most[1]
+
+
+def test_settings_of_a_run_reach_every_method_that_has_them() -> None:
+    loaded = tiny_gist_model().loaded
+    run = MethodSettings(gists=2, rows=32)
+    methods = {
+        name: METHODS[name].configured(build(name, loaded, run).settings, name)
+        for name in ("gist", "gist_untrained", "refine", "refine_from_keys", "select")
+    }
+    assert {name: method.gists for name, method in methods.items()} == {
+        **dict.fromkeys(methods, 2),
+        "select": None,  # in total there, per window elsewhere: only its name sets it
+    }
+    assert (methods["refine"].rows, methods["refine_from_keys"].start) == (32, "select")
+    total = build("select:gists=9", loaded, run)
+    assert total.ingest(LONG_DOCUMENT).handle.info.n_gist == 9
+
+
+def test_settings_of_a_run_that_a_method_refuses_are_found_before_it_starts() -> None:
+    run = {"tasks": TASKS, "methods": ["select:gists=9"], "method": {"ratio": 2}}
+    with pytest.raises(BadInputError, match="method 'select:gists=9': give gists=9 or ratio=2"):
+        validated(EvalConfig, run, "test")
+    with pytest.raises(BadInputError, match="unknown key, did you mean 'ratio'"):
+        validated(EvalConfig, {"tasks": TASKS, "method": {"ratoi": 2}}, "test")
 
 
 def test_variants_follow_their_method_in_the_order_they_came() -> None:

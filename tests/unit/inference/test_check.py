@@ -10,7 +10,7 @@ import pytest
 
 from dnsity.errors import GistMismatchError
 from dnsity.inference import check as checking
-from dnsity.inference.check import agrees, held_out, parts, probes_on
+from dnsity.inference.check import agrees, held_out_probes, parts_with_probes, probes_on
 from dnsity.inference.generate import answer
 from dnsity.inference.gist_cache import Check, GistCache
 from dnsity.inference.methods.select import Select
@@ -82,13 +82,13 @@ def _scripted(monkeypatch: pytest.MonkeyPatch, slots: int, full: int, wrong: int
         count = len(probes) - wrong if prefix[0][0].shape[-2] == slots else full
         return [number < count for number in range(len(probes))]
 
-    monkeypatch.setattr(checking, "right", right)
+    monkeypatch.setattr(checking, "answered_right", right)
 
 
 def test_both_are_asked_the_same_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_base_model("llama")
     gist = model.compress(LONG_DOCUMENT, method=Select(gists=5, even=True))
-    asked = len(held_out(model.loaded, LONG_DOCUMENT))
+    asked = len(held_out_probes(model.loaded, LONG_DOCUMENT))
     assert asked >= 4
     _scripted(monkeypatch, slots=5, full=99, wrong=1)
     found = model.check(gist, LONG_DOCUMENT)
@@ -102,15 +102,15 @@ def test_both_are_asked_the_same_and_counted(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_is_guessed_without_the_document_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny_base_model("llama").loaded
-    all_of_them = held_out(loaded, LONG_DOCUMENT)
+    all_of_them = held_out_probes(loaded, LONG_DOCUMENT)
     first = all_of_them[0]
 
     def right(loaded: Any, prefix: Any, probes: Sequence[Any]) -> list[bool]:
         assert prefix is None
         return [probe == first for probe in probes]
 
-    monkeypatch.setattr(checking, "right", right)
-    assert first not in held_out(loaded, LONG_DOCUMENT)
+    monkeypatch.setattr(checking, "answered_right", right)
+    assert first not in held_out_probes(loaded, LONG_DOCUMENT)
 
 
 def test_a_real_check_of_all_keys_agrees_with_full_context() -> None:
@@ -139,7 +139,7 @@ def test_a_long_document_is_asked_about_in_parts() -> None:
     text = "".join(
         f"Line {n} of the list says that code {n * n + 77} is in use. " for n in range(60)
     )
-    found = parts(loaded, text)
+    found = parts_with_probes(loaded, text)
     assert len(found) > 1
     for part, probes in found:
         assert part in text
@@ -158,4 +158,4 @@ def test_it_is_saved_with_the_gist_and_absent_otherwise(tmp_path: Path) -> None:
     found = Check(asked=4, full=4, gists=3, both=3)
     again = GistCache.load(gist.checked(found).save(tmp_path / "a.gist.safetensors"))
     assert again.info.check == found
-    assert Select().made(model.loaded, again.info)
+    assert Select().is_current(model.loaded, again.info)

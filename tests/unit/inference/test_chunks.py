@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from dnsity.errors import BadInputError
-from dnsity.inference.methods import finished, refine
-from dnsity.inference.methods.chunks import chunks_for, joined, shares
+from dnsity.inference.methods import remove_state_files
+from dnsity.inference.methods.chunks import chunk_spans, join_chunks, slots_per_chunk
 from dnsity.inference.methods.refine import Refine
-from dnsity.inference.methods.select import Select, kept
-from dnsity.inference.plan import Speed
+from dnsity.inference.methods.refine import compressor as refine
+from dnsity.inference.methods.refine.plan import Speed
+from dnsity.inference.methods.select import Select, select_key_values
 from dnsity.model.backbone import segment_keys
 from support import assert_same_keys
 from tiny import LONG_DOCUMENT, QUESTIONS, tiny_base_model
@@ -28,8 +29,8 @@ def test_joined_slots_are_chunks_read_where_they_end_up(family: str) -> None:
     loaded = tiny_base_model(family).loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)[:90]
     spans = [(0, 30), (30, 70), (70, 90)]
-    parts = [kept(loaded, ids[start:stop], stop - start) for start, stop in spans]
-    found = joined(loaded, parts)
+    parts = [select_key_values(loaded, ids[start:stop], stop - start) for start, stop in spans]
+    found = join_chunks(loaded, parts)
     embed = loaded.lm.base.get_input_embeddings()
     for start, stop in spans:
         with torch.no_grad():
@@ -39,14 +40,14 @@ def test_joined_slots_are_chunks_read_where_they_end_up(family: str) -> None:
             )  # fmt: skip
         here = tuple((k[:, :, start:stop], v[:, :, start:stop]) for k, v in found)
         assert_same_keys(here, expected)
-    assert joined(loaded, parts[:1]) is parts[0]
+    assert join_chunks(loaded, parts[:1]) is parts[0]
 
 
 def test_chunks_are_the_fewest_that_fit() -> None:
     loaded = tiny_base_model("llama").loaded
-    assert chunks_for(loaded, 412, 100) == [(0, 412)]
-    assert chunks_for(loaded, 413, 100) == [(0, 206), (206, 413)]
-    assert shares(7, [(0, 9), (9, 18)]) == [3, 4]
+    assert chunk_spans(loaded, 412, 100) == [(0, 412)]
+    assert chunk_spans(loaded, 413, 100) == [(0, 206), (206, 413)]
+    assert slots_per_chunk(7, [(0, 9), (9, 18)]) == [3, 4]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -67,7 +68,7 @@ def test_select_takes_a_document_longer_than_the_window(family: str) -> None:
     ids = model.loaded.encoder.encode(LONG)
     stop, slots = tokens // gist.info.n_chunks, gist.info.n_gist // gist.info.n_chunks
     first = tuple((k[:, :, :slots], v[:, :, :slots]) for k, v in gist.layers)
-    assert_same_keys(first, kept(model.loaded, ids[:stop], slots))
+    assert_same_keys(first, select_key_values(model.loaded, ids[:stop], slots))
 
 
 def test_the_default_ratio_leaves_room_for_questions() -> None:
@@ -75,10 +76,10 @@ def test_the_default_ratio_leaves_room_for_questions() -> None:
     for text in (LONG_DOCUMENT, LONG):
         gist = model.compress(text, method="select")
         assert gist.info.n_gist == min(-(-gist.info.n_context // 2), 256)
-        assert Select().made(model.loaded, gist.info)
+        assert Select().is_current(model.loaded, gist.info)
     older = model.compress(LONG_DOCUMENT, method=Select(ratio=10)).info
     unasked = older.model_copy(update={"settings": Select().model_dump(mode="json")})
-    assert not Select().made(model.loaded, unasked), "made when the default was 10"
+    assert not Select().is_current(model.loaded, unasked), "made when the default was 10"
     with pytest.raises(BadInputError, match="can hold 256"):
         model.compress(LONG, method=Select(ratio=1.5))
 
@@ -93,19 +94,19 @@ def test_refine_trains_every_chunk_in_its_share(tmp_path: Path) -> None:
     how = Refine(**SHORT, steps=6, state=state)
     gist = model.compress(LONG, method=how, progress=lambda *given: lines.append(given[-1]))
     chunks = gist.info.n_chunks
-    assert chunks == len(chunks_for(model.loaded, gist.info.n_context, 192)) > 1
+    assert chunks == len(chunk_spans(model.loaded, gist.info.n_context, 192)) > 1
     said = gist.info.settings
     assert said["steps"] == chunks * -(-6 // chunks)
     assert said["loss_after"] < said["loss_before"]
     assert len(said["plan"]) == chunks
     assert any(line.startswith(f"chunk {chunks} of {chunks}: refining") for line in lines)
-    assert Refine(**SHORT, steps=6).made(model.loaded, gist.info)
+    assert Refine(**SHORT, steps=6).is_current(model.loaded, gist.info)
     assert len(model.ask(gist, QUESTIONS)) == len(QUESTIONS)
     assert len(list(tmp_path.iterdir())) == chunks
     again = model.compress(LONG, method=how)
     assert_same_keys(again.layers, gist.layers)
     (tmp_path / "other.state").touch()
-    finished(how)
+    remove_state_files(how)
     assert [path.name for path in tmp_path.iterdir()] == ["other.state"]
 
 

@@ -102,7 +102,7 @@ def test_a_model_and_its_tokenizer_come_together(directory: Path) -> None:
         GistModel.from_base(base)
     with pytest.raises(BadInputError, match="a str with a model in memory"):
         GistModel.from_base(base, "tokenizer")  # type: ignore[arg-type]
-    with pytest.raises(BadInputError, match="which brings its own"):
+    with pytest.raises(BadInputError, match="which includes its own"):
         GistModel.from_base(directory, tokenizer)
     with pytest.raises(BadInputError, match="found a Linear as model"):
         GistModel.from_base(torch.nn.Linear(1, 1), tokenizer)  # type: ignore[arg-type]

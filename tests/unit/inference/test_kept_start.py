@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from dnsity.inference import refining
-from dnsity.inference.check import held_out
-from dnsity.inference.methods.refine import Refine
-from dnsity.inference.methods.select import kept
-from dnsity.inference.study import rows_on
+from dnsity.inference.check import held_out_probes
+from dnsity.inference.methods.refine import Refine, training
+from dnsity.inference.methods.refine.examples import make_examples
+from dnsity.inference.methods.select import select_key_values
 from support import assert_same_keys
 from tiny import LONG_DOCUMENT, tiny_base_model
 
@@ -29,7 +28,7 @@ def _answering(monkeypatch: pytest.MonkeyPatch, *counts: int) -> None:
         count = left.pop(0) if len(left) > 1 else left[0]
         return [number < count for number in range(len(probes))]
 
-    monkeypatch.setattr(refining, "right", right)
+    monkeypatch.setattr(training, "answered_right", right)
 
 
 @pytest.mark.parametrize("counts", [(3, 2, 1), (3, 0, 0), (3, 2, 2)])
@@ -46,7 +45,7 @@ def test_slots_that_answer_no_more_questions_are_not_saved(
         counts[0], counts[1], counts[1],
     )  # fmt: skip
     assert said["loss_after"] == said["loss_before"]
-    start = kept(model.loaded, model.loaded.encoder.encode(TEXT), 4)
+    start = select_key_values(model.loaded, model.loaded.encoder.encode(TEXT), 4)
     assert_same_keys(gist.layers, start)
 
 
@@ -74,7 +73,7 @@ def test_progress_names_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     tiny_base_model("llama").compress(TEXT, method=Refine(**SHORT), progress=progress)
     last = "held-out answers 2 of 3 (start 1, full context 3)"
-    asked = len(held_out(tiny_base_model("llama").loaded, TEXT))
+    asked = len(held_out_probes(tiny_base_model("llama").loaded, TEXT))
     assert lines[-1].endswith(last.replace("of 3", f"of {asked}"))
     assert not any("%" in line for line in lines)
 
@@ -82,11 +81,11 @@ def test_progress_names_what_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_row_asks_for_a_value_that_is_held_out() -> None:
     loaded = tiny_base_model("llama").loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
-    probes = held_out(loaded, LONG_DOCUMENT)
+    probes = held_out_probes(loaded, LONG_DOCUMENT)
     assert len(probes) > 3
     values = {probe.gold for probe in probes}
     for given, some in (([], True), (probes, False)):
-        rows = rows_on(loaded, LONG_DOCUMENT, ids, count=60, seed=0, held_out=given)
+        rows = make_examples(loaded, LONG_DOCUMENT, ids, count=60, seed=0, held_out=given)
         asked = {loaded.encoder.decode(row.answer).strip() for row in rows
                  if row.kind in ("value", "rule", "quote")}  # fmt: skip
         assert any(gold in answer for gold in values for answer in asked) == some

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from dnsity.errors import BadInputError
-from dnsity.inference import study
-from dnsity.inference.methods import refine
-from dnsity.inference.methods.refine import Refine
-from dnsity.inference.plan import Plan, Speed, measure, plan, require_time
+from dnsity.inference.methods.refine import Refine, examples
+from dnsity.inference.methods.refine import compressor as refine
+from dnsity.inference.methods.refine.plan import Plan, Speed, measure, plan, require_time
 from tiny import LONG_DOCUMENT, tiny_base_model
 
 TEXT = LONG_DOCUMENT[:200]
@@ -25,7 +24,7 @@ class Killed(BaseException):
 
 def _preparation(speed: Speed, found: Plan) -> float:
     """Seconds of what is still to do before the first step."""
-    return 2 * speed.answers + 3 * speed.look(found.rows) + (
+    return 2 * speed.answers + 3 * speed.evaluation(found.rows) + (
         speed.seconds(found.sampled, 41) if found.sampled else 0
     )  # fmt: skip
 
@@ -36,7 +35,7 @@ def test_preparation_takes_about_a_third_and_steps_the_rest(each: float, minutes
     speed, seconds = Speed(10 * each, each), 60 * minutes
     spent = speed.seconds(1000) * 4
     found = plan(speed, spent, seconds, MOST, chat=True)
-    least = 2 * speed.answers + 3 * speed.look(16)
+    least = 2 * speed.answers + 3 * speed.evaluation(16)
     assert spent + _preparation(speed, found) <= max(seconds / 3, spent + least) * 1.05
     assert 16 <= found.rows <= 256
     assert 2 <= found.rows_per_step <= 16
@@ -72,7 +71,7 @@ def test_speed_is_measured_on_passes_of_the_model() -> None:
 def test_nothing_is_read_where_the_time_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_base_model("llama")
     monkeypatch.setattr(refine, "measure", lambda *_: Speed(1.0, 1.0))
-    monkeypatch.setattr(refine, "kept", lambda *_, **__: pytest.fail("work was done"))
+    monkeypatch.setattr(refine, "select_key_values", lambda *_, **__: pytest.fail("work was done"))
     with pytest.raises(BadInputError, match="or more, or use --method select"):
         model.compress(TEXT, method=Refine(minutes=1, gists=2))
 
@@ -82,13 +81,13 @@ def test_a_resumed_run_keeps_its_plan(monkeypatch: pytest.MonkeyPatch, tmp_path:
     planned = Plan(16, 0, 0, 3, 2, warm_up=2, reserve=0.01)
     monkeypatch.setattr(refine, "plan", lambda *_, **__: planned)
     counts: list[int] = []
-    rows_on = study.rows_on
+    make_examples = examples.make_examples
 
     def counted(*given: Any, count: int, **more: Any) -> Any:
         counts.append(count)
-        return rows_on(*given, count=count, **more)
+        return make_examples(*given, count=count, **more)
 
-    monkeypatch.setattr(refine, "rows_on", counted)
+    monkeypatch.setattr(refine, "make_examples", counted)
 
     def stop(done: int, total: int | None, now: str = "") -> None:
         stops.append(now)

@@ -12,14 +12,16 @@ import torch
 
 from dnsity.data.generators.hide import NOT_FOUND
 from dnsity.errors import BadInputError, DamagedFileError, DivergedError
+from dnsity.inference.check import language_of
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
-from dnsity.inference.methods import finished
-from dnsity.inference.methods.refine import Refine
-from dnsity.inference.methods.select import kept
-from dnsity.inference.slots import Slots
-from dnsity.inference.study import Row, language_of, lessons, rows_on
-from dnsity.inference.trial import frozen, loss_of, score
+from dnsity.inference.methods import remove_state_files
+from dnsity.inference.methods.refine import Refine, examples
+from dnsity.inference.methods.refine.examples import Example, make_examples
+from dnsity.inference.methods.refine.scoring import frozen, loss_of, score
+from dnsity.inference.methods.refine.slots import Slots
+from dnsity.inference.methods.refine.teacher import teacher_outputs
+from dnsity.inference.methods.select import select_key_values
 from dnsity.shapes import KeyValues
 from support import assert_same, assert_same_keys
 from tiny import LONG_DOCUMENT, QUESTIONS, tiny_base_model, tiny_gist_model
@@ -55,9 +57,9 @@ def test_the_loss_falls_and_only_the_slots_move(family: str, tmp_path: Path) -> 
     gist = model.compress(TEXT, method=Refine(**longer))
     said = gist.info.settings
     assert said["steps"] == longer["steps"]
-    assert Refine(**longer).made(model.loaded, gist.info)
-    assert not Refine(**{**longer, "rows": 32}).made(model.loaded, gist.info)
-    start = kept(model.loaded, model.loaded.encoder.encode(TEXT), gist.info.n_gist)
+    assert Refine(**longer).is_current(model.loaded, gist.info)
+    assert not Refine(**{**longer, "rows": 32}).is_current(model.loaded, gist.info)
+    start = select_key_values(model.loaded, model.loaded.encoder.encode(TEXT), gist.info.n_gist)
     for layer, first in zip(gist.layers, start, strict=True):
         for new, old in zip(layer, first, strict=True):
             assert torch.equal(new[:, :, 0], old[:, :, 0]), "the sink moved"
@@ -79,11 +81,11 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
     model = tiny_base_model(family)
     loaded, lm, encoder = model.loaded, model.loaded.lm, model.loaded.encoder
     ids = encoder.encode(TEXT)
-    slots = Slots(kept(model.loaded, ids, 6), frozen=1, start="select")
+    slots = Slots(select_key_values(model.loaded, ids, 6), frozen=1, start="select")
     with torch.no_grad():
         document = lm.read(torch.tensor([ids]))
-    rows = [Row("span", ids[:4], ids[4:20]), Row("general", ids[9:10], ids[30:40])]
-    pairs = list(zip(rows, lessons(loaded, rows, document), strict=True))
+    rows = [Example("span", ids[:4], ids[4:20]), Example("general", ids[9:10], ids[30:40])]
+    pairs = list(zip(rows, teacher_outputs(loaded, rows, document), strict=True))
     start = [tensor.clone() for layer in slots.layers(torch.float32) for tensor in layer]
     with frozen(lm):
         assert not any(parameter.requires_grad for parameter in lm.parameters())
@@ -102,9 +104,9 @@ def test_the_document_itself_has_no_loss_but_its_own_uncertainty() -> None:
     """The teacher's own context agrees with it in full, and closes all of the gap."""
     model, ids, document = _read()
     loaded, lm = model.loaded, model.loaded.lm
-    rows = rows_on(model.loaded, TEXT, ids, count=16, seed=0)
-    said = lessons(loaded, rows, document)
-    floor = [float(lesson.log_p.mean()) for lesson in lessons(loaded, rows, None)]
+    rows = make_examples(model.loaded, TEXT, ids, count=16, seed=0)
+    said = teacher_outputs(loaded, rows, document)
+    floor = [float(lesson.log_p.mean()) for lesson in teacher_outputs(loaded, rows, None)]
     seeing = [pair for pair in zip(rows, said, strict=True) if pair[0].sees_document]
     floors = [value for row, value in zip(rows, floor, strict=True) if row.sees_document]
     found = score(lm, document, seeing, floors)
@@ -117,16 +119,16 @@ def test_the_document_itself_has_no_loss_but_its_own_uncertainty() -> None:
 def test_abstaining_is_saying_so_word_for_word() -> None:
     model, ids, document = _read()
     loaded, lm = model.loaded, model.loaded.lm
-    prompts = [row.prompt for row in rows_on(model.loaded, TEXT, ids, count=64, seed=0)
+    prompts = [row.prompt for row in make_examples(model.loaded, TEXT, ids, count=64, seed=0)
                if row.kind == "foreign"]  # fmt: skip
-    asked = [Row("foreign", prompt, [5]) for prompt in prompts]
-    likeliest = [int(said.top_ids[0, 0]) for said in lessons(loaded, asked, document)]
+    asked = [Example("foreign", prompt, [5]) for prompt in prompts]
+    likeliest = [int(said.top_ids[0, 0]) for said in teacher_outputs(loaded, asked, document)]
     rows = [
-        Row("foreign", prompts[0], [likeliest[0]]),
-        Row("foreign", prompts[1], [likeliest[1] - 1]),
-        Row("general", prompts[2], [likeliest[2]]),
+        Example("foreign", prompts[0], [likeliest[0]]),
+        Example("foreign", prompts[1], [likeliest[1] - 1]),
+        Example("general", prompts[2], [likeliest[2]]),
     ]
-    pairs = list(zip(rows, lessons(loaded, rows, document), strict=True))
+    pairs = list(zip(rows, teacher_outputs(loaded, rows, document), strict=True))
     assert score(lm, document, pairs, [0.0] * 3).abstains == 0.5
     assert score(lm, document, pairs[2:], [0.0]).abstains is None
 
@@ -176,7 +178,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert [n for n in steps if n < 100] == [5, 6, 7, 8], "from the last look on"
     done = model.compress(TEXT, method=how)
     assert torch.equal(done.layers[0][0], again.layers[0][0]), "nothing is left to do"
-    finished(how)
+    remove_state_files(how)
     assert not state.exists()
     for one, other in zip(again.layers, whole.layers, strict=True):
         assert torch.equal(one[0], other[0])
@@ -247,8 +249,8 @@ def test_rows_are_of_the_document_and_of_what_is_foreign_to_it() -> None:
     model = tiny_base_model("llama")
     loaded = model.loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
-    rows = rows_on(loaded, LONG_DOCUMENT, ids, count=40, seed=3)
-    assert rows == rows_on(loaded, LONG_DOCUMENT, ids, count=40, seed=3)
+    rows = make_examples(loaded, LONG_DOCUMENT, ids, count=40, seed=3)
+    assert rows == make_examples(loaded, LONG_DOCUMENT, ids, count=40, seed=3)
     kinds = [row.kind for row in rows]
     assert {"span", "quote", "value", "foreign", "general"} <= set(kinds)
     assert kinds.count("general") == 2
@@ -270,8 +272,8 @@ def test_general_text_is_answered_without_the_document() -> None:
     model, ids, document = _read()
     loaded, lm = model.loaded, model.loaded.lm
     prompt, answer = ids[:3], ids[20:30]
-    rows = [Row("general", prompt, answer), Row("span", prompt, answer)]
-    alone, behind = lessons(loaded, rows, document)
+    rows = [Example("general", prompt, answer), Example("span", prompt, answer)]
+    alone, behind = teacher_outputs(loaded, rows, document)
     with torch.no_grad():
         logits = lm.answer(None, torch.tensor([prompt + answer]))[0, 2:-1].log_softmax(-1)
     assert_same(alone.log_p, logits.gather(-1, torch.tensor(answer)[:, None])[:, 0])
@@ -279,13 +281,12 @@ def test_general_text_is_answered_without_the_document() -> None:
 
 
 def test_a_base_that_takes_orders_writes_questions(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dnsity.inference import study
     from dnsity.inference.generate import Answer
 
     model = tiny_base_model("llama", max_position_embeddings=8192)
     model.loaded.tokenizer.chat_template = "{{ messages[0]['content'] }} A:"
     reply = '{"question": "When does it open?", "answer": "at nine"}'
-    real = study.answer
+    real = examples.answer
 
     def says(loaded: Any, prefix: Any, questions: list[str], *rest: Any, **more: Any) -> Any:
         if "JSON" not in questions[0]:
@@ -293,9 +294,9 @@ def test_a_base_that_takes_orders_writes_questions(monkeypatch: pytest.MonkeyPat
         assert TEXT in questions[0]
         return [Answer(questions[0], reply, 0.0, 0.0, 1)]
 
-    monkeypatch.setattr(study, "answer", says)
+    monkeypatch.setattr(examples, "answer", says)
     ids = model.loaded.encoder.encode(TEXT)
-    rows = rows_on(model.loaded, TEXT, ids, count=32, seed=0)
+    rows = make_examples(model.loaded, TEXT, ids, count=32, seed=0)
     written = [row for row in rows if row.kind == "written"]
     assert len(written) == 1
     assert "When does it open?" in model.loaded.encoder.decode(written[0].prompt)

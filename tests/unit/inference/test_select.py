@@ -13,8 +13,8 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import select
-from dnsity.inference.methods.select import Select, kept
+from dnsity.inference.methods import repetition, select
+from dnsity.inference.methods.select import Select, select_key_values
 from dnsity.model import attention
 from dnsity.model.attention import moved, rotating_layers, windows
 from dnsity.model.backbone import segment_keys
@@ -83,7 +83,7 @@ def test_half_the_tokens_keep_their_keys_and_the_sink(family: str) -> None:
     loaded = model.loaded
     ids = list(range(20, 50))  # each once: in the first layer a token's value is the same anywhere
     slots = len(ids) // 2
-    plain = kept(loaded, ids, slots, refit=False)
+    plain = select_key_values(loaded, ids, slots, refit=False)
     with torch.no_grad():
         full = loaded.lm.read(torch.tensor([ids]))
     for layer, ((keys, values), (all_keys, all_values)) in enumerate(zip(plain, full, strict=True)):
@@ -110,7 +110,7 @@ def test_refitted_values_bring_answers_nearer_to_full_context(family: str) -> No
         full = loaded.lm.answer(loaded.lm.read(torch.tensor([ids])), question).log_softmax(-1)
 
         def away(refit: bool) -> float:
-            found = loaded.lm.answer(kept(loaded, ids, 16, refit=refit), question)
+            found = loaded.lm.answer(select_key_values(loaded, ids, 16, refit=refit), question)
             return float((full.exp() * (full - found.log_softmax(-1))).sum(-1).mean())
 
         assert away(refit=True) < away(refit=False)
@@ -129,9 +129,9 @@ def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
         used.append(queries)
         return values
 
-    monkeypatch.setattr(select, "_fitted", spy)
-    slots = kept(loaded, ids, 12)
-    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(select._REPEAT)
+    monkeypatch.setattr(select, "_fit_values", spy)
+    slots = select_key_values(loaded, ids, 12)
+    asked = Plain(loaded.encoder, loaded.lm.spec.question_template).question(repetition._REPEAT)
     seen: list[attention.Attention] = []
     with torch.no_grad():
         attention.observe(loaded.lm.base, torch.tensor([asked + ids]), slots, seen.append)
@@ -143,10 +143,10 @@ def test_what_the_repeating_model_looks_at_is_kept() -> None:
     loaded = tiny_base_model("qwen3-tied").loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
     slots = len(ids) // 3
-    expected = kept(loaded, ids, slots, refit=False)
+    expected = select_key_values(loaded, ids, slots, refit=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dnsity.inference.methods.select._BLOCK", 7)
-        assert_same_keys(kept(loaded, ids, slots, refit=False), expected)
+        patch.setattr("dnsity.inference.methods.repetition._BLOCK", 7)
+        assert_same_keys(select_key_values(loaded, ids, slots, refit=False), expected)
     asked = loaded.frame.question("Repeat the text word for word.")
     base = tiny_base("qwen3-tied", "eager", vocab_size=403, max_position_embeddings=512)
     whole = torch.tensor([ids + asked + ids])
@@ -176,7 +176,7 @@ def test_with_an_adapter_the_answering_base_is_read() -> None:
             lora = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
             lm = GistLM(loaded.lm.base, GistSpec(scope=scope), lora=lora).eval()
             loaded = LoadedModel(lm, loaded.tokenizer, "adapted", "tiny-base")
-        layers.append(kept(loaded, loaded.encoder.encode(DOCUMENT), 6))
+        layers.append(select_key_values(loaded, loaded.encoder.encode(DOCUMENT), 6))
     assert_same_keys(*layers)
 
 

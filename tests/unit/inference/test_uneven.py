@@ -20,7 +20,7 @@ from dnsity.inference.generate import Sampling, answer, bare, stream
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
-from dnsity.inference.methods.select import Select, kept
+from dnsity.inference.methods.select import Select, select_key_values
 from dnsity.model import backbone, uneven
 from dnsity.model.attention import moved
 from dnsity.model.key_values import stacked
@@ -152,12 +152,12 @@ def test_all_heads_share_one_budget() -> None:
     ids = loaded.encoder.encode(LONG_DOCUMENT)
     slots = len(ids) // 3
     for most in (len(ids), 2 * slots):
-        counts, _ = uneven.packed(kept(loaded, ids, slots, most=most))
+        counts, _ = uneven.packed(select_key_values(loaded, ids, slots, most=most))
         each = [count for layer in counts for count in layer]
         assert sum(each) == slots * HEADS * LAYERS
         assert 1 <= min(each) < slots < max(each) <= most
     for most in (None, slots, 3):
-        counts, _ = uneven.packed(kept(loaded, ids, slots, most=most))
+        counts, _ = uneven.packed(select_key_values(loaded, ids, slots, most=most))
         assert counts == [[slots] * HEADS] * LAYERS
 
 
@@ -167,7 +167,7 @@ def test_what_is_kept_are_tokens_at_their_positions() -> None:
     model = tiny_base_model("llama")
     loaded = model.loaded
     ids = list(range(20, 60))
-    slots = kept(loaded, ids, 12, most=len(ids), refit=False)
+    slots = select_key_values(loaded, ids, 12, most=len(ids), refit=False)
     full = loaded.lm.read(torch.tensor([ids]))
     positions = slots[0][0].shape[2]
     for layer, ((keys, values), (all_keys, all_values)) in enumerate(zip(slots, full, strict=True)):
@@ -188,7 +188,10 @@ def test_what_is_kept_are_tokens_at_their_positions() -> None:
 def test_values_are_those_of_the_document() -> None:
     loaded = tiny_base_model("llama").loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
-    assert_same_keys(kept(loaded, ids, 16, most=80), kept(loaded, ids, 16, most=80, refit=False))
+    assert_same_keys(
+        select_key_values(loaded, ids, 16, most=80),
+        select_key_values(loaded, ids, 16, most=80, refit=False),
+    )
 
 
 @pytest.mark.parametrize("family", ["mistral-sliding", "gemma3"])

@@ -19,7 +19,7 @@ from dnsity.errors import UnsupportedModelError
 from dnsity.inference import loaded as loaded_module
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.methods import Refine
-from dnsity.inference.methods.select import kept
+from dnsity.inference.methods.select import select_key_values
 from dnsity.model import attention, positions
 from dnsity.model.architectures import judge
 from dnsity.model.attention import moved, rotating_layers
@@ -198,4 +198,4 @@ def test_real_bases_hold_their_positions(name: str, dtype: torch.dtype) -> None:
     assert loaded.movable
     assert all(loaded.rotating)
     if (name, dtype) != ("gemma3-270m", torch.float16):  # overflows on many a text
-        assert kept(loaded, loaded.encoder.encode(DOCUMENT), 6)
+        assert select_key_values(loaded, loaded.encoder.encode(DOCUMENT), 6)

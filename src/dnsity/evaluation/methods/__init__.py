@@ -1,4 +1,4 @@
-"""The methods, by name; a name may carry settings, see `variants`."""
+"""Evaluation methods by name; a name may carry settings, see `variants`."""
 
 from __future__ import annotations
 
@@ -6,36 +6,28 @@ from collections.abc import Iterable, Sequence
 
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import Method, MethodSettings
-from dnsity.evaluation.methods.gist import Gist, GistOfWrongDocument, UntrainedGist
+from dnsity.evaluation.methods.compressed import compressed_methods
 from dnsity.evaluation.methods.none import NoContext
-from dnsity.evaluation.methods.own_keys import Refined, RefinedFromKeys, Selected
 from dnsity.evaluation.methods.rag import Rag, RagDense, RagEqualKv
 from dnsity.evaluation.methods.reading import FullContext, Lead, StoredFullContext, Truncated
 from dnsity.evaluation.methods.summary import Summary
 from dnsity.evaluation.methods.variants import Variant, parse, rejoined
 from dnsity.inference.loaded import LoadedModel
 
-METHODS: dict[str, type[Method]] = {
-    method.name: method
-    for method in (
-        Gist,
-        GistOfWrongDocument,
-        UntrainedGist,
-        Refined,
-        RefinedFromKeys,
-        Selected,
-        FullContext,
-        StoredFullContext,
-        Rag,
-        RagEqualKv,
-        RagDense,
-        Truncated,
-        Lead,
-        Summary,
-        NoContext,
-    )
-}
-"""In the order of tables."""
+_METHODS: tuple[type[Method], ...] = (
+    *compressed_methods(),
+    FullContext,
+    StoredFullContext,
+    Rag,
+    RagEqualKv,
+    RagDense,
+    Truncated,
+    Lead,
+    Summary,
+    NoContext,
+)
+METHODS: dict[str, type[Method]] = {method.name: method for method in _METHODS}
+"""All methods, in the order of tables."""
 
 
 def build(
@@ -44,13 +36,13 @@ def build(
     """Build a method for a model.
 
     Args:
-        name: Of a method or of a variant of one.
+        name: Name of a method, with or without settings.
         loaded: Model and tokenizer.
-        settings: Those of the run; a variant's own override them.
+        settings: Settings of the run; settings in the name override them.
         reserve: See `Method`.
 
     Raises:
-        BadInputError: If there is no such method or setting, or the model lacks the trained gists.
+        BadInputError: If there is no such method or setting, or the model has no trained gists.
     """
     wanted = variant(name)
     method = METHODS[wanted.method]
@@ -59,13 +51,33 @@ def build(
             f"{loaded.name} is a base model without gists, so it has no method {name!r}; train "
             "gists on it (dnsity train), or leave the method out"
         )
-    built = method(loaded, wanted.over(settings or MethodSettings()), reserve)
+    built = method(loaded, _merged(wanted, settings or MethodSettings()), reserve)
     built.label = wanted.name
     return built
 
 
+def check_settings(name: str, settings: MethodSettings) -> None:
+    """Refuse settings of a run that a method does not accept.
+
+    Args:
+        name: Name of a method, with or without settings.
+        settings: Settings of the run.
+
+    Raises:
+        BadInputError: If settings are out of range or exclude each other.
+    """
+    wanted = variant(name)
+    METHODS[wanted.method].configured(_merged(wanted, settings), wanted.name)
+
+
+def _merged(wanted: Variant, settings: MethodSettings) -> MethodSettings:
+    """Return the settings of a run, overridden by those of a variant."""
+    unshared = dict.fromkeys(METHODS[wanted.method].own_meaning)
+    return settings.model_copy(update={**unshared, **wanted.settings})
+
+
 def variant(name: str) -> Variant:
-    """Read the name of a method, with or without settings.
+    """Parse the name of a method, with or without settings.
 
     Raises:
         BadInputError: If there is no such method, or it does not take such settings.
@@ -73,11 +85,11 @@ def variant(name: str) -> Variant:
     return parse(name, METHODS)
 
 
-def listed(names: Sequence[str]) -> list[str]:
+def canonical_names(names: Sequence[str]) -> list[str]:
     """Return the canonical names of a list of methods, each once.
 
     Args:
-        names: As configured; `refine:minutes=1,gists=25` may be split at its comma.
+        names: Configured names; `refine:minutes=1,gists=25` may be split at its comma.
 
     Raises:
         BadInputError: If there is no such method, or it does not take such settings.
@@ -86,12 +98,12 @@ def listed(names: Sequence[str]) -> list[str]:
 
 
 def among(methods: Iterable[str], wanted: Sequence[str]) -> list[str]:
-    """Return the methods that a list names; a name without settings names every variant."""
+    """Return the methods that are in a list; a name without settings means every variant."""
     return [name for name in methods if name in wanted or variant(name).method in wanted]
 
 
-def known(name: str) -> bool:
-    """Say whether a name is that of a method, with or without settings."""
+def is_known(name: str) -> bool:
+    """Return whether a name is that of a method, with or without settings."""
     try:
         variant(name)
     except BadInputError:
@@ -100,17 +112,17 @@ def known(name: str) -> bool:
 
 
 def class_of(name: str) -> type[Method]:
-    """Return the method that a name stands for, whatever its settings."""
+    """Return the method class of a name, with or without settings."""
     return METHODS[variant(name).method]
 
 
 def heading(name: str) -> str:
-    """Return what tables call a method, with its settings: `selected keys, 2x`."""
+    """Return a method's name in tables, with its settings: `selected keys, 2x`."""
     found = variant(name)
-    return found.heading(METHODS[found.method].heading)
+    return found.heading(METHODS[found.method])
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Sort names into the order of tables; variants of one method keep theirs."""
+    """Sort names into the order of tables; variants of one method keep their order."""
     places = list(METHODS)
     return sorted(dict.fromkeys(names), key=lambda name: places.index(variant(name).method))

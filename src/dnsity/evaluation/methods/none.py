@@ -1,4 +1,4 @@
-"""Answer without any document: the floor."""
+"""Answers without any document: the lower bound of all scores."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class NoContext(Method):
         return Ingested(None)
 
     def context(self, ingested: Ingested, question: str) -> Context:
-        """Put nothing before the question."""
+        """Return no context."""
         return Context(None)

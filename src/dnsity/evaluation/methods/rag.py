@@ -1,11 +1,13 @@
-"""Retrieval: the best chunks of the document stand in for it.
+"""Retrieval: the best chunks of the document replace it.
 
-rag            BM25, top 3 chunks of at most 128 tokens (both can be set)    as practised
+rag            BM25, top 3 chunks of at most 128 tokens (both can be set)    common practice
 rag_dense      the same by embeddings of a sentence-transformers model
 rag_equal_kv   BM25, at most as many tokens as there are gists
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from dnsity.data.text.chunking import chunk
 from dnsity.errors import BadInputError
@@ -15,10 +17,11 @@ from dnsity.evaluation.retrieval import Bm25, Dense, Search
 
 
 class Rag(Reading):
-    """BM25 over chunks that end where sentences do; the search counts into every TTFT."""
+    """BM25 over chunks that end with sentences; the search counts into every TTFT."""
 
     name = "rag"
     heading = "RAG top-3"
+    takes: ClassVar[tuple[str, ...]] = ("top", "chunk_tokens")
 
     def ingest(self, document: str) -> Ingested:
         """Cut and index."""
@@ -27,7 +30,7 @@ class Rag(Reading):
         return Ingested((index, self.settings.top, self.window), self.loaded.now() - started)
 
     def context(self, ingested: Ingested, question: str) -> Context:
-        """Search and read, best chunks in the document's order."""
+        """Search, and prefill the best chunks in the document's order."""
         index, top, most = ingested.handle
         started = self.loaded.now()
         found = "\n".join(index.search(question, top))
@@ -37,7 +40,7 @@ class Rag(Reading):
         return Context(read.layers, read.seconds + searched)
 
     def index(self, chunks: list[str]) -> Search:
-        """Make them searchable."""
+        """Return a search index of the chunks."""
         return Bm25(chunks)
 
     def _chunks(self, document: str, tokens: int) -> list[str]:
@@ -50,13 +53,14 @@ class Rag(Reading):
 
 
 class RagEqualKv(Rag):
-    """Retrieval that may keep no more slots than the gists of the document would."""
+    """Retrieval with at most as many slots as the document's gists."""
 
     name = "rag_equal_kv"
     heading = "RAG, equal KV"
+    takes = ("gists",)
 
     def ingest(self, document: str) -> Ingested:
-        """Cut into chunks of as many tokens as a window has gists, and read what fits the slots."""
+        """Cut into chunks of as many tokens as a window has gists; use as many as the slots fit."""
         started = self.loaded.now()
         tokens = len(self.loaded.encoder.encode(document))
         slots = gist_slots(self.loaded, self.settings, tokens)
@@ -70,10 +74,11 @@ class RagDense(Rag):
 
     name = "rag_dense"
     heading = "dense RAG top-3"
+    takes = ("top", "chunk_tokens", "dense_model")
     by_default = False
 
     def index(self, chunks: list[str]) -> Search:
-        """Embed them.
+        """Return an index of the chunks' embeddings.
 
         Raises:
             BadInputError: If no embedding model is configured.

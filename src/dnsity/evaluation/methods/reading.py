@@ -1,11 +1,11 @@
-"""Methods that read text as it is: the whole document, its ends, or its beginning.
+"""Methods that prefill uncompressed text: the whole document, its ends, or its beginning.
 
-    full             every token, read for every question           the ceiling
-    stored_full_kv   the same, read once and kept                   for its time to first token
-    truncate         beginning and end, as many tokens as RAG reads
+    full             every token, prefilled for every question      the upper bound
+    stored_full_kv   the same, prefilled once and stored            for its time to first token
+    truncate         beginning and end, as many tokens as RAG
     lead_equal_kv    the first tokens, as many as there are gists
 
-A document longer than the model's window loses its middle, as LongBench does it (2308.14508,
+The middle of a document longer than the model's window is left out, as in LongBench (2308.14508,
 pred.py: half of the budget from each end); the note says how much.
 """
 
@@ -19,14 +19,14 @@ from dnsity.inference.loaded import LoadedModel
 
 
 def without_middle(ids: list[int], most: int) -> list[int]:
-    """Keep as many tokens of both ends as fit."""
+    """Return at most `most` tokens, half of them from each end."""
     if len(ids) <= most:
         return ids
     return ids[: most - most // 2] + ids[len(ids) - most // 2 :]
 
 
 def first_tokens(loaded: LoadedModel, ids: list[int], most: int) -> list[int]:
-    """Keep a document's first tokens, its separator from the question among them."""
+    """Return at most `most` of the first tokens, the separator from the question included."""
     if len(ids) <= most:
         return ids
     end = loaded.frame.separator[-most:]
@@ -34,21 +34,21 @@ def first_tokens(loaded: LoadedModel, ids: list[int], most: int) -> list[int]:
 
 
 def gist_slots(loaded: LoadedModel, settings: MethodSettings, tokens: int) -> int:
-    """Say how many slots gists of so many document tokens take."""
+    """Return the number of gist slots of a document of this many tokens."""
     spans, each = cut(tokens, loaded.lm.spec, settings.gists)
     return len(spans) * each
 
 
 class Reading(Method):
-    """Reads some tokens before every question; their reading counts into the time to first token.
+    """Base class of methods that prefill tokens for every question, which counts into the TTFT.
 
-    Questions that follow each other on the same tokens are read for once, and charged each.
+    Successive questions on the same tokens share one prefill, whose time counts for each of them.
     """
 
     def __init__(
         self, loaded: LoadedModel, settings: MethodSettings | None = None, reserve: int = 256
     ) -> None:
-        """Use this model."""
+        """Prepare the method for a model."""
         super().__init__(loaded, settings, reserve)
         self._last: tuple[list[int], Context] | None = None
 
@@ -60,7 +60,7 @@ class Reading(Method):
     def read(self, ids: list[int]) -> Context:
         """Prefill tokens without compression."""
         if self._last is None or self._last[0] != ids:
-            self._last = None  # the old keys and values go before the new ones come
+            self._last = None  # frees the old keys and values first
             started = self.loaded.now()
             layers = self.loaded.read(ids)
             self._last = ids, Context(layers, self.loaded.now() - started)
@@ -68,10 +68,10 @@ class Reading(Method):
 
 
 class _Fixed(Reading):
-    """Reads the same tokens whatever the question."""
+    """Prefills the same tokens for all questions."""
 
     def ingest(self, document: str) -> Ingested:
-        """Tokenise and cut; nothing else can be done before the question comes."""
+        """Tokenise and cut; the prefill itself counts for the question."""
         started = self.loaded.now()
         ids = self.loaded.frame.document(document)
         kept = self.keep(ids)
@@ -80,39 +80,39 @@ class _Fixed(Reading):
         return Ingested(kept, self.loaded.now() - started, note)
 
     def context(self, ingested: Ingested, question: str) -> Context:
-        """Read."""
+        """Prefill the tokens."""
         return self.read(ingested.handle)
 
     @abstractmethod
     def keep(self, ids: list[int]) -> list[int]:
-        """Choose what is read."""
+        """Return the tokens to prefill."""
 
 
 class FullContext(_Fixed):
-    """The whole document, or all that the window takes."""
+    """The whole document, or as much of it as fits the window."""
 
     name = "full"
     heading = "full context"
 
     def keep(self, ids: list[int]) -> list[int]:
-        """Drop the middle of what is too long."""
+        """Leave out the middle of a document that is too long."""
         return without_middle(ids, self.window)
 
 
 class StoredFullContext(FullContext):
-    """The whole document, read ahead and kept: what a prefix cache does."""
+    """The whole document, prefilled once and stored, as in a prefix cache."""
 
     name = "stored_full_kv"
     heading = "stored full KV"
 
     def ingest(self, document: str) -> Ingested:
-        """Read the document."""
+        """Prefill the document."""
         found = super().ingest(document)
         read = self.read(found.handle)
         return Ingested(Context(read.layers), found.seconds + read.seconds, found.note)
 
     def context(self, ingested: Ingested, question: str) -> Context:
-        """Take what was kept."""
+        """Return the stored keys and values."""
         kept: Context = ingested.handle
         return kept
 
@@ -122,9 +122,10 @@ class Truncated(_Fixed):
 
     name = "truncate"
     heading = "truncated"
+    takes = ("top", "chunk_tokens")
 
     def keep(self, ids: list[int]) -> list[int]:
-        """Keep as many tokens as retrieval reads at most."""
+        """Return as many tokens as retrieval uses at most."""
         return without_middle(ids, min(self.window, self.settings.chunk_tokens * self.settings.top))
 
 
@@ -133,7 +134,8 @@ class Lead(_Fixed):
 
     name = "lead_equal_kv"
     heading = "lead, equal KV"
+    takes = ("gists",)
 
     def keep(self, ids: list[int]) -> list[int]:
-        """Keep the beginning, and what separates it from the question."""
+        """Return the beginning, and the separator from the question."""
         return first_tokens(self.loaded, ids, gist_slots(self.loaded, self.settings, len(ids)))

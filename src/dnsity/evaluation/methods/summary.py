@@ -1,9 +1,9 @@
-"""Read what the same model wrote about the document: text instead of gists, at the same cost.
+"""A summary by the same model as context: text instead of gists, at the same cost.
 
-    document ──read──▶ "Summarize ..." ──greedy──▶ as many tokens as there are gists ──▶ question
+    document ──prefill──▶ "Summarize ..." ──greedy──▶ as many tokens as there are gists ──▶ question
 
-What gists must beat to be worth training (Mu et al. 2304.08467 and AutoCompressors 2305.14788 put
-such text beside theirs). A base that was never taught to follow instructions writes nothing of use.
+Gists are worth training only if they beat such text, to which Mu et al. (2304.08467) and
+AutoCompressors (2305.14788) also compare. A base without instruction tuning writes poor summaries.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dnsity.data.example import Language
 from dnsity.errors import BadInputError
 from dnsity.evaluation.method import Context, Ingested
 from dnsity.evaluation.methods.reading import Reading, first_tokens, gist_slots, without_middle
+from dnsity.inference.check import language_of
 from dnsity.inference.generate import Sampling, answer
-from dnsity.inference.study import language_of
 
 _ASKED: Mapping[Language, str] = {
     "en": "Summarize the document in a few words. Keep names, numbers and dates.",
@@ -24,14 +24,15 @@ _ASKED: Mapping[Language, str] = {
 
 
 class Summary(Reading):
-    """The model's own summary of the document, no longer than its gists."""
+    """The model's own summary of the document, at most as long as its gists."""
 
     name = "summary_equal_kv"
     heading = "summary, equal KV"
+    takes = ("gists",)
     by_default = False
 
     def ingest(self, document: str) -> Ingested:
-        """Read the document and write the summary.
+        """Prefill the document and generate the summary.
 
         Raises:
             BadInputError: If the model writes nothing.
@@ -51,5 +52,5 @@ class Summary(Reading):
         return Ingested(summary, loaded.now() - started, f"summary: {written}")
 
     def context(self, ingested: Ingested, question: str) -> Context:
-        """Read the summary."""
+        """Prefill the summary."""
         return self.read(ingested.handle)

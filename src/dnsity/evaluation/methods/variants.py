@@ -1,57 +1,30 @@
-"""Names of methods with settings of their own: `select:ratio=2`, `refine:minutes=1,gists=25`.
+"""Names of methods with settings: `select:ratio=2`, `refine:minutes=1,gists=25`.
 
-A variant is a method whose settings override those of the run. Its name, in one canonical form, is
-the method of its records; a name without settings is the method as the run sets it.
+The settings in such a name override those of the run. Records contain the name in one canonical
+form. A name without settings means the method with the settings of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, get_args
 
 import yaml
 
 from dnsity.config import validated
 from dnsity.errors import BadInputError
-from dnsity.evaluation.method import MethodSettings
-
-_TAKES = {
-    "gist": ("gists",),
-    "gist_wrong_document": ("gists",),
-    "gist_untrained": ("gists",),
-    "refine": ("minutes", "steps", "gists"),
-    "refine_from_keys": ("minutes", "steps", "gists"),
-    "select": ("ratio", "even"),
-    "rag": ("top", "chunk_tokens"),
-    "rag_equal_kv": ("gists",),
-    "rag_dense": ("top", "chunk_tokens", "dense_model"),
-    "truncate": ("top", "chunk_tokens"),
-    "lead_equal_kv": ("gists",),
-    "summary_equal_kv": ("gists",),
-}
-"""Settings that change what a method does, in the order of a canonical name; others take none."""
-_SAID: Mapping[str, Callable[[Any], str]] = {
-    "ratio": lambda ratio: f"{ratio:g}x",
-    "even": lambda even: "same for every head" if even else "shared by all heads",
-    "minutes": lambda minutes: f"{minutes:g} min",
-    "steps": lambda steps: f"{steps} steps",
-    "gists": lambda gists: f"{gists} slots",
-    "top": lambda top: f"top {top}",
-    "chunk_tokens": lambda tokens: f"chunks of {tokens} tokens",
-    "dense_model": lambda model: model.rstrip("/").rpartition("/")[2],
-}
-"""What tables say of a setting."""
+from dnsity.evaluation.method import Method, MethodSettings
 
 
 class Variant(NamedTuple):
-    """A method's name, and its own settings in canonical order."""
+    """A method's name and the settings given with it, in canonical order."""
 
     method: str
     settings: Mapping[str, Any]
 
     @property
     def name(self) -> str:
-        """The canonical name: that of its records."""
+        """The canonical name, which records contain."""
         if not self.settings:
             return self.method
         written = (
@@ -60,28 +33,28 @@ class Variant(NamedTuple):
         )
         return f"{self.method}:{','.join(written)}"
 
-    def over(self, settings: MethodSettings) -> MethodSettings:
-        """Return a run's settings, overridden by the variant's own."""
-        return settings.model_copy(update=dict(self.settings))
-
-    def heading(self, method: str) -> str:
-        """Return what tables call it.
+    def heading(self, method: type[Method]) -> str:
+        """Return the name in tables.
 
         Args:
-            method: What they call the method.
+            method: The method's class.
         """
-        said = dict(self.settings)
-        if "top" in said and "top-3" in method:
-            method = method.replace("top-3", f"top-{said.pop('top')}")
-        return ", ".join([method, *(_SAID[key](value) for key, value in said.items())])
+        shown, heading = dict(self.settings), method.heading
+        if "top" in shown and "top-3" in heading:
+            heading = heading.replace("top-3", f"top-{shown.pop('top')}")
+        phrases = (
+            method.phrases[key](value) if key in method.phrases else f"{key} {value}"
+            for key, value in shown.items()
+        )
+        return ", ".join([heading, *phrases])
 
 
-def parse(name: str, known: Iterable[str]) -> Variant:
-    """Read the name of a method, with or without settings.
+def parse(name: str, known: Mapping[str, type[Method]]) -> Variant:
+    """Parse the name of a method, with or without settings.
 
     Args:
         name: For example `full` or `refine:minutes=1,gists=25`.
-        known: Names of methods.
+        known: Methods by name.
 
     Raises:
         BadInputError: If there is no such method, or it does not take such settings.
@@ -89,7 +62,7 @@ def parse(name: str, known: Iterable[str]) -> Variant:
     method, colon, written = (part.strip() for part in name.partition(":"))
     if method not in known:
         raise BadInputError(f"no method {method!r}; known are {', '.join(known)}")
-    takes = _TAKES.get(method, ())
+    takes = known[method].takes
     allowed = f"it takes {', '.join(takes)}" if takes else "it takes none"
     given: dict[str, Any] = {}
     for part in written.split(",") if colon else ():
@@ -101,13 +74,14 @@ def parse(name: str, known: Iterable[str]) -> Variant:
             )
         if key not in takes:
             raise BadInputError(f"method {name!r} has no setting {key!r}; {allowed}")
-        given[key] = value if key == "dense_model" else _value(name, key, value)
-    settings = validated(MethodSettings, given, f"method {name!r}")
+        given[key] = value if _is_text(key) else _value(name, key, value)
+    validated(MethodSettings, given, f"method {name!r}")
+    settings = validated(known[method].settings_model, given, f"method {name!r}")
     return Variant(method, {key: getattr(settings, key) for key in takes if key in given})
 
 
 def rejoined(names: Sequence[str]) -> list[str]:
-    """Put names back together that a list has split at the commas between their settings."""
+    """Rejoin names that were split at the commas between their settings."""
     whole: list[str] = []
     for name in names:
         if whole and ":" in whole[-1] and "=" in name and ":" not in name.partition("=")[0]:
@@ -115,6 +89,12 @@ def rejoined(names: Sequence[str]) -> list[str]:
         else:
             whole.append(name)
     return whole
+
+
+def _is_text(key: str) -> bool:
+    """Return whether a setting is text, which is not parsed as YAML."""
+    annotation = MethodSettings.model_fields[key].annotation
+    return annotation is str or str in get_args(annotation)
 
 
 def _value(name: str, key: str, value: str) -> Any:

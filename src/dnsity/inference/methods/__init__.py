@@ -1,52 +1,71 @@
-"""Ways to compress a document, by name; each is one file and makes the same kind of gist cache.
+"""Compression methods by name; each makes gist caches in the same format.
 
-    gist      trained gist tokens, one pass            needs a gist checkpoint
-    refine    slots of one document, trained           any base; minutes
-    select    some of the document's own keys          any base; seconds
+    gist      trained gist tokens, one pass             needs a gist checkpoint
+    refine    slots trained for one document            any base model; minutes
+    select    some of the document's own keys           any base model; seconds
 
-To add one: a file with a class like these, and a line in `METHODS`. A class says its `name`,
-whether it `needs_gists`, whether documents gain by being `batched` and whether it `made` a gist
-that is there; if its work can be gone on with, it has a setting `state`.
+To add a method, write one file with a subclass of `Compressor` and import it here: one line. The
+command line, `GistModel.compress` and evaluations then know it by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from dnsity.config import validated
+from dnsity.config import configured
 from dnsity.errors import BadInputError
+from dnsity.inference.methods.compressor import Compressor
 from dnsity.inference.methods.gist import Gist
 from dnsity.inference.methods.refine import Refine
 from dnsity.inference.methods.select import Select
 
-Method: TypeAlias = Gist | Refine | Select
-"""Settings of a method, which can `compress`."""
+__all__ = ["COMPRESSORS", "Compressor", "Gist", "Refine", "Select"]
 
-METHODS: dict[str, type[Method]] = {method.name: method for method in (Gist, Refine, Select)}
+_METHODS = sorted(Compressor.__subclasses__(), key=lambda one: (not one.by_default, one.name))
+"""All methods imported above; those of default evaluations come first in tables."""
+COMPRESSORS: dict[str, type[Compressor]] = {method.name: method for method in _METHODS}
 
 
-def method_of(name: str, **settings: Any) -> Method:
-    """Build a method by name; settings that are None are left to it.
+def build_compressor(
+    name: str, settings: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+) -> Compressor:
+    """Build a compression method by name.
+
+    Args:
+        name: Name of the method.
+        settings: Settings by name; a value of None means the method's default.
+        overrides: Further settings, `key=value` each; the value is parsed as YAML.
 
     Raises:
-        BadInputError: If there is no such method, or it does not take a setting.
+        BadInputError: If there is no such method, or it does not accept a setting.
     """
-    if name not in METHODS:
-        raise BadInputError(f"no method {name!r}; known are {', '.join(METHODS)}")
-    given = {key: value for key, value in settings.items() if value is not None}
-    return validated(METHODS[name], given, f"--method {name}")
+    if name not in COMPRESSORS:
+        raise BadInputError(f"no method {name!r}; known are {', '.join(COMPRESSORS)}")
+    method = COMPRESSORS[name]
+    given = {key: value for key, value in (settings or {}).items() if value is not None}
+    names = [override.partition("=")[0].strip() for override in overrides]
+    for key in names:
+        if key in given or names.count(key) > 1:
+            raise BadInputError(f"--method {name}: {key} is given twice; give it once")
+        if key in method.model_fields and key not in method.setting_names():
+            raise BadInputError(
+                f"--method {name}: {key} cannot be set; allowed are "
+                f"{', '.join(method.setting_names())}"
+            )
+    return configured(method, given, overrides, f"--method {name}")
 
 
-def resumable(method: Method, output: Path) -> Method:
-    """Let a method that can go on after a stop keep its state beside the file it will write."""
+def with_state_file(method: Compressor, output: Path) -> Compressor:
+    """Return the method with a state file next to the output, if it can resume."""
     if "state" not in type(method).model_fields:
         return method
     return method.model_copy(update={"state": output.with_name(f".{output.name}.state")})
 
 
-def finished(method: Method) -> None:
-    """Remove the state of a method whose gist is saved, that of each chunk included."""
+def remove_state_files(method: Compressor) -> None:
+    """Remove the state files of a method whose gist is saved, those of its chunks included."""
     state: Path | None = getattr(method, "state", None)
     if state is not None:
         for path in list(state.parent.iterdir()):

@@ -1,4 +1,4 @@
-"""Documents longer than the model's window: cut into chunks, and their slots joined.
+"""Documents longer than the model's window: cut into chunks, whose slots are then joined.
 
 chunk 1   [head][d1 ...] ──▶ [head][slots 1]
 chunk 2   [head][d2 ...] ──▶ [head][slots 2]       keys moved by the slots before them
@@ -20,45 +20,45 @@ from dnsity.model.key_values import concatenate
 from dnsity.shapes import KeyOrValue, KeyValues
 
 
-def chunks_for(loaded: LoadedModel, tokens: int, beside: int) -> list[tuple[int, int]]:
+def chunk_spans(loaded: LoadedModel, tokens: int, extra: int) -> list[tuple[int, int]]:
     """Return the (start, stop) spans of the fewest equal chunks that fit the model's window.
 
     Args:
         loaded: Model and tokenizer.
-        tokens: Of the document.
-        beside: Positions needed beside head and chunk.
+        tokens: Tokens of the document.
+        extra: Positions needed in addition to head and chunk.
     """
-    room = max(1, loaded.max_positions - len(loaded.frame.head) - beside)
+    room = max(1, loaded.max_positions - len(loaded.frame.head) - extra)
     return split_evenly(tokens, max(1, -(-tokens // room)))
 
 
-def shares(slots: int, chunks: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the slots of each chunk, in equal shares of at least one."""
+def slots_per_chunk(slots: int, chunks: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the number of slots of each chunk: equal shares of at least one."""
     return [max(1, stop - start) for start, stop in split_evenly(slots, len(chunks))]
 
 
-def after(progress: Progress, before: int, total: int) -> Progress:
-    """Return the progress of one chunk as that of the whole document.
+def progress_within(progress: Progress, before: int, total: int) -> Progress:
+    """Return a callback that reports one chunk's progress as that of the whole document.
 
     Args:
-        progress: Of the document.
-        before: What is done when the chunk begins.
-        total: What there is to do in all.
+        progress: Callback of the document.
+        before: Work done when the chunk begins.
+        total: Work in total.
     """
 
-    def tell(done: int, _: int | None, now: str = "") -> None:
+    def report(done: int, _: int | None, now: str = "") -> None:
         progress(before + done, total, *([now] if now else []))
 
-    return tell
+    return report
 
 
 @torch.inference_mode()
-def joined(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
-    """Put the slots of several chunks one after another.
+def join_chunks(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
+    """Concatenate the slots of several chunks, at successive positions.
 
     Args:
         loaded: Model and tokenizer.
-        parts: Of each chunk the slots as if it were alone: at positions right after the head.
+        parts: Slots of each chunk, at positions right after the head.
 
     Returns:
         Slots at positions right after the head, in order.
@@ -81,4 +81,5 @@ def joined(loaded: LoadedModel, parts: Sequence[KeyValues]) -> KeyValues:
 
 
 def _moved(base: PreTrainedModel, layer: int, keys: KeyOrValue, by: int) -> KeyOrValue:
+    """Return keys moved by `by` positions."""
     return moved(base, layer, keys[0], torch.full(keys.shape[1:3], by, device=keys.device))[None]

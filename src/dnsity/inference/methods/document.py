@@ -1,4 +1,4 @@
-"""What every method does with a document: text to ids, keys and values to a gist cache."""
+"""Steps that all methods share: text to token ids, and keys and values to a gist cache."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dnsity.shapes import KeyValues
 
 
 def encode(loaded: LoadedModel, text: str) -> list[int]:
-    """Turn a document into ids, without the frame's head.
+    """Return the token ids of a document, without the frame's head.
 
     Raises:
         BadInputError: If it is empty or not valid Unicode.
-        UnsupportedModelError: If the model cannot hold gists, found out before the first document.
+        UnsupportedModelError: If the model does not support gists; checked before any document.
     """
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
@@ -32,9 +32,9 @@ def require_smaller(loaded: LoadedModel, tokens: int, slots: int, gists: int) ->
 
     Args:
         loaded: Model and tokenizer.
-        tokens: Of the document.
-        slots: It would take.
-        gists: What was asked for; the message suggests fewer where that helps.
+        tokens: Tokens of the document.
+        slots: Slots that the document would fill.
+        gists: Requested slots; the message suggests a smaller number if that helps.
 
     Raises:
         BadInputError: If there are as many slots as tokens, or too many for the model's window.
@@ -55,20 +55,20 @@ def require_smaller(loaded: LoadedModel, tokens: int, slots: int, gists: int) ->
 
 
 def most_slots(loaded: LoadedModel) -> int:
-    """Return how many slots a document may fill: half of the window is for questions."""
+    """Return the maximum slots of a document: half of the window is reserved for questions."""
     return loaded.max_positions // 2 - len(loaded.frame.head)
 
 
-def require_readable(loaded: LoadedModel, tokens: int, beside: int, method: str) -> None:
-    """Refuse a document that does not fit the model's window whole, with what is run after it.
+def require_readable(loaded: LoadedModel, tokens: int, extra: int, method: str) -> None:
+    """Refuse a document that does not fit the model's window, with `extra` positions after it.
 
     Raises:
-        BadInputError: If it does not.
+        BadInputError: If it does not fit.
     """
-    beside += len(loaded.frame.head)
-    if tokens + beside > loaded.max_positions:
+    extra += len(loaded.frame.head)
+    if tokens + extra > loaded.max_positions:
         raise BadInputError(
-            f"the document has {tokens} tokens, method {method!r} reads it whole with {beside} "
+            f"the document has {tokens} tokens, method {method!r} reads it whole with {extra} "
             f"more around it and this model takes {loaded.max_positions}; split the document into "
             "several files, or use --method gist, which reads in chunks"
         )
@@ -85,18 +85,18 @@ def cache_of(
     settings: dict[str, Any] | None = None,
     uneven: bool = False,
 ) -> GistCache:
-    """Say of keys and values where they come from.
+    """Return keys and values with a description of their origin.
 
     Args:
         loaded: Model and tokenizer.
         text: The document.
-        tokens: Of the document.
-        layers: Per layer keys and values `[1, K, G, D]` at positions H..H+G-1, after the head's H;
-            the first layer says how many (`model/uneven`).
-        chunks: Pieces the document was read in.
-        method: What made them.
-        settings: What it was told and what it did; nothing of the document.
-        uneven: Slots whose key is all zeros are empty.
+        tokens: Tokens of the document.
+        layers: Per layer keys and values `[1, K, G, D]` at positions H..H+G-1, after the head's H
+            tokens; the first layer has as many positions as are used (`model/uneven`).
+        chunks: Number of chunks that the document was cut into.
+        method: Name of the method.
+        settings: The method's settings and what it reports about its work; no text of the document.
+        uneven: Whether slots whose key is all zeros are empty.
 
     Raises:
         UnsupportedModelError: If a number is not finite.
@@ -132,5 +132,5 @@ def cache_of(
 
 
 def token_bytes(layers: KeyValues) -> int:
-    """Return what one token's keys and values take: all heads of all layers."""
+    """Return the bytes of one token's keys and values in all layers."""
     return sum(t.shape[1] * t.shape[3] * t.element_size() for layer in layers for t in layer)

@@ -1,4 +1,4 @@
-"""Method `gist`: the model's trained gist tokens, one pass over the document; seconds or less."""
+"""Method `gist`: the model's trained gist tokens, one pass over the document."""
 
 from __future__ import annotations
 
@@ -8,29 +8,37 @@ from typing import ClassVar
 import torch
 from pydantic import Field
 
-from dnsity.config import Config
 from dnsity.errors import BadInputError
 from dnsity.gist.layout import chunks_of, cut
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods.compressor import Compressor, Phrases
 from dnsity.inference.methods.document import cache_of, encode, require_smaller
 from dnsity.model.windows import compress_documents
 
 
-class Gist(Config):
-    """Compress with trained gist tokens; a long document is cut into equal chunks, never truncated.
+class Gist(Compressor):
+    """Trained gist tokens in place of the document; long documents are cut into equal chunks."""
 
-    Attributes:
-        gists: Gists per window, shared by its chunks (None: as trained).
-        batch_size: Chunks per forward pass at most; long chunks run one by one on a CPU.
-    """
+    name = "gist"
+    heading = "gist"
+    cost = "seconds"
+    advice = "use more --gists, or --method select or refine"
+    needs_gists = True
+    batched = True
+    checked_by_default = False
+    by_default = True
+    phrases: ClassVar[Phrases] = {"gists": "{} slots".format}
 
-    name: ClassVar[str] = "gist"
-    needs_gists: ClassVar[bool] = True
-    batched: ClassVar[bool] = True
-    gists: int | None = None
-    batch_size: int = Field(default=8, ge=1)
+    gists: int | None = Field(
+        default=None, description="Gists per window, shared by its chunks (default: as trained)."
+    )
+    batch_size: int = Field(
+        default=8,
+        ge=1,
+        description="Maximum number of chunks per forward pass; on a CPU long chunks run alone.",
+    )
 
     @torch.inference_mode()
     def compress(
@@ -63,8 +71,8 @@ class Gist(Config):
             for text, ids, layers in zip(texts, documents, found, strict=True)
         ]
 
-    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
-        """Say whether a gist of this method and model has as many slots as are wanted."""
+    def is_current(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Return whether a gist of this method and model has the requested number of slots."""
         spans, each = cut(info.n_context, loaded.lm.spec, self.gists)
         return info.n_gist == len(spans) * each
 

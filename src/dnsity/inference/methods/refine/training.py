@@ -1,4 +1,4 @@
-"""One document's training: rows are learned from, the best slots on held-out rows are kept."""
+"""The training loop of `refine`, which keeps the slots that score best on held-out examples."""
 
 from __future__ import annotations
 
@@ -11,75 +11,82 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 
 from dnsity.errors import DivergedError
-from dnsity.inference.check import Probe, right
+from dnsity.inference.check import Probe, answered_right
 from dnsity.inference.gist_cache import Progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.plan import Plan
-from dnsity.inference.slots import Best, Slots, State
-from dnsity.inference.study import Kind, Lesson, Row, lessons
-from dnsity.inference.trial import Pair, abstains, frozen, loss_of, score
+from dnsity.inference.methods.refine.examples import Example, Kind
+from dnsity.inference.methods.refine.plan import Plan
+from dnsity.inference.methods.refine.scoring import Pair, abstains, frozen, loss_of, score
+from dnsity.inference.methods.refine.slots import Best, Slots
+from dnsity.inference.methods.refine.state import State
+from dnsity.inference.methods.refine.teacher import TeacherOutput, teacher_outputs
 from dnsity.model.finite import type_name
 from dnsity.shapes import KeyValues
 
 if TYPE_CHECKING:
-    from dnsity.inference.methods.refine import Refine
+    from dnsity.inference.methods.refine.compressor import Refine
 
 _HELD_OUT: dict[Kind, int] = {"foreign": 2}
-"""Of a kind, one row in so many is not learned from; of others one in 8. Few are foreign, and they
-have to tell whether harm is done."""
+"""One example in this many is held out; of other kinds one in 8. Foreign examples are few, and show
+whether training does harm."""
 _LEAST_RATE = 0.03
+"""Final learning rate, as a share of the highest."""
 
 
 class Run:
-    """One document's training.
+    """The training of one document's slots.
 
     Args:
-        settings: What was asked for.
-        plan: How much of everything there is time for.
+        settings: Settings of the method.
+        plan: Amounts of work.
         loaded: Model and tokenizer.
-        slots: What is trained.
-        rows: All that is studied.
-        probes: Questions that are answered by generation; no row asks for their values.
+        slots: The trained slots.
+        examples: Training and held-out examples.
+        probes: Held-out questions, answered by generation; no example asks for their values.
         document: The document's keys and values.
-        began: When the clock of `seconds` began.
+        began: Time at which the time limit began.
         progress: See `Refine.compress`.
     """
 
-    def __init__(  # noqa: PLR0913 - what preparation made
-        self, settings: Refine, plan: Plan, loaded: LoadedModel, slots: Slots, rows: list[Row],
-        probes: list[Probe], document: KeyValues, began: float, progress: Progress,
+    def __init__(  # noqa: PLR0913 - all results of the preparation
+        self, settings: Refine, plan: Plan, loaded: LoadedModel, slots: Slots,
+        examples: list[Example], probes: list[Probe], document: KeyValues, began: float,
+        progress: Progress,
     ) -> None:  # fmt: skip
-        """Divide the rows; the teacher answers those that are held out."""
+        """Split the examples, and run the teacher on the held-out ones."""
         self.settings, self.plan, self.loaded, self.slots = settings, plan, loaded, slots
         self.began, self.progress = began, progress
         self.document, self.probes = document, probes
-        self.said: dict[int, Lesson] = {}
-        held_out: list[Row] = []
-        self.rows: list[Row] = []
+        self.teacher: dict[int, TeacherOutput] = {}
+        held_out: list[Example] = []
+        self.examples: list[Example] = []
         for kind in get_args(Kind):
-            for number, row in enumerate(row for row in rows if row.kind == kind):
+            of_kind = [example for example in examples if example.kind == kind]
+            for number, example in enumerate(of_kind):
                 learned = number % _HELD_OUT.get(kind, 8)
-                (self.rows if learned else held_out).append(row)
-        random.Random(settings.seed).shuffle(self.rows)
-        said = lessons(loaded, held_out, document)
-        self.held_out = list(zip(held_out, said, strict=True))
-        guessed = lessons(loaded, held_out, None)
-        self.floor = [float(lesson.log_p.mean()) for lesson in guessed]
+                (self.examples if learned else held_out).append(example)
+        random.Random(settings.seed).shuffle(self.examples)
+        outputs = teacher_outputs(loaded, held_out, document)
+        self.held_out = list(zip(held_out, outputs, strict=True))
+        without = teacher_outputs(loaded, held_out, None)
+        self.floor = [float(output.log_p.mean()) for output in without]
 
     @property
     def abstains(self) -> float | None:
-        """Share of foreign questions that the base abstains from with the whole document."""
-        exact = [lesson.top_ids[:, 0].tolist() == row.answer for row, lesson in self.held_out]
+        """Share of foreign questions on which the base abstains, given the whole document."""
+        exact = [
+            output.top_ids[:, 0].tolist() == example.answer for example, output in self.held_out
+        ]
         return abstains(self.held_out, exact)
 
     @property
     def elapsed(self) -> float:
-        """Seconds of this document, those before an interruption included."""
+        """Seconds spent on this document, including those before an interruption."""
         return time.perf_counter() - self.began
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0 to 1: by steps or by time, whichever is further."""
+        """Completed share of the run, 0 to 1: by steps or by time, whichever is larger."""
         steps, seconds = self.settings.steps, self.settings.seconds
         by_steps = 0.0 if steps is None else self.slots.step / steps if steps else 1.0
         if seconds is None:
@@ -87,32 +94,32 @@ class Run:
         return max(by_steps, self.elapsed / max(1e-9, seconds - self.plan.reserve))
 
     def train(self, state: State) -> Best:
-        """Train until steps, time or patience are used up; return the best slots there were."""
+        """Train until steps, time or patience are used up; return the best slots."""
         slots, every = self.slots, self.plan.every_steps
         with frozen(self.loaded.lm):
             if slots.before is None:
-                slots.full = tuple(right(self.loaded, self.document, self.probes))
-                self._look()
+                slots.full = tuple(answered_right(self.loaded, self.document, self.probes))
+                self._evaluate()
                 assert slots.best is not None
                 slots.before = slots.best.score
             while self.share < 1 and slots.waited < self.settings.patience:
                 self._step()
-                self._tell()
+                self._show_progress()
                 if slots.step % every == 0:
-                    self._look()
+                    self._evaluate()
                     slots.seconds = self.elapsed
                     state.save(slots)
             if slots.step % every:
-                self._look()
+                self._evaluate()
                 slots.seconds = self.elapsed
                 state.save(slots)
         assert slots.best is not None
         return slots.best
 
     def _step(self) -> None:
-        """Learn from some rows."""
+        """Take one optimizer step."""
         slots = self.slots
-        pairs = self._drawn()
+        pairs = self._batch()
         warm = min(1.0, (slots.step + 1) / self.plan.warm_up)
         rate = self.settings.learning_rate * warm * max(_LEAST_RATE, 1 - self.share)
         loss = loss_of(self.loaded.lm, slots.layers(self.loaded.lm.base.dtype), pairs)
@@ -123,27 +130,29 @@ class Run:
             )
         slots.learn(loss, rate)
 
-    def _drawn(self) -> list[Pair]:
-        """Draw rows, by the step's number alone: all in order at first, later at random.
+    def _batch(self) -> list[Pair]:
+        """Return the examples of a step, which depend on its number alone.
 
-        The base is heard on a row when it first comes up, so that a short run hears few; and always
-        with the same rows beside it, so that a run that was stopped hears the same to the last bit.
+        The first steps take all examples in order, later ones sample at random. The teacher runs on
+        an example when it is first used, so that a short run needs few teacher passes. It always
+        runs on the same block of examples, so that a resumed run gets bit-identical outputs.
         """
         size, step = self.plan.rows_per_step, self.slots.step
-        numbers = list(range(len(self.rows)))[step * size : (step + 1) * size]
+        numbers = list(range(len(self.examples)))[step * size : (step + 1) * size]
         if len(numbers) < size:
             rng = random.Random(f"{self.settings.seed}/{step}")
-            numbers = rng.sample(range(len(self.rows)), min(size, len(self.rows)))
+            numbers = rng.sample(range(len(self.examples)), min(size, len(self.examples)))
         for number in numbers:
-            if number not in self.said:
-                block = range(len(self.rows))[number // size * size :][:size]
-                rows = [self.rows[n] for n in block]
-                said = lessons(self.loaded, rows, self.document)
-                self.said |= dict(zip(block, said, strict=True))
-        return [(self.rows[n], self.said[n]) for n in numbers]
+            if number not in self.teacher:
+                block = range(len(self.examples))[number // size * size :][:size]
+                outputs = teacher_outputs(
+                    self.loaded, [self.examples[n] for n in block], self.document
+                )
+                self.teacher |= dict(zip(block, outputs, strict=True))
+        return [(self.examples[n], self.teacher[n]) for n in numbers]
 
-    def _look(self) -> None:
-        """Score the held-out rows and questions, keep the slots if they are the best so far."""
+    def _evaluate(self) -> None:
+        """Score the slots on held-out examples and questions; keep them if they are the best."""
         layers = self.slots.layers(self.loaded.lm.base.dtype)
         found = score(self.loaded.lm, layers, self.held_out, self.floor)
         if not math.isfinite(found.loss):
@@ -154,11 +163,12 @@ class Run:
             )
 
         def answer() -> tuple[bool, ...]:
-            return tuple(right(self.loaded, self.loaded.without_head(layers), self.probes))
+            return tuple(answered_right(self.loaded, self.loaded.without_head(layers), self.probes))
 
         self.slots.judge(found, answer)
 
-    def _tell(self) -> None:
+    def _show_progress(self) -> None:
+        """Report steps or seconds, and how many held-out questions are answered right."""
         slots, seconds = self.slots, self.settings.seconds
         assert slots.best is not None
         assert slots.before is not None
@@ -174,8 +184,8 @@ class Run:
             self.progress(round(min(self.elapsed, seconds or 0)), round(seconds or 0), now)
 
 
-def merged(settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Say of several chunks what is said of one: counts in all, and averages of everything else."""
+def merge_reports(settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one report for several chunks: sums of counts, and averages of everything else."""
     found: dict[str, Any] = {}
     for name, first in settings[0].items():
         known = [one[name] for one in settings if one[name] is not None]

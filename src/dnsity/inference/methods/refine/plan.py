@@ -1,9 +1,9 @@
-"""What `refine` can afford in its minutes, from the measured speed of the model.
+"""How `refine` divides its time, from the measured speed of the model.
 
 a pass of T tokens takes      fixed + each * T        measured on short passes, then on the
                                                       document itself
 preparation                   prefill, start, teacher, first answers: a third of the time
-steps                         the rest, but for the last answers
+steps                         the rest, except for the final answers
 """
 
 from __future__ import annotations
@@ -19,40 +19,42 @@ from dnsity.inference.check import QUESTIONS
 from dnsity.inference.loaded import LoadedModel
 
 _PROBES = (8, 96)
-"""Tokens of the passes that speed is measured on."""
-_ROW, _ASKED, _GENERATED = 48, 40, 16
-"""Tokens of a row, of a question with the beginning of its answer, and passes of one answer."""
+"""Tokens of the passes whose speed is measured."""
+_EXAMPLE, _ASKED, _GENERATED = 48, 40, 16
+"""Tokens of an example, of a question with the start of its answer, and passes of one answer."""
 _HELD_OUT = 0.17
-"""Share of the rows that is held out, foreign ones included."""
+"""Share of the examples that is held out, foreign ones included."""
 _REPEATED = 3.0
-"""What repeating the document takes (method `select`), in passes over it."""
+"""Cost of repeating the document (method `select`), in passes over it."""
 _STEP = 4.0
-"""What a row takes in a step, in passes over it: teacher, forward pass and backward pass."""
+"""Cost of an example in a step, in passes over it: teacher, forward pass and backward pass."""
 _PREPARATION = 1 / 3
+"""Share of the time for preparation."""
 _LEAST_STEPS, _STEPS, _LEAST_ROWS, _LEAST_BATCH = 4, 24, 16, 2
-"""Steps at least, steps aimed at, rows at least and rows of a step at least."""
-_LOOKS = 4
-"""Steps between looks take so many times as long as a look."""
+"""Minimum and target number of steps; minimum number of examples, and of examples per step."""
+_EVALUATIONS = 4
+"""The steps between two evaluations take this many times as long as an evaluation."""
 _EXCERPT, _REPLY, _PER_PROMPT, _SAMPLED = 1000, 384, 4, 41
-"""Of one prompt for written questions: its tokens, passes of the reply, questions; and the passes
-that sampled text takes."""
+"""Tokens of a prompt for written questions, passes of its reply, questions in it; and passes of
+sampled text."""
 _MARGIN = 1.25
+"""Factor by which suggested minutes exceed the estimate."""
 WARM_UP = 10
-"""Steps in which the learning rate rises, where there is time for many."""
+"""Maximum number of steps in which the learning rate rises."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much of everything a run takes.
+    """The amounts of work of a run.
 
     Attributes:
-        rows: Rows on the document.
+        rows: Training examples on the document.
         written: Questions that the base is asked to write.
-        sampled: Stretches of text that the base samples.
-        rows_per_step: Rows of a step.
-        every_steps: Steps between looks at the held-out rows.
+        sampled: Examples of general text that the base samples.
+        rows_per_step: Examples per step.
+        every_steps: Steps between evaluations on held-out examples.
         warm_up: Steps in which the learning rate rises.
-        reserve: Seconds left for the last look.
+        reserve: Seconds reserved for the last evaluation.
     """
 
     rows: int
@@ -64,48 +66,48 @@ class Plan:
     reserve: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON can hold it."""
+        """Return the plan as a JSON object."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Seconds of a forward pass.
+    """Measured duration of a forward pass.
 
     Attributes:
-        fixed: However short it is.
-        each: For each token.
+        fixed: Seconds per pass, independent of its length.
+        each: Seconds per token.
     """
 
     fixed: float
     each: float
 
     def seconds(self, tokens: float, passes: int = 1) -> float:
-        """Return the seconds that so many passes of so many tokens take."""
+        """Return the seconds that `passes` passes of `tokens` tokens each take."""
         return passes * (self.fixed + self.each * tokens)
 
     @property
     def answers(self) -> float:
-        """Seconds to answer the held-out questions once."""
+        """Seconds to answer all held-out questions once."""
         return self.seconds(QUESTIONS * _ASKED) + self.seconds(QUESTIONS, _GENERATED)
 
-    def look(self, rows: int) -> float:
-        """Seconds to score the held-out ones of so many rows."""
-        return self.seconds(rows * _HELD_OUT * _ROW)
+    def evaluation(self, rows: int) -> float:
+        """Return the seconds to score the held-out share of `rows` examples."""
+        return self.seconds(rows * _HELD_OUT * _EXAMPLE)
 
     def step(self, batch: int) -> float:
-        """Seconds of a step with so many rows."""
-        return _STEP * self.seconds(batch * _ROW)
+        """Return the seconds of a step with `batch` examples."""
+        return _STEP * self.seconds(batch * _EXAMPLE)
 
 
 @torch.inference_mode()
 def measure(loaded: LoadedModel, ids: list[int]) -> Speed:
-    """Measure the speed of short passes over a document's first tokens; a second or less."""
-    row = (ids * -(-_PROBES[1] // len(ids)))[: _PROBES[1]]
+    """Return the speed of short passes over a document's first tokens; takes a second or less."""
+    first = (ids * -(-_PROBES[1] // len(ids)))[: _PROBES[1]]
     taken = []
     for tokens in (_PROBES[0], *_PROBES):  # the first pass warms up
         began = loaded.now()
-        loaded.lm.read(torch.tensor([row[:tokens]], device=loaded.device))
+        loaded.lm.read(torch.tensor([first[:tokens]], device=loaded.device))
         taken.append(loaded.now() - began)
     each = max(taken[2] - taken[1], 0.1 * taken[2]) / (_PROBES[1] - _PROBES[0])
     return Speed(max(0.0, taken[1] - each * _PROBES[0]), each)
@@ -114,20 +116,20 @@ def measure(loaded: LoadedModel, ids: list[int]) -> Speed:
 def require_time(
     speed: Speed, tokens: int, seconds: float, *, repeated: bool, chunks: int = 1
 ) -> None:
-    """Refuse a time in which not even a few steps fit, before any work is done.
+    """Refuse a time limit that is too short for even a few steps, before any work is done.
 
     Args:
-        speed: Of the model.
-        tokens: Of the document and the head before it.
-        seconds: How long the run may take.
-        repeated: Whether it starts from `select`.
-        chunks: Pieces of the document that take as long each.
+        speed: Speed of the model.
+        tokens: Tokens of the document and of the frame's head.
+        seconds: Time limit.
+        repeated: Whether the start is made by `select`.
+        chunks: Chunks of the document, each of which takes as long.
 
     Raises:
-        BadInputError: Naming the minutes that are needed.
+        BadInputError: If the time is too short; the message names the minutes needed.
     """
     preparation = speed.seconds(tokens) * (1 + (_REPEATED if repeated else 1))
-    preparation += 2 * speed.answers + 3 * speed.look(_LEAST_ROWS)
+    preparation += 2 * speed.answers + 3 * speed.evaluation(_LEAST_ROWS)
     least = preparation + _LEAST_STEPS * speed.step(_LEAST_BATCH) + speed.answers
     if least > seconds:
         per_minute = chunks / 60
@@ -141,33 +143,35 @@ def require_time(
 
 
 def plan(speed: Speed, spent: float, seconds: float, most: Plan, *, chat: bool) -> Plan:
-    """Share out what is left of the time once the document is read and the start is made.
+    """Divide the time that is left after the document is prefilled and the start is made.
 
     Args:
-        speed: Of the model, conditioned on the document.
+        speed: Speed of the model, conditioned on the document.
         spent: Seconds that have passed.
-        seconds: How long the run may take.
-        most: What was asked for.
-        chat: Whether the base may write questions.
+        seconds: Time limit.
+        most: The requested amounts of work, which are the maximum.
+        chat: Whether the base can write questions.
     """
     for_preparation = max(0.0, _PREPARATION * seconds - spent - 2 * speed.answers)
     sampled = _fitting(0.25 * for_preparation, speed.seconds(most.sampled, _SAMPLED), most.sampled)
     prompts = -(-most.written // _PER_PROMPT) if chat else 0
     writing = prompts * (speed.seconds(_EXCERPT) + speed.seconds(1, _REPLY))
     written = _fitting(0.25 * for_preparation, writing, most.written) if chat else 0
-    affordable = for_preparation / 2 / (3 * speed.each * _HELD_OUT * _ROW)
+    affordable = for_preparation / 2 / (3 * speed.each * _HELD_OUT * _EXAMPLE)
     rows = max(_LEAST_ROWS, min(most.rows, int(affordable)))
-    reserve = speed.answers + speed.look(rows)
+    reserve = speed.answers + speed.evaluation(rows)
     left = max(0.0, seconds - max(spent + 2 * speed.answers, _PREPARATION * seconds) - reserve)
-    batch = int(left / _STEPS / (_STEP * speed.each * _ROW))
+    batch = int(left / _STEPS / (_STEP * speed.each * _EXAMPLE))
     batch = max(min(_LEAST_BATCH, most.rows_per_step), min(most.rows_per_step, batch))
     steps = left / speed.step(batch)
-    every = max(math.ceil(_LOOKS * speed.look(rows) / speed.step(batch)), int(steps / 4))
+    every = max(
+        math.ceil(_EVALUATIONS * speed.evaluation(rows) / speed.step(batch)), int(steps / 4)
+    )
     every = max(1, min(every, most.every_steps))
     warm_up = max(1, min(WARM_UP, int(steps / 4)))
     return Plan(rows, written, sampled, batch, every, warm_up, reserve)
 
 
 def _fitting(seconds: float, needed: float, wanted: int) -> int:
-    """Return what is wanted if it fits the time, else none of it."""
+    """Return `wanted` if it fits into the time, else 0."""
     return wanted if needed <= seconds else 0
