@@ -16,7 +16,8 @@ SENTENCES = {
         "the other methods: {tasks}.",
         "failed": "{score} ({failed} failed)",
         "frames": "The same bases prompted with the chat template of their tokenizer and with "
-        "plain text: full context, no context in brackets. {cpu}, {cores} cores, commit `{commit}`.",
+        "plain text: full context, no context in brackets. {cpu}, {cores} cores, commit "
+        "`{commit}`.",
         "cost": "A document of {tokens:,} tokens, the shape of `mini`, {dtype}, {cpu}, {cores} "
         "cores, commit `{commit}` (`dnsity bench`):",
         "results": "Score from 25 gists and from its controls, English / Korean, {cpu}, {cores} "
@@ -36,8 +37,8 @@ SENTENCES = {
         "wrong": "wrong: {answer} ({ms:.0f} ms)",
         "nothing": "(nothing)",
         "run": "`{config}` trains for {minutes:.0f} minutes on {cores} cores. Then {gist:.0%} of "
-        "the passkeys in {documents} held-out documents of {least} and {most:,} tokens are right from "
-        "{gists} gists, {full:.0%} from full context and {none:.0%} without context (the base "
+        "the passkeys in {documents} held-out documents of {least} and {most:,} tokens are right "
+        "from {gists} gists, {full:.0%} from full context and {none:.0%} without context (the base "
         "itself is not changed).",
         "step": "A training step on one document with {asked} questions: the shape of `mini`, "
         "{dtype}, all weights trained, {cpu}, {cores} cores, commit `{commit}` (`dnsity bench`).",
