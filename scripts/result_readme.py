@@ -23,7 +23,13 @@ TASKS = {
     "qa_{}": "questions on passages (F1)",
     "understanding_{}": "questions on articles (choice, chance 33%)",
 }
-COSTS = ("none", "full", "stored full kv", "rag", "gist 25")
+COSTS = {
+    "none": "no context",
+    "full": "full context",
+    "stored full kv": "stored full KV",
+    "rag": "RAG top-3",
+    "gist 25": "25 gists",
+}
 UNTRAINED = ("niah_en_named_1000", "full", "select:ratio=10")
 
 
@@ -132,8 +138,8 @@ def cost(words: Words, result: dict[str, Any]) -> str:
         row["method"].replace("_", " "): row for row in result["rows"] if row["tokens"] == longest
     }
     lines = []
-    for name in COSTS:
-        row = rows[name]
+    for method, name in COSTS.items():
+        row = rows[method]
         even = row["break_even_questions"]
         lines.append(
             [
@@ -150,7 +156,7 @@ def cost(words: Words, result: dict[str, Any]) -> str:
     header += ["memory to answer", "break-even"]
     manifest = result["manifest"]
     told = words.say(
-        "cost",
+        "costs",
         tokens=longest,
         dtype=manifest["config"]["dtype"],
         cpu=manifest["hardware"]["cpu"] or "CPU",

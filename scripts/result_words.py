@@ -20,6 +20,8 @@ SENTENCES = {
         "`{commit}`.",
         "cost": "A document of {tokens:,} tokens, the shape of `mini`, {dtype}, {cpu}, {cores} "
         "cores, commit `{commit}` (`dnsity bench`):",
+        "costs": "A document of {tokens:,} tokens, the shape of `mini`, {dtype}, {cpu}, {cores} "
+        "cores, commit `{commit}`; TTFT is the time to the first token of an answer:",
         "results": "Score from 25 gists and from its controls, English / Korean, {cpu}, {cores} "
         "cores, commits `{commit}` and `{far}` (32,768 tokens):",
         "untrained": "Without gist training, {model}, passkey with a name in {documents} documents "
@@ -58,6 +60,8 @@ SENTENCES = {
         "전체 문맥, 괄호 안은 무문맥. {cpu}, 코어 {cores}개, 커밋 `{commit}`.",
         "cost": "{tokens:,}토큰 문서, `mini`의 형태, {dtype}, {cpu}, 코어 {cores}개, 커밋 "
         "`{commit}` (`dnsity bench`):",
+        "costs": "{tokens:,}토큰 문서, `mini`의 형태, {dtype}, {cpu}, 코어 {cores}개, 커밋 "
+        "`{commit}`:",
         "results": "요지 25개의 점수와 대조군, 영어 / 한국어, {cpu}, 코어 {cores}개, 커밋 "
         "`{commit}`, 32,768토큰은 `{far}`:",
         "untrained": "요지 학습 없이, {model}, 이름이 붙은 암호를 숨긴 1,000토큰 문서 "
