@@ -54,8 +54,8 @@ fmt: $(TESTABLE) ## Format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-results: $(INSTALLED) ## Regenerate the README's tables from results/
-	$(BIN)/python scripts/readme_tables.py
+results: $(INSTALLED) ## Regenerate the tables of README and guide from results/
+	$(BIN)/python scripts/result_tables.py
 
 docs: $(TESTABLE) ## Build the guide with the notebook's pictures: docs/_build/index.html
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build

@@ -24,8 +24,15 @@ PAGES = sorted(
     for path in [ROOT / "README.md", ROOT / "README.ko.md", *DOCS.rglob("*.md")]
     if "_build" not in path.parts and path.name != "cli.md"  # both are made by a build
 )
-EXECUTED = {"compress", "store", "korean", "method", "task", "file_format"}
+EXECUTED = {"get_started", "get_started.ko", "extend", "method", "file_format"}
 """Pages whose blocks all run in seconds; of the others the commands are read only."""
+
+
+PENDING = {
+    *("data/batch.py", "io/atomic.py", "io/text.py", "model/caches.py", "model/masked.py"),
+    *("model/segments.py", "model/switches.py", "model/windows.py"),
+}
+"""Files that other branches of the restructuring add; empty once they are merged."""
 
 
 def _blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
@@ -132,8 +139,9 @@ def _type(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
 
 
 def test_which_bases_are_possible_is_as_the_page_says() -> None:
-    [(_, block)] = _blocks(DOCS / "howto" / "base.md", "python")
-    exec(compile(block, "base.md", "exec", dont_inherit=True), {})
+    blocks = [block for _, block in _blocks(DOCS / "use_your_base.md", "python")]
+    [block] = [block for block in blocks if "judge" in block]
+    exec(compile(block, "use_your_base.md", "exec", dont_inherit=True), {})
 
 
 def test_the_guide_builds_without_a_warning(tmp_path: Path) -> None:
@@ -162,8 +170,35 @@ def test_the_guide_builds_without_a_warning(tmp_path: Path) -> None:
     pages = {
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.html")
     }
-    assert {"index.html", "api.html", "cli.html", "gist_demo.html", "howto/base.html"} <= pages
+    assert {"index.html", "api.html", "cli.html", "gist_demo.html", "architecture.html"} <= pages
     assert "dnsity chat" in (tmp_path / "out" / "cli.html").read_text("utf-8")
+
+
+def test_pages_named_in_the_source_exist() -> None:
+    named = {
+        (name, path.relative_to(ROOT).as_posix())
+        for path in (ROOT / "src").rglob("*")
+        if path.suffix in (".py", ".yaml", ".md")
+        for name in re.findall(r"docs/[\w/.-]*\.md", path.read_text("utf-8"))
+    }
+    assert named
+    assert not {each for each in named if not (ROOT / each[0]).is_file()}
+
+
+def test_the_log_has_an_index() -> None:
+    text = (DOCS / "log.md").read_text("utf-8")
+    index = re.findall(r"^\| (\S+) \| \[(.+)\]\(#.+\) \| \S.* \|$", text, re.MULTILINE)
+    assert index == re.findall(r"^## (\S+) (.+)$", text, re.MULTILINE)
+
+
+def test_files_named_on_the_architecture_page_exist() -> None:
+    text = (DOCS / "architecture.md").read_text("utf-8")
+    files = set(
+        re.findall(r"`((?:cli|data|evaluation|gist|inference|io|model|training)/[\w/.]+)", text)
+    )
+    assert len(files) > 20
+    missing = {each for each in files if not (ROOT / "src" / "dnsity" / each.rstrip("/")).exists()}
+    assert not missing - PENDING
 
 
 def test_messages_in_troubleshooting_are_those_of_the_program() -> None:

@@ -1,4 +1,4 @@
-"""The READMEs' tables are what results/ says; the demonstration is not in the training data."""
+"""Generated tables match results/; the demonstration is not in the training data."""
 
 from __future__ import annotations
 
@@ -21,17 +21,34 @@ DEMONSTRATION = (
 
 def test_generated_tables_are_fresh() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "readme_tables.py"), "--check"], check=False
+        [sys.executable, str(ROOT / "scripts" / "result_tables.py"), "--check"], check=False
     )
     assert done.returncode == 0, "run `make results`"
 
 
+def test_a_readme_is_short() -> None:
+    for name in ("README.md", "README.ko.md"):
+        assert len((ROOT / name).read_text("utf-8").splitlines()) <= 150, name
+
+
+def test_every_result_of_the_bundled_model_is_on_a_page() -> None:
+    """README and results page together have every generated part, in both languages."""
+    for kind in ("", ".ko"):
+        pages = [ROOT / f"README{kind}.md", ROOT / "docs" / f"results{kind}.md"]
+        text = "".join(page.read_text("utf-8") for page in pages)
+        assert sorted(re.findall(r"<!-- generated: (\S+) -->", text)) == [
+            *("bases", "bench", "card", "cost", "demo", "documents"),
+            *("evaluation", "results", "shapes", "targets", "training"),
+        ]
+
+
 def test_both_readmes_say_the_same() -> None:
-    """The same sections, commands, generated parts and files; what is said is translated."""
-    english, korean = ((ROOT / f"README{kind}.md").read_text("utf-8") for kind in ("", ".ko"))
-    for found in (r"^(#+) ", r"^(dnsity \S+ ?\S*)", r"<!-- .* -->", r"^\| `(\S+)` \|"):
-        assert re.findall(found, korean, re.MULTILINE) == re.findall(found, english, re.MULTILINE)
-    for text in (english, korean):
+    """The same sections, commands, generated parts and file tree; the text is translated."""
+    for name in ("README{}.md", "docs/results{}.md"):
+        english, korean = ((ROOT / name.format(kind)).read_text("utf-8") for kind in ("", ".ko"))
+        for found in (r"^(#+) ", r"^(dnsity \S+ ?\S*)", r"<!-- .* -->", r"^(\S+/\S*)  +\S"):
+            assert re.findall(found, korean, re.M) == re.findall(found, english, re.M), found
+    for text in ((ROOT / f"README{kind}.md").read_text("utf-8") for kind in ("", ".ko")):
         for link in re.findall(r"\]\(([^):#]+)\)", text):
             assert (ROOT / link).exists(), link
 

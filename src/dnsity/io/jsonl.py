@@ -19,7 +19,7 @@ from dnsity.io.atomic import atomic_text
 
 _MISSING = (
     "; if a configuration names it: such data are not part of dnsity, name files of your own there "
-    "or with --set (docs/datasets.md describes the format)"
+    "or with --set (docs/train.md describes the format)"
 )
 
 

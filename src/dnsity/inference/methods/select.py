@@ -58,7 +58,7 @@ from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
 
 RATIO = 2.0
-"""Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
+"""Document tokens per slot by default: measured, see docs/use_your_base.md."""
 _RIDGE = 0.3
 """Pull towards the tokens' own values, as a share of the mean diagonal. With a weak pull, values
 overfit the repeating queries: with about as many queries as slots, most answers that full context

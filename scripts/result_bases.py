@@ -1,10 +1,10 @@
-"""Scores of real bases without gists, and the frame in which each answers better."""
+"""Scores of real bases without gists, and a comparison of their prompt formats."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from readme_words import Words
+from result_words import Words
 
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.methods import heading, ordered
@@ -12,18 +12,18 @@ from dnsity.evaluation.row import Row
 from dnsity.io.units import percent
 
 CANNOT = 0.2
-"""Below this score with the whole document a task says nothing about methods."""
+"""Below this score of full context a task does not compare methods."""
 
 
 def bases(
     words: Words, summaries: list[dict[str, Any]], frames: dict[str, Any] | None = None
 ) -> str:
-    """Write a table per base, what it fails at with everything given, and scores by frame.
+    """Write a table per base, the tasks it fails with the whole document, and scores by frame.
 
     Args:
         words: The language.
-        summaries: Of finished evaluations, in order.
-        frames: The evaluation of bases in several frames.
+        summaries: Summaries of finished evaluations, in order.
+        frames: The summary of the evaluation of bases in several prompt formats.
     """
     parts = []
     for summary in summaries:
@@ -65,7 +65,7 @@ def _base(words: Words, model: str, rows: list[Row], manifest: dict[str, Any]) -
 
 
 def _frames(words: Words, summary: dict[str, Any]) -> list[str]:
-    """Set frames side by side: full context, and no context in brackets."""
+    """Compare prompt formats: full context, and no context in brackets."""
     rows = [Row.model_validate(row) for row in summary["rows"]]
     models = list(dict.fromkeys(row.model for row in rows))
     lines = []
@@ -90,7 +90,7 @@ def _by_task(rows: list[Row]) -> dict[str, dict[str, Row]]:
 
 
 def _score(words: Words, row: Row | None) -> str:
-    """Write a score; documents that failed count as wrong and are named."""
+    """Write a score, with the number of documents that failed (they count as wrong)."""
     if row is None:
         return "-"
     score = percent(row.score.value, 0)

@@ -1,4 +1,7 @@
-"""Fill the READMEs' generated parts from results/ (`make results`); `--check` finds them stale."""
+"""Fill the generated tables of README and guide from results/ (`make results`).
+
+With `--check` nothing is written, and the exit status is 1 if a table is stale.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from readme_bases import bases
-from readme_targets import targets
-from readme_words import Words
+from result_bases import bases
+from result_readme import cost, demo, results
+from result_targets import targets
+from result_words import Words
 
-from dnsity.cli.demo import HEADINGS
 from dnsity.evaluation import tables
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.row import Row
@@ -20,7 +23,12 @@ from dnsity.io.units import data_size, duration
 from dnsity.model.checkpoint import BUNDLED, find, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
-READMES = {"README.md": "en", "README.ko.md": "ko"}
+PAGES = {
+    "README.md": "en",
+    "README.ko.md": "ko",
+    "docs/results.md": "en",
+    "docs/results.ko.md": "ko",
+}
 SHAPES = (
     "mini_bfloat16",
     "qwen3_0.6b_bfloat16",
@@ -28,7 +36,7 @@ SHAPES = (
     "llama_3.2_1b_bfloat16",
 )
 BASES = ("eval_smollm2", "eval_qwen_coder")
-"""Evaluations of real bases, and `eval_frames`: shown once they are there."""
+"""Evaluations of real bases; these and `eval_frames` are optional."""
 
 
 def evaluation(words: Words, summary: dict[str, Any]) -> str:
@@ -46,24 +54,24 @@ def evaluation(words: Words, summary: dict[str, Any]) -> str:
     return "\n".join([told, "", *_translated(words, tables.glance(rows))])
 
 
-def against_plan(words: Words, evaluations: list[dict[str, Any]], bench: dict[str, Any]) -> str:
-    """Every target beside what was measured."""
+def against_plan(words: Words, evaluations: list[dict[str, Any]], costs: dict[str, Any]) -> str:
+    """Every target with its measured value."""
     rows = [[Row.model_validate(row) for row in summary["rows"]] for summary in evaluations]
     lines = [
         [words.cell(what), planned, wanted, words.cell(measured)]
-        for what, planned, wanted, measured in targets(*rows, bench)
+        for what, planned, wanted, measured in targets(*rows, costs)
     ]
-    header = ["25 gists", "planned", "wanted", "measured, English / Korean"]
+    header = ["25 gists", "planned", "target", "measured, English / Korean"]
     return "\n".join(table([*map(words.cell, header)], lines))
 
 
 RATIOS = {
-    "compress_over_prefill": "compressing / reading the document plainly",
-    "compress_peak_over_prefill": "its peak memory / that of reading",
-    "warm_with_load_over_none": "first token, gists loaded from disk / no document at all",
-    "warm_over_rag": "first token / RAG top-3",
-    "warm_over_full": "first token / full context",
-    "kv_over_full": "keys and values / full context",
+    "compress_over_prefill": "compression time / prefill time",
+    "compress_peak_over_prefill": "its peak memory / peak memory of prefill",
+    "warm_with_load_over_none": "TTFT, gists loaded from disk / TTFT without a document",
+    "warm_over_rag": "TTFT / TTFT of RAG top-3",
+    "warm_over_full": "TTFT / TTFT of full context",
+    "kv_over_full": "KV cache / KV cache of full context",
 }
 
 
@@ -90,7 +98,7 @@ def shapes(words: Words, results: list[dict[str, Any]]) -> str:
     return "\n".join([told, "", *table(header, _ratios(words, columns))])
 
 
-def cost(words: Words, result: dict[str, Any]) -> str:
+def bench(words: Words, result: dict[str, Any]) -> str:
     """What answering costs at the longest document, and the ratios at every length."""
     longest = max(row["tokens"] for row in result["rows"])
     lines = []
@@ -111,7 +119,7 @@ def cost(words: Words, result: dict[str, Any]) -> str:
                 "-" if even is None else str(even),
             ]
         )
-    header = ["method", "prepare, once", "stored", "load", "warm TTFT", "tokens/s"]
+    header = ["method", "prepare (once)", "stored", "load", "warm TTFT", "tokens/s"]
     header += ["memory to answer", "documents in 8 GB", "break-even"]
     ratios = _ratios(words, result["ratios"])
     lengths = [words.say("length", tokens=row["tokens"]) for row in result["ratios"]]
@@ -137,47 +145,11 @@ def cost(words: Words, result: dict[str, Any]) -> str:
     )
 
 
-def demo(words: Words, report: dict[str, Any]) -> str:
-    """What `make demo` prints, as a table."""
-    lines: list[str] = []
-    for document in report["documents"]:
-        lines += [
-            words.say(
-                "document",
-                name=document["document"],
-                tokens=document["context_tokens"],
-                gists=document["gist_tokens"],
-                ratio=document["compression_ratio"],
-                full=document["full_kv_bytes"] / 1e6,
-                kept=document["gist_kv_bytes"] / 1e3,
-                seconds=document["compress_s"],
-            ),
-            "",
-            f"| {' | '.join(map(words.cell, ['question', *HEADINGS.values()]))} |",
-            "|---|---|---|---|---|",
-        ]
-        for question in document["questions"]:
-            cells = []
-            for name in HEADINGS:
-                answer = question["methods"][name]
-                shown = answer["answer"].replace("\n", " ").replace("|", "/")[:24]
-                cells.append(
-                    words.say(
-                        "right" if answer["right"] else "wrong",
-                        answer=shown or words.say("nothing"),
-                        ms=1000 * answer["ttft_s"],
-                    )
-                )
-            lines.append(f"| {question['question']} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def training(words: Words, bench: dict[str, Any], run: dict[str, Any]) -> str:
-    """What a run of ten minutes learns, and what a step costs beside its alternatives."""
+def training(words: Words, costs: dict[str, Any], run: dict[str, Any]) -> str:
+    """The result of a short training run, and the cost of a step by each training path."""
     result, probe = run["result"], run["result"]["probe"]
     names = {
-        "two_pass": "two passes: each document compressed once",
+        "two_pass": "two segments: each document compressed once",
         "masked": "one masked sequence",
         "one_question": "one masked sequence per question",
         "plain": "language modelling of the document alone",
@@ -190,7 +162,7 @@ def training(words: Words, bench: dict[str, Any], run: dict[str, Any]) -> str:
             "-" if row["questions_per_second"] is None else f"{row['questions_per_second']:.2f}",
             data_size(row["peak_bytes"]),
         ]
-        for row in bench["training"]
+        for row in costs["training"]
     ]
     learned = words.say(
         "run",
@@ -203,9 +175,9 @@ def training(words: Words, bench: dict[str, Any], run: dict[str, Any]) -> str:
         gists=run["manifest"]["config"]["gist"]["gists"],
         **{name: probe[name] for name in ("gist", "full", "none")},
     )
-    asked = max(row["questions"] for row in bench["training"])
-    step = words.say("step", asked=asked, **_provenance(bench))
-    header = ["step", "document, tokens", "seconds", "questions/s", "peak memory"]
+    asked = max(row["questions"] for row in costs["training"])
+    step = words.say("step", asked=asked, **_provenance(costs))
+    header = ["step", "document tokens", "seconds", "questions/s", "peak memory"]
     return "\n".join([learned, "", step, "", *table([*map(words.cell, header)], lines)])
 
 
@@ -225,34 +197,35 @@ def card(words: Words, result: dict[str, Any]) -> str:
     return "\n".join([told, "", *table([*map(words.cell, header)], lines)])
 
 
-def render(readme: str, language: str) -> str:
-    """Return a README with every generated part made anew."""
+def render(page: str, language: str) -> str:
+    """Return a page with every generated part written anew."""
     words = Words(language)
+    mini, far, documents = map(_result, ("eval_mini", "eval_far", "eval_documents"))
+    costs = _result("bench_cost_mini")
     parts = {
-        "targets": against_plan(
+        "demo": lambda: demo(words, _result("demo")),
+        "results": lambda: results(words, mini, far, documents, _result(BASES[0])),
+        "cost": lambda: cost(words, costs),
+        "targets": lambda: against_plan(words, [mini, far, documents], costs),
+        "evaluation": lambda: evaluation(words, mini),
+        "documents": lambda: evaluation(words, documents),
+        "bases": lambda: bases(
             words,
-            [_result("eval_mini"), _result("eval_far"), _result("eval_documents")],
-            _result("bench_cost_mini"),
+            [_result(name) for name in BASES if _exists(name)],
+            _result("eval_frames") if _exists("eval_frames") else None,
         ),
-        "demo": demo(words, _result("demo")),
-        "cost": cost(words, _result("bench_cost_mini")),
-        "shapes": shapes(words, [_result(f"bench_cost_{name}") for name in SHAPES]),
-        "evaluation": evaluation(words, _result("eval_mini")),
-        "documents": evaluation(words, _result("eval_documents")),
-        "bases": bases(
-            words,
-            [_result(name) for name in BASES if _there(name)],
-            _result("eval_frames") if _there("eval_frames") else None,
-        ),
-        "training": training(words, _result("bench_cost_mini"), _result("gist_25")),
-        "card": card(words, _result("estimate_24gb")),
+        "bench": lambda: bench(words, costs),
+        "shapes": lambda: shapes(words, [_result(f"bench_cost_{name}") for name in SHAPES]),
+        "training": lambda: training(words, costs, _result("gist_25")),
+        "card": lambda: card(words, _result("estimate_24gb")),
     }
-    for name, text in parts.items():
+    for name, write in parts.items():
         marks = f"<!-- generated: {name} -->", f"<!-- end: {name} -->"
         pattern = re.compile(f"{re.escape(marks[0])}.*?{re.escape(marks[1])}", re.DOTALL)
-        lines = "\n".join(part for part in (marks[0], text, marks[1]) if part)
-        readme = pattern.sub(lambda _, made=lines: made, readme)
-    return readme
+        if pattern.search(page):
+            lines = "\n".join(part for part in (marks[0], write(), marks[1]) if part)
+            page = pattern.sub(lambda _, made=lines: made, page)
+    return page
 
 
 def _provenance(result: dict[str, Any]) -> dict[str, Any]:
@@ -271,7 +244,7 @@ def _translated(words: Words, lines: list[str]) -> list[str]:
     return table([*map(words.cell, header)], rows)
 
 
-def _there(name: str) -> bool:
+def _exists(name: str) -> bool:
     return (ROOT / "results" / f"{name}.json").exists()
 
 
@@ -281,9 +254,9 @@ def _result(name: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write, or with --check only compare."""
+    """Write the pages, or with `--check` compare only."""
     stale = 0
-    for name, language in READMES.items():
+    for name, language in PAGES.items():
         path = ROOT / name
         old = path.read_text(encoding="utf-8")
         new = render(old, language)

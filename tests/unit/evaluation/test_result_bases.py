@@ -1,4 +1,4 @@
-"""The READMEs' part on real bases: every score, in both languages, and nothing without results."""
+"""The results page on real bases: every score, in both languages, and nothing without results."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def written(language: str, *arguments: Any) -> list[str]:
-    words = importlib.import_module("readme_words").Words(language)
-    text: str = importlib.import_module("readme_bases").bases(words, *arguments)
+    words = importlib.import_module("result_words").Words(language)
+    text: str = importlib.import_module("result_bases").bases(words, *arguments)
     return text.splitlines()
 
 
@@ -101,6 +101,6 @@ def test_several_bases_and_their_frames() -> None:
 def test_without_results_the_part_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     assert written("en", []) == []
     readme = "<!-- generated: bases -->\nold\n<!-- end: bases -->\n"
-    module = importlib.import_module("readme_tables")
-    monkeypatch.setattr(module, "_there", lambda name: False)
+    module = importlib.import_module("result_tables")
+    monkeypatch.setattr(module, "_exists", lambda name: False)
     assert module.render(readme, "en") == "<!-- generated: bases -->\n<!-- end: bases -->\n"

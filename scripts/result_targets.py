@@ -1,4 +1,4 @@
-"""What was planned, what is wanted and what was measured, side by side, hits and misses alike."""
+"""Planned, target and measured values, including the targets that are missed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _NEEDLES = ("niah", "fact")
 def targets(
     mini: list[Row], far: list[Row], documents: list[Row], bench: dict[str, Any]
 ) -> list[list[str]]:
-    """Lay out one line per target: what, planned, wanted, measured (English / Korean).
+    """Return one line per target: name, plan, target, measured value (English / Korean).
 
     Args:
         mini: Rows of `eval_mini`.
-        far: Rows of `eval_far`, which asks more documents of the longest length.
+        far: Rows of `eval_far`, which has more documents of the longest length.
         documents: Rows of `eval_documents`.
         bench: The result of `dnsity bench --shape mini`.
     """
@@ -39,21 +39,21 @@ def targets(
     return [
         ["document tokens per gist", "100-400", "320", f"{1 / longest['kv_over_full']:.0f}"],
         ["one passkey in prose, 512 to 8,192 tokens", "70%", "99%", score("niah_{}")],
-        ["the same, at the worst length", "-", "99%", _both(asked, "niah_{}", _worst)],
-        ["the same in unseen words, 2,048 tokens", "-", "-", score("niah_{}_unseen_2048")],
+        ["the same, worst length", "-", "99%", _both(asked, "niah_{}", _worst)],
+        ["the same in unseen wording, 2,048 tokens", "-", "-", score("niah_{}_unseen_2048")],
         ["one passkey in four windows, 32,768 tokens", "-", "95%", score("niah_{}_32768")],
-        ["a fact in unseen words, 2,048 tokens", "-", "90%", score("fact_{}_unseen", 2048)],
-        ["a fact in unseen words, 8,192 tokens", "-", "80%", score("fact_{}_unseen", 8192)],
-        ["four numbers of alike owners, 2,048 tokens", "-", "95%", score("niah4_{}", 2048)],
-        ["four numbers of alike owners, 8,192 tokens", "-", "90%", score("niah4_{}", 8192)],
-        ["eight numbers of alike owners, 2,048 tokens", "-", "80%", score("niah8_{}_2048")],
-        ["needles, from another document's gists", "-", "0%", _percent(wrong)],
-        ["whole documents: share of full context", "80%", "90%", understood("share_of_full")],
-        ["whole documents: share of what it adds", "-", "80%", understood("gap_recovered")],
-        ["first token / RAG top-3", "0.5", "0.25", f"{longest['warm_over_rag']:.2g}"],
-        ["first token / full context", "-", "0.05", f"{longest['warm_over_full']:.2g}"],
+        ["a fact in unseen wording, 2,048 tokens", "-", "90%", score("fact_{}_unseen", 2048)],
+        ["a fact in unseen wording, 8,192 tokens", "-", "80%", score("fact_{}_unseen", 8192)],
+        ["four codes with similar owners, 2,048 tokens", "-", "95%", score("niah4_{}", 2048)],
+        ["four codes with similar owners, 8,192 tokens", "-", "90%", score("niah4_{}", 8192)],
+        ["eight codes with similar owners, 2,048 tokens", "-", "80%", score("niah8_{}_2048")],
+        ["needles, gists of another document", "-", "0%", _percent(wrong)],
+        ["articles: score / score of full context", "80%", "90%", understood("share_of_full")],
+        ["articles: gap recovered", "-", "80%", understood("gap_recovered")],
+        ["TTFT / TTFT of RAG top-3", "0.5", "0.25", f"{longest['warm_over_rag']:.2g}"],
+        ["TTFT / TTFT of full context", "-", "0.05", f"{longest['warm_over_full']:.2g}"],
         [
-            "compressing / reading the document plainly",
+            "compression time / prefill time",
             "-",
             "1",
             f"{longest['compress_over_prefill']:.2g}",
@@ -79,7 +79,7 @@ def _worst(row: Row) -> str:
 
 
 def _share(found: Interval | None) -> str:
-    """Print a share; none is known where full context adds nothing."""
+    """Format a share; it is undefined where full context adds nothing."""
     return "-" if found is None else _percent(found.value)
 
 
