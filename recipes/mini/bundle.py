@@ -44,7 +44,7 @@ def card(summary: dict[str, Any] | None) -> str:
     if summary is not None:
         rows = [Row.model_validate(row) for row in summary["rows"]]
         lines += [
-            "Measured on held-out text (`results/eval_mini.json`; `docs/evaluation.md` describes",
+            "Measured on held-out text (`results/eval_mini.json`; `docs/evaluate.md` describes",
             "tasks and methods):",
             "",
             *tables.glance(rows),
