@@ -18,7 +18,7 @@ from dnsity.errors import BadInputError
 
 _MISSING = (
     "; if a configuration names it: such data are not part of dnsity, name files of your own there "
-    "or with --set (docs/train.md describes the form)"
+    "or with --set (docs/datasets.md says of which form)"
 )
 
 

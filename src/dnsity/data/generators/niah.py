@@ -5,7 +5,7 @@
     questions  for all needles or for the first few
 
 Records of one seed are the same on every machine; record n depends on the seed and n alone, so a
-longer run begins with the shorter one. The Korean set is described in docs/train.md.
+longer run begins with the shorter one. The Korean set is described in docs/ko_niah.md.
 """
 
 from __future__ import annotations

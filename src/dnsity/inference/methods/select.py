@@ -47,7 +47,7 @@ from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
 
 RATIO = 2.0
-"""Document tokens per slot by default: measured, see docs/use_your_base.md."""
+"""Document tokens per slot by default: measured, see docs/no_checkpoint.md."""
 _REPEAT = "Repeat the text word for word."
 _PASS, _LEAST_PASS, _LEAD = 1024, 64, 8
 """Tokens repeated in one pass, at most and at least, and how many of those before it lead in."""
