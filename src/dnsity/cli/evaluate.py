@@ -40,7 +40,10 @@ Methods = Annotated[
     ),
 ]
 Models = Annotated[
-    str | None, typer.Option("--model", "-m", help="Gist models: mini,DIRECTORY (default: mini).")
+    str | None,
+    typer.Option(
+        "--model", "-m", help="Gist models: mini,DIRECTORY (default: as configured, or mini)."
+    ),
 ]
 Bases = Annotated[
     list[str] | None,
