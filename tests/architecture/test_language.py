@@ -1,4 +1,4 @@
-"""Retired words stay out of `--help` and of docstrings; both keep to a simple form.
+"""Retired words stay out of `--help`, docstrings, comments and messages.
 
 The list holds words that made readers read twice: sayings, private terms, and words with a plain
 term of the field in their place. It covers what a program can recognise, not good style as such.
@@ -7,8 +7,11 @@ term of the field in their place. It covers what a program can recognise, not go
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,9 @@ RETIRED = {
 }
 """Patterns of whole words, in any case, and what to write."""
 
+PRINTERS = ("say", "warn", "print", "status", "progress_bar", "warning", "info", "_note")
+"""Functions that show text to users."""
+
 OPENERS = ("Of", "As", "Also", "So", "But", "By", "To", "And", "Or", "What", "Whether", "How")
 """A help text begins with a noun or an imperative, not with one of these."""
 
@@ -85,10 +91,14 @@ def _paths() -> list[str]:
     return sorted(path for path in paths if not path.startswith(PENDING))
 
 
+@cache
+def _nodes(path: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse((SOURCE / path).read_text(encoding="utf-8"))))
+
+
 def _docstrings(path: str) -> Iterator[tuple[int, str, bool]]:
     """Yield line, text, and whether a module, class or function has it (else: an attribute)."""
-    tree = ast.parse((SOURCE / path).read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in _nodes(path):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for index, statement in enumerate(node.body):
@@ -98,6 +108,27 @@ def _docstrings(path: str) -> Iterator[tuple[int, str, bool]]:
                 and isinstance(statement.value.value, str)
             ):
                 yield statement.lineno, statement.value.value, index == 0
+
+
+def _messages(path: str) -> Iterator[tuple[int, str]]:
+    """Yield line and text of strings that are raised or printed."""
+    for node in _nodes(path):
+        if not isinstance(node, ast.Raise | ast.Call):
+            continue
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
+            if called not in PRINTERS and not called.endswith("Error"):
+                continue
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                yield inner.lineno, inner.value
+
+
+def _comments(path: str) -> Iterator[tuple[int, str]]:
+    source = (SOURCE / path).read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
 
 
 def _retired(text: str) -> list[tuple[int, str, str]]:
@@ -142,6 +173,16 @@ def test_docstrings_use_plain_words(path: str) -> None:
         for offset, word, advice in _retired(text)
     ]
     assert not found, "\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("path", _paths())
+def test_messages_and_comments_use_plain_words(path: str) -> None:
+    found = {
+        f"{path}:{line + offset}: '{word}': {advice}"
+        for line, text in [*_messages(path), *_comments(path)]
+        for offset, word, advice in _retired(text)
+    }
+    assert not found, "\n" + "\n".join(sorted(found))
 
 
 @pytest.mark.parametrize("path", _paths())

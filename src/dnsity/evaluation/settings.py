@@ -52,7 +52,7 @@ class EvalConfig(Config):
         method: Settings of the methods, by name.
         dtype: Compute type of the models.
         limit: Maximum number of documents per task.
-        seed: Random seed of tasks and methods.
+        seed: Random seed of the tasks.
     """
 
     models: list[str] = Field(default=["mini"])

@@ -23,13 +23,13 @@ _NORMS = "queries and keys are normalised after rotation, so positions are not r
 _UNREAD = {
     "beam": "full-attention layers scale queries by their position",
     "dbrx": "transformers cannot build it",
-    "falcon": "its decoder keeps its layers and caches in a way of its own",
+    "falcon": "its decoder stores layers and caches differently",
     "hrm_text": "its layers run several times for one token",
     "hunyuan_v1_dense": _NORMS,
     "hunyuan_v1_moe": _NORMS,
-    "mllama_text_model": "some layers attend to an image, in a cache of their own",
-    "modernbert-decoder": "its decoder keeps its layers in a way of its own",
-    "moshi": "its logits are not those of the masked sequence",
+    "mllama_text_model": "some layers attend to an image, with a separate cache",
+    "modernbert-decoder": "its decoder stores layers differently",
+    "moshi": "its logits differ from those of the masked sequence",
 }
 """Unsupported model types whose config does not show it.
 
