@@ -3,7 +3,7 @@
 example      the record every source yields: one document and its questions
 encode       text to token ids
 batch        examples to padded tensors
-packing      rows for plain language modelling
+packing      packed documents for language modeling
 text/        chunking, sentences, Korean particles, the prompt around a question
 readers/     corpora, benchmarks, question sets
 generators/  needles, questions, mixtures; a folder per language

@@ -1,8 +1,8 @@
 """Text to token ids, such that user text can never become a control token.
 
-Segments (document, question, answer) are always encoded apart and joined as ids, and the encoder
-knows no token that steers a model: `<GIST_0>`, `<|im_end|>` or `</s>` in a document are just
-characters. Added tokens that steer nothing (HTML tags, runs of line breaks) are words like others.
+Segments (document, question, answer) are always encoded separately and joined as ids, and the
+encoder has no token that controls a model: `<GIST_0>`, `<|im_end|>` or `</s>` in a document are
+only characters. Added tokens that control nothing (HTML tags, line breaks) are ordinary words.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dnsity.errors import BadInputError, UnsupportedModelError
 
 
 class TextEncoder:
-    """Encode plain text with a HuggingFace tokenizer's own pipeline, control tokens left out.
+    """Encodes plain text with the pipeline of a Hugging Face tokenizer, without control tokens.
 
     A private copy of the backend is used, so threads share no mutable tokenizer state
     (`split_special_tokens=True` races between threads, transformers #47085).
@@ -28,8 +28,8 @@ class TextEncoder:
         """Copy the tokenizer's backend.
 
         Args:
-            tokenizer: Its added tokens that steer nothing are words.
-            template: A question template; added tokens in it steer, too.
+            tokenizer: Its added tokens that control nothing are words.
+            template: A question template; added tokens in it are control tokens, too.
 
         Raises:
             UnsupportedModelError: If the tokenizer is not a fast one, or has no end token.
@@ -48,30 +48,30 @@ class TextEncoder:
         self.tokenizer = tokenizer
         self.eos_id = int(tokenizer.eos_token_id)
         self.start_ids: list[int] = prefix_ids(tokenizer)
-        """What stands before a document: the tokens that the tokenizer puts before any text."""
+        """The ids that the tokenizer puts before any text."""
 
     def knowing(self, template: str) -> TextEncoder:
-        """Return an encoder that never makes a token of this question template from text."""
+        """Return an encoder that never produces an added token of this template from text."""
         if control_ids(self.tokenizer, template) <= self._control_ids:
             return self
         return TextEncoder(self.tokenizer, template)
 
     def encode(self, text: str, place: Place = "start") -> list[int]:
-        """Encode text as nothing but text.
+        """Encode text without control tokens.
 
         Args:
-            text: What to encode.
+            text: The text.
             place: What it follows.
 
         Raises:
-            BadInputError: If the text holds a lone surrogate, which no encoding can express.
+            BadInputError: If the text has a lone surrogate, which cannot be encoded.
         """
         return self._require_no_control(self._cut(text, text, place).ids)
 
     def encode_between(
         self, before: str, text: str, after: str = "", *, starts: bool = False
     ) -> list[int]:
-        """Encode text as it is tokenized between two other texts, whose own tokens are left out.
+        """Encode text as it is tokenized between two other texts; return its ids only.
 
         A token that covers a border belongs to `text`. No control token is ever the result.
 
@@ -79,7 +79,7 @@ class TextEncoder:
             before: Text in front, after the last control token.
             text: What to encode.
             after: Text that follows.
-            starts: It is the beginning of a prompt.
+            starts: Whether it is the beginning of a prompt.
 
         Raises:
             BadInputError: As `encode`.
@@ -94,14 +94,14 @@ class TextEncoder:
         return self._require_no_control(ids)
 
     def encode_frame(self, text: str, place: Place = "start") -> list[int]:
-        """Encode text from the model's own files, such as a chat template; control tokens count.
+        """Encode text of the model's files, such as a chat template, with its control tokens.
 
-        Never for what a user wrote.
+        Not for text that a user wrote.
         """
         return self._framing.encode(text, place).ids
 
     def place_after(self, text: str, place: Place) -> Place:
-        """Say where what follows a template's text stands, the text itself being at a place."""
+        """Return the place after a template's text that is itself at `place`."""
         if not text:
             return place
         return (
@@ -109,7 +109,7 @@ class TextEncoder:
         )
 
     def first_control(self, text: str) -> list[int]:
-        """Return the first control token in a template's text; none if it has none."""
+        """Return the first control token in a template's text, or an empty list."""
         found = [index for index, _ in self._framing.added(text) if index in self._control_ids]
         return found[:1]
 
@@ -137,7 +137,7 @@ class TextEncoder:
         return ids
 
     def border(self, text: str, tokens: int) -> int | None:
-        """Say how many characters the first so many tokens cover; None if there are fewer."""
+        """Return the number of characters in the first `tokens` tokens; None if there are less."""
         offsets = self._plain.encode(text).offsets
         return offsets[tokens - 1][1] if len(offsets) >= tokens else None
 
@@ -158,21 +158,21 @@ class TextEncoder:
         return None
 
     def pieces(self) -> list[str]:
-        """List what every token of the vocabulary stands for, a leading space kept."""
+        """Return the text of every token of the vocabulary, with its leading space."""
         return [self.decode([index]) for index in range(self._plain.size())]
 
     def decode(self, ids: list[int]) -> str:
-        """Turn answer ids into text, control tokens left out."""
+        """Decode answer ids, without control tokens."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def control_ids(tokenizer: PreTrainedTokenizerBase, template: str = "") -> frozenset[int]:
-    """Say which tokens steer a model, so that no text may become one.
+    """Return the ids that control a model; user text never becomes one of them.
 
-    Special tokens, and added ones that a question template writes, or that the tokenizer declares
-    as such (`chat_control_tokens`; if it declares none: those that its chat template writes). Some
-    vocabularies spell them out, and then text can reach them. What unknown characters become
-    steers nothing, unless it is one of the others too.
+    These are special tokens, added tokens in a question template, and added tokens that the
+    tokenizer declares (`chat_control_tokens`; without a declaration those in its chat template).
+    Some vocabularies contain their text, so that user text could produce them. The token of unknown
+    characters is not a control token unless it is also one of the others.
     """
     declared = getattr(tokenizer, "chat_control_tokens", None)
     if declared is None:
@@ -191,13 +191,13 @@ def control_ids(tokenizer: PreTrainedTokenizerBase, template: str = "") -> froze
 
 
 def _unknown_ids(tokenizer: PreTrainedTokenizerBase) -> list[int | None]:
-    """Return what characters become that the vocabulary lacks."""
+    """Return the ids of characters that are missing in the vocabulary."""
     encoded: list[int] = tokenizer("\U000e0fff", add_special_tokens=False)["input_ids"]
     return [tokenizer.unk_token_id, *encoded]
 
 
 def lone_surrogate_message(text: str) -> str:
-    """Say where a lone surrogate stands."""
+    """Return an error message with the position of a lone surrogate."""
     position = next((i for i, c in enumerate(text) if 0xD800 <= ord(c) <= 0xDFFF), None)
     return (
         f"the text holds a lone surrogate at character {position}, which is not valid Unicode; "

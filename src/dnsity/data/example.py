@@ -1,32 +1,32 @@
-"""The unit every data source produces: one document and the questions asked about it.
+"""The record that every data source produces: a document and the questions on it.
 
-Kept free of tokenizers and tensors so that makers of data and trainers share no code but this.
+It is independent of tokenizers and tensors; data generation and training share only this type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from dnsity.errors import BadInputError
 
 Language = Literal["en", "ko"]
 Detail: TypeAlias = str | int | float | list[int] | list[float] | list[str]
-"""A fact about how a record was made, as JSON can hold it."""
+"""A JSON value that describes how a record was made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question on a document, with the answer expected.
+    """One question on a document, with the expected answer.
 
     Attributes:
-        text: The question as it is put to the model.
-        answer: The shortest correct answer; copied verbatim from the document wherever it can be.
+        text: The question as the model gets it.
+        answer: The shortest correct answer; verbatim from the document where possible.
         kind: What is asked for, e.g. ``"passkey"`` or ``"fact:opening_time"``, so that scores
             can be broken down by it.
-        alternatives: Further answers that are as right.
-        choices: The options of a multiple-choice question, `answer` among them; else empty.
+        alternatives: Other correct answers.
+        choices: The options of a multiple-choice question, with `answer`; otherwise empty.
     """
 
     text: str
@@ -42,9 +42,9 @@ class Example:
 
     Attributes:
         document: The full text to be compressed; empty for closed-book questions.
-        questions: What is asked once the text itself is gone.
+        questions: The questions asked after compression.
         language: The language of document and questions.
-        source: The id of the document, so that splits can be kept apart.
+        source: The id of the document, by which splits are made.
         details: How the record was made (seed, tokens, depths, ...).
     """
 
@@ -55,12 +55,12 @@ class Example:
     details: Mapping[str, Detail] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
-        """Return the example as JSON can hold it."""
+        """Return the example as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], where: str) -> Example:
-        """Read back what `to_record` gave; `where` names the place in errors.
+        """Return the example of a JSON object; errors name the place `where`.
 
         Raises:
             BadInputError: If a field is missing or has the wrong type.
@@ -77,8 +77,9 @@ class Example:
                 for question in record["questions"]
             )
             language = record["language"]
-            if language not in ("en", "ko"):
-                raise BadInputError(f"{where}: language {language!r}; allowed are 'en' and 'ko'")
+            if language not in get_args(Language):
+                allowed = " and ".join(map(repr, get_args(Language)))
+                raise BadInputError(f"{where}: language {language!r}; allowed are {allowed}")
             return cls(
                 document=_text(record, "document"),
                 questions=questions,
@@ -94,7 +95,7 @@ class Example:
 
 
 def _text(record: Mapping[str, Any], name: str) -> str:
-    """A field that must be text."""
+    """Return a field that must be text."""
     value = record[name]
     if not isinstance(value, str):
         raise TypeError(f"{name} is {type(value).__name__}, not text")

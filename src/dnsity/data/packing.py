@@ -1,4 +1,4 @@
-"""Rows for plain language modelling: documents one behind the other, nothing is padding."""
+"""Packed documents for language modeling, without padding."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.text.sentences import sentence_ends
 
 _NEAR = 2000
-"""Characters in which a sentence start is looked for; longer sentences are rare."""
+"""Characters that are searched for the start of a sentence; longer sentences are rare."""
 _MARGIN = 16
 """Tokens at a cut that may differ from those of the whole text."""
 
 
 def pack(rng: random.Random, texts: Sequence[str], encoder: TextEncoder, tokens: int) -> list[int]:
-    """Fill a row with documents, each followed by the end token, until it holds so many tokens.
+    """Concatenate documents, each followed by the end token, to exactly so many tokens.
 
-    The first is drawn at random and begins at a random sentence of it; those that follow it in the
-    corpus follow, whole but for the last. Attention is not masked where documents meet: the end
-    token tells them apart, as in GPT-3 (Brown et al. 2020, appendix B).
+    A random document from a random sentence on comes first, then those after it in the corpus;
+    only the last one is cut. Attention is not masked between documents: the end token separates
+    them, as in GPT-3 (Brown et al. 2020, appendix B).
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         texts: The documents, at least one of them not blank.
-        encoder: Text to ids; its `start_ids` are left to the caller.
-        tokens: Length of the row, end tokens counted.
+        encoder: Text to ids; the caller adds its `start_ids`.
+        tokens: Number of ids, end tokens included.
 
     Returns:
         Exactly `tokens` ids.
@@ -44,17 +44,17 @@ def pack(rng: random.Random, texts: Sequence[str], encoder: TextEncoder, tokens:
 
 
 def _sentence_start(rng: random.Random, text: str) -> int:
-    """Where the sentence begins that holds a random character, so all text is as likely."""
+    """Return the start of the sentence around a random character."""
     at = rng.randrange(len(text) or 1)
     low = max(0, at - _NEAR)
     return low + max(end for end in sentence_ends(text[low : at + _NEAR]) if end <= at - low)
 
 
 def _first_ids(text: str, encoder: TextEncoder, tokens: int) -> list[int]:
-    """Encode no more of a text than its first tokens take.
+    """Return the first ids of a text without encoding all of it.
 
-    A longer beginning is encoded anew instead of going on behind the cut: some tokenizers mark the
-    start of what they encode, so pieces would not join to the ids of the whole.
+    If the encoded beginning is too short, a longer one is encoded from the start: some tokenizers
+    mark the start of a text, so parts that are encoded separately do not join.
     """
     characters = 4 * (tokens + _MARGIN)
     while True:

@@ -8,11 +8,9 @@ import pytest
 
 from dnsity.data.example import Language, Question
 from dnsity.data.generators.filters import (
-    FilterSettings,
     filter_questions,
     grounded,
     normalise,
-    token_f1,
 )
 
 DOCUMENT = (
@@ -28,12 +26,10 @@ def made(text: str, answer: str, kind: str = "model:factual") -> Question:
     return Question(text, answer, kind)
 
 
-def run(
-    questions: list[Question], language: Language = "en", settings: FilterSettings | None = None
-) -> tuple[list[str], dict[str, int]]:
+def run(questions: list[Question], language: Language = "en") -> tuple[list[str], dict[str, int]]:
     rejects: Counter[str] = Counter()
     document = DOCUMENT if language == "en" else KOREAN
-    kept = filter_questions(questions, document, language, settings=settings, rejects=rejects)
+    kept = filter_questions(questions, document, language, rejects=rejects)
     return [question.text for question in kept], dict(rejects)
 
 
@@ -68,43 +64,6 @@ def test_like_questions_with_different_answers_both_stay() -> None:
     assert len(texts) == 2
 
 
-def test_what_a_model_knows_without_the_document_is_dropped() -> None:
-    settings = FilterSettings(closed_book=lambda question: "It was Mara Quill")
-    texts, rejects = run(
-        [made("Who lit the lamp?", "Mara Quill"), made("How many ships?", "2,350")],
-        settings=FilterSettings(closed_book=settings.closed_book, closed_book_f1=0.5),
-    )
-    assert texts == ["How many ships?"]
-    assert rejects == {"answerable_without": 1}
-
-
-def test_alternatives_count_as_known_too() -> None:
-    question = Question("How many?", "2,350", "model:factual", ("2,350 ships",))
-    settings = FilterSettings(closed_book=lambda _: "2,350 ships", closed_book_f1=0.99)
-    assert run([question], settings=settings)[1] == {"answerable_without": 1}
-
-
-def test_a_question_with_choices_is_not_dropped_for_a_lucky_guess() -> None:
-    statement = "The lighthouse keeper Mara Quill lit the lamp at 19:40 every evening."
-    text = f"According to the text, is the following true? {statement}"
-    question = Question(text, "Yes", "yesno", choices=("Yes", "No"))
-    assert run([question], settings=FilterSettings(closed_book=lambda _: "Yes"))[0] == [text]
-
-
-def test_the_closed_book_model_is_not_asked_about_questions_already_dropped() -> None:
-    asked: list[str] = []
-
-    def closed_book(question: str) -> str:
-        asked.append(question)
-        return ""
-
-    run(
-        [made("Who?", "Mara Quill"), made("Who?", "Mara Quill"), made("Whose?", "Otto Brandt")],
-        settings=FilterSettings(closed_book=closed_book),
-    )
-    assert asked == ["Who?"]
-
-
 @pytest.mark.parametrize(
     ("answer", "kind", "sound"),
     [
@@ -126,20 +85,6 @@ def test_a_summary_may_rephrase_where_a_fact_may_not() -> None:
     answer = "Mara Quill lit the lamp nightly and counted ships"
     assert grounded(made("?", answer, "model:summary"), DOCUMENT, "en")
     assert not grounded(made("?", "Quill climbed a tower", "model:factual"), DOCUMENT, "en")
-
-
-@pytest.mark.parametrize(
-    ("answer", "gold", "score"),
-    [
-        ("The Mara Quill!", "mara quill", 1.0),
-        ("Mara", "Mara Quill", 2 / 3),
-        ("", "Mara Quill", 0.0),
-        ("nobody", "Mara Quill", 0.0),
-        ("문가람이", "문가람", 6 / 7),
-    ],
-)
-def test_token_f1(answer: str, gold: str, score: float) -> None:
-    assert token_f1(answer, gold) == pytest.approx(score)
 
 
 def test_normalise_folds_width_case_and_punctuation() -> None:

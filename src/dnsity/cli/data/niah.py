@@ -77,9 +77,8 @@ def command(
         },
         "options",
     )
-    encoder = load_encoder(tokenizer)
     with progress_bar("documents") as progress:
-        made = generate(config, encoder, workers=_workers(samples))
+        made = generate(config, load_encoder(tokenizer), workers=_workers(samples))
         records = (example.to_record() for example in made)
         count = write_records(output, counted(records, progress, samples))
     done(json, output, {"documents": count, "questions": count * (asked or needles)})

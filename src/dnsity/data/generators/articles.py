@@ -1,14 +1,14 @@
-"""Questions on encyclopedia articles that no single sentence of them answers.
+"""Questions on an encyclopedia article that no single sentence of it answers.
 
     title     its title
     topic     what its subject is, in a few words
     lead      its first sentence, the subject blank
     summary   its first sentence
-    part      in which third a sentence stands
+    part      in which third a sentence occurs
     yes_no    whether it is about a title
 
-The document is the article without title and first paragraph. Title, definition and summary are
-taken from what is left out, so they must be understood and cannot be copied.
+The document is the article without its title and first paragraph. Title, definition and summary
+come from the removed part, so they cannot be copied from the document.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from dnsity.data.readers.corpus import Document
 from dnsity.data.text.sentences import sentence_ends
 
 _CLEAR = 0.15
-"""A sentence asked for is further from the next third than this share of a third."""
+"""Share of a third at both of its ends from which no sentence is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """What is known of an article: `body` is all that may be seen of it."""
+    """An article in parts; `body` is what becomes the document."""
 
     id: str
     title: str
@@ -49,7 +49,11 @@ ANSWERS: Mapping[str, Callable[[Article], str]] = {
 
 
 def read_article(document: Document, language: Language) -> Article | None:
-    """Take a document apart; None if its first sentence does not say what it is about."""
+    """Split a document into the parts of an article.
+
+    Returns:
+        None if the first sentence does not say what the document is about.
+    """
     title = plain_title(document.title)
     if not title:
         return None
@@ -61,20 +65,20 @@ def read_article(document: Document, language: Language) -> Article | None:
 
 
 def about(article: Article, language: Language, kind: str) -> Question:
-    """Ask for one of `ANSWERS`."""
+    """Return the question of one kind of `ANSWERS`."""
     answer = ANSWERS[kind](article)
     return Question(LANGUAGES[language].questions.article[kind], answer, f"understanding:{kind}")
 
 
 def whether_about(title: str, language: Language, *, yes: bool) -> Question:
-    """Ask whether a text is about a title."""
+    """Return the question whether a text is about a title."""
     answers = rules_for(language).answers
     text = LANGUAGES[language].questions.article["yes_no"].format(x=title)
     return Question(text, answers[not yes], "understanding:yes_no", choices=answers)
 
 
 def in_which_third(rng: random.Random, language: Language, document: str) -> Question | None:
-    """Ask for the place of a sentence that is whole, occurs once and leans on no other."""
+    """Ask in which third a sentence is; it is complete, unique and understandable alone."""
     rules, found = rules_for(language), dict[int, list[str]]()
     for start, end in pairwise(sentence_ends(document)):
         sentence = flatten(document[start:end])

@@ -1,12 +1,11 @@
-"""What a question must pass before it is kept, whoever made it.
+"""Filters for generated questions, from rules and from models alike.
 
-    empty                question or answer is blank
-    unsupported          the document does not bear the answer out
-    answerable_without   a model that never saw the document gives the answer
-    duplicate            the same question again
-    near_duplicate       the same answer to almost the same question
+    empty            question or answer is blank
+    unsupported      the document does not support the answer
+    duplicate        the same question again
+    near_duplicate   the same answer to almost the same question
 
-Questions that fail are counted by the first reason that applies, so that a maker's weaknesses show.
+A rejected question is counted by the first reason that applies.
 """
 
 from __future__ import annotations
@@ -14,41 +13,23 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from dnsity.data.example import Language, Question
 from dnsity.data.generators.rules.check import rules_for, supported
 from dnsity.data.generators.rules.page import overlap
 
-ClosedBook = Callable[[str], str]
-"""Answers a question without any document."""
-
 MODEL_KIND = "model:"
-"""How the kind of a question made by a model begins."""
+"""Prefix of the kind of a question that a model made."""
 
-# Share of an answer's words the document has to hold. A summary rephrases; a fact does not.
+# Share of an answer's words that the document must contain. A summary rephrases; a fact does not.
 _GROUNDED = {"factual": 0.8, "multi_fact": 0.7, "structuring": 0.6, "summary": 0.6, "use_case": 0.5}
 _STRICTEST = 0.8
 _HANGUL = re.compile(r"[가-힣]")
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _GRAM = 3
-
-
-@dataclass(frozen=True, slots=True)
-class FilterSettings:
-    """How strict the filters are.
-
-    Attributes:
-        closed_book: A model asked without the document; None leaves that check out.
-        closed_book_f1: From this token F1 on, its answer counts as the right one.
-        near_duplicate: From this share of common character trigrams on, two questions with one
-            answer count as the same.
-    """
-
-    closed_book: ClosedBook | None = None
-    closed_book_f1: float = 0.6
-    near_duplicate: float = 0.8
+_NEAR_DUPLICATE = 0.8
+"""Share of common character trigrams from which two questions with one answer are the same."""
 
 
 def filter_questions(
@@ -57,27 +38,24 @@ def filter_questions(
     language: Language,
     *,
     title: str = "",
-    settings: FilterSettings | None = None,
     rejects: Counter[str] | None = None,
 ) -> list[Question]:
-    """Keep the questions on one document that are sound, in their order.
+    """Return the questions on one document that pass all filters, in their order.
 
     Args:
-        questions: Of `rule_questions`, or with a kind that begins with `MODEL_KIND`.
-        document: What they ask about.
+        questions: From `rule_questions`, or with a kind that begins with `MODEL_KIND`.
+        document: The document that they ask about.
         language: Their language.
-        title: The document's title, which a question on its topic is checked against.
-        settings: How strict to be.
-        rejects: Counts reasons; added to.
+        title: The document's title; the answer to a question on its topic is compared with it.
+        rejects: Counter of reasons, which is updated.
 
     Returns:
-        Those that pass. Two documents may ask the same; only one document may not.
+        The questions that pass. Duplicates are only looked for within one document.
     """
-    settings = settings or FilterSettings()
     counts = Counter[str]() if rejects is None else rejects
     kept: list[Question] = []
     for question in questions:
-        reason = _reason(question, document, language, title, settings, kept)
+        reason = _reason(question, document, language, title, kept)
         if reason:
             counts[reason] += 1
         else:
@@ -92,30 +70,15 @@ def normalise(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", words).split())
 
 
-def token_f1(answer: str, gold: str) -> float:
-    """Overlap of two answers, 0..1.
-
-    Words are compared, or syllables where the gold answer is Korean: there a particle would make
-    two words of one.
-    """
-    given, wanted = normalise(answer), normalise(gold)
-    if _HANGUL.search(gold):
-        left, right = Counter(given.replace(" ", "")), Counter(wanted.replace(" ", ""))
-    else:
-        left, right = Counter(given.split()), Counter(wanted.split())
-    common = sum((left & right).values())
-    return 2 * common / (sum(left.values()) + sum(right.values())) if common else 0.0
-
-
 def grounded(question: Question, document: str, language: Language) -> bool:
-    """Whether a model's answer is drawn from the document.
+    """Return whether the document supports a model's answer.
 
-    Every number in the answer must stand in the document, and enough of its words; how many are
-    enough depends on what was asked for. An answer that stands there word for word passes.
+    The document must contain every number of the answer and enough of its words; how many depends
+    on the kind of question. An answer that is a quotation of the document passes.
     """
     words_of = rules_for(language).words
     text, answer = normalise(document), normalise(question.answer)
-    # A Korean particle is written onto the word, so the answer need not end where a word does.
+    # A Korean particle is attached to the word, so the answer need not end where a word does.
     if f" {answer}" in f" {text} " if _HANGUL.search(answer) else f" {answer} " in f" {text} ":
         return True
     if _numbers(question.answer) - _numbers(document):
@@ -123,13 +86,13 @@ def grounded(question: Question, document: str, language: Language) -> bool:
     least = _GROUNDED.get(question.kind.removeprefix(MODEL_KIND), _STRICTEST)
     words, known = words_of(_plain(question.answer)), frozenset(words_of(_plain(document)))
     if _HANGUL.search(answer) and least < _STRICTEST:
-        # Korean verbs and nouns change at the end, so where rephrasing is allowed stems will do.
+        # Korean words inflect at the end, so stems are compared where rephrasing is allowed.
         words, known = [word[:2] for word in words], frozenset(word[:2] for word in known)
     return bool(words) and overlap(words, known) >= least
 
 
 def _plain(text: str) -> str:
-    """Text with its width folded and numbers without the commas that group their digits."""
+    """Return text with folded width, and numbers without thousands separators."""
     return re.sub(r"(?<=\d),(?=\d{3})", "", unicodedata.normalize("NFKC", text))
 
 
@@ -142,10 +105,9 @@ def _reason(
     document: str,
     language: Language,
     title: str,
-    settings: FilterSettings,
     kept: list[Question],
 ) -> str | None:
-    """Why a question is dropped; the cheap checks come first, the model last."""
+    """Return why a question is rejected, or None; the cheap checks come first."""
     if not (normalise(question.text) and normalise(question.answer)):
         return "empty"
     if question.kind.startswith(MODEL_KIND):
@@ -157,33 +119,18 @@ def _reason(
     text = normalise(question.text)
     if any(text == normalise(other.text) for other in kept):
         return "duplicate"
-    if any(_near(question, other, settings.near_duplicate) for other in kept):
+    if any(_near(question, other) for other in kept):
         return "near_duplicate"
-    if settings.closed_book and _known(question, settings.closed_book, settings.closed_book_f1):
-        return "answerable_without"
     return None
 
 
-def _near(question: Question, other: Question, least: float) -> bool:
+def _near(question: Question, other: Question) -> bool:
     if normalise(question.answer) != normalise(other.answer):
         return False
     left, right = _grams(question.text), _grams(other.text)
-    return len(left & right) >= least * min(len(left), len(right))
+    return len(left & right) >= _NEAR_DUPLICATE * min(len(left), len(right))
 
 
 def _grams(text: str) -> set[str]:
     plain = normalise(text)
     return {plain[at : at + _GRAM] for at in range(max(1, len(plain) - _GRAM + 1))}
-
-
-def _known(question: Question, closed_book: ClosedBook, least: float) -> bool:
-    """Whether the answer comes without the document.
-
-    A question with choices is never dropped for it: a guess is right often enough that only the
-    unguessed half would be left.
-    """
-    if question.choices:
-        return False
-    given = closed_book(question.text)
-    golds = (question.answer, *question.alternatives)
-    return any(token_f1(given, gold) >= least for gold in golds)

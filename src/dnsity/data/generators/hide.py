@@ -1,4 +1,4 @@
-"""Hides sentences in a text at chosen depths, and asks for what they say."""
+"""Hide sentences in a text at given depths, and ask for what they say."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ NOT_FOUND: Mapping[Language, str] = {
 def insert(
     haystack: str, sentences: Sequence[str], depths: Sequence[float], stop: int | None = None
 ) -> str:
-    """Puts each sentence at the sentence border nearest to its depth.
+    """Put each sentence at the sentence border nearest to its depth.
 
-    The haystack itself stays as it was: only sentences, and single spaces (a line break before a
-    heading) where it has no white space of its own, are added.
+    Only the sentences are added, and a space (before a heading a line break) between two texts
+    that would meet without white space.
 
     Args:
         haystack: The text to hide in.
         sentences: What to hide.
         depths: One depth in 0..1 for each sentence, as a share of the haystack's characters.
-            Sentences that meet at one border stand in order of depth, then as given.
-        stop: Depths are shares of so many characters (default: all), nothing is put behind them.
+            Sentences at the same border are in order of depth, then as given.
+        stop: Characters of the haystack that depths refer to; nothing is inserted after them
+            (default: all).
 
     Returns:
         The text with the sentences in it.
@@ -56,7 +57,7 @@ def insert(
 
 
 def fits(haystack: str, needle: Needle) -> bool:
-    """Whether the haystack does not hold the needle's answer already."""
+    """Return whether the haystack does not contain the needle's answer already."""
     return needle.answer not in haystack
 
 
@@ -70,22 +71,22 @@ def needle_example(
     absent: Sequence[Needle] = (),
     source: str = "",
 ) -> Example:
-    """Hides needles in a haystack and asks for each of them.
+    """Hide needles in a haystack and asks for each of them.
 
     Args:
-        rng: The only source of chance: depths, and the wording of each question.
+        rng: The only source of randomness: depths, and the wording of each question.
         haystack: The text to hide in.
         language: Language of the haystack and the needles.
-        needles: What to hide; questions come in the same order.
-        depths: Where, see `insert`; uniformly at random when None.
-        absent: Further needles that are asked for and not hidden.
+        needles: The needles to hide; questions are in the same order.
+        depths: Depth of each needle, see `insert`; uniformly random if None.
+        absent: Needles that are asked for but not hidden.
         source: Id of the haystack document.
 
     Returns:
         The example.
 
     Raises:
-        ValueError: If the haystack holds an answer already (see `fits`), or `depths` is wrong.
+        ValueError: If the haystack contains an answer already (see `fits`), or `depths` is wrong.
     """
     for needle in needles:
         if not fits(haystack, needle):
@@ -98,7 +99,7 @@ def needle_example(
 
 
 def questions(rng: random.Random, needles: Sequence[Needle]) -> tuple[Question, ...]:
-    """Asks for every needle, each in a wording drawn from its own."""
+    """Ask for every needle in one of its wordings."""
     return tuple(
         Question(rng.choice(needle.questions), needle.answer, needle.kind) for needle in needles
     )
@@ -107,7 +108,7 @@ def questions(rng: random.Random, needles: Sequence[Needle]) -> tuple[Question, 
 def absent_questions(
     rng: random.Random, language: Language, needles: Sequence[Needle]
 ) -> tuple[Question, ...]:
-    """Asks for needles that are not in the document: the answer says so."""
+    """Ask for needles that the document does not contain; the answer is `NOT_FOUND`."""
     return tuple(
         Question(rng.choice(needle.questions), NOT_FOUND[language], f"absent:{needle.kind}")
         for needle in needles
@@ -115,16 +116,16 @@ def absent_questions(
 
 
 def _nearest(ends: Sequence[int], target: float) -> int:
-    """The border closest to a position; the earlier one if two are equally close."""
+    """Return the border closest to a position; the earlier one of two equally close ones."""
     after = bisect_left(ends, target)
     if after in (0, len(ends)):
         return ends[0 if after == 0 else -1]
-    before, behind = ends[after - 1], ends[after]
-    return before if target - before <= behind - target else behind
+    before, later = ends[after - 1], ends[after]
+    return before if target - before <= later - target else later
 
 
 def _join(pieces: Sequence[str]) -> str:
-    """Joins pieces, with white space wherever two meet without any."""
+    """Join texts, with white space between two that would meet without any."""
     text: list[str] = []
     for piece in pieces:
         if text and not text[-1][-1].isspace() and not piece[0].isspace():

@@ -1,7 +1,6 @@
-"""The training mixture: facts hidden in prose, prose asked for itself, and ready-made records.
+"""The training mixture: facts hidden in prose, questions on prose, and ready-made records.
 
-Facts are put into `seen` sentences and questions only, about `seen` names, so that evaluation can
-ask in others.
+Facts use only the `seen` sentences, questions and names, so that evaluation can use unseen ones.
 """
 
 from __future__ import annotations
@@ -53,23 +52,34 @@ DocumentKind = Literal[
     "article",
     "records",
 ]
-"""What a document hides: an unnamed passkey; one in a few sentences said again and again; one made
-of words of another document; pairs of arbitrary words; codes of easily mistaken owners; such codes
-named before their owners; facts of different attributes; facts that are easily mistaken for one
-another; nothing, and it is asked for a few words of its own, a stretch of itself, how it goes on,
-or what all of it is about; whatever a ready-made record asks for."""
+"""What a document is and asks for:
+
+    passkey       an unnamed passkey in prose
+    repeated      an unnamed passkey in a few sentences that are repeated
+    passphrase    an unnamed passkey made of words of another document
+    pairs         pairs of arbitrary words
+    codes         codes of owners with similar names
+    value_first   such codes, stated before their owners
+    facts         facts of different attributes
+    alike         facts that are easily confused
+    quote         a few words of the document
+    reconstruct   a longer part of the document
+    continue      the text that follows the document
+    article       what an encyclopedia article as a whole is about
+    records       the questions of a ready-made record
+"""
 
 UNSCORED = ("reconstruction", "continuation", "understanding")
-"""How the kinds of questions begin whose answers nobody expects word for word; they count in no
-running accuracy (a stage that waits for one would never end)."""
+"""Prefixes of kinds of questions whose answers are not expected word for word. They do not count in
+the running accuracy: a stage that waits for an accuracy would never end."""
 
 _REPEATED_TOKENS = (16, 64)
-"""Least and most of the passage that fills a document of kind `repeated`."""
+"""Fewest and most tokens of the passage that a document of kind `repeated` repeats."""
 _SENTENCE_SHARE = 0.25
-"""Of articles that are asked for a whole sentence: the loss is a mean over answer tokens, so long
-answers outweigh all others of their step (docs/log.md)."""
+"""Share of articles with a question whose answer is a sentence. The loss is a mean over answer
+tokens, so long answers outweigh all others of a step (docs/log.md)."""
 _TRIES = 1000
-"""Passages drawn for one question before the corpus is given up."""
+"""Passages sampled for one question before an error is raised."""
 _NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
 _NO_RECORDS = (
     "records are to be drawn, but data.records is empty; set it to [your.jsonl], or leave records "
@@ -78,26 +88,27 @@ _NO_RECORDS = (
 
 
 class MixtureConfig(Config):
-    """What training documents are made of.
+    """Which training documents are sampled.
 
     Attributes:
-        corpus: Prose per language, each source as `data.corpus.read_documents` takes it; needed by
-            every kind of document but `records`.
-        corpus_characters: How much of each language to read.
-        held_out: Corpora to evaluate on; what shares 13 words in a row with them is not read.
+        corpus: Prose per language, as sources of `data.readers.corpus.read_documents`; required by
+            every kind of document except `records`.
+        corpus_characters: Characters of each language that are used.
+        held_out: Corpora to evaluate on; documents that share 13 words in a row with them are
+            skipped.
         documents: Relative weight of each kind of document.
-        digits: Lengths of passkeys and codes, drawn evenly.
-        alphabets: From how many different digits passkeys and codes are drawn, drawn evenly. Few
-            digits force a model to copy a number by place (docs/log.md).
-        attributes: What documents of kind `facts` say of their entities (empty: anything).
-        max_facts: Codes or facts hidden in one document, 1 to this many; each is asked.
-        tokens_per_fact: A document holds at most one code or fact per so many tokens.
-        absent: Share of documents that hide needles which are also asked for one they do not hold.
-        any_name: Share of documents of codes or facts that name their owners, and half of their
-            persons, by words of other documents or of no document: from a list only the names of a
-            list are learned, and only tokens that were copied often can be. Passphrases, too.
-        tokens_per_quote: A document of kind `quote` is asked for its words once per so many tokens.
-        span_tokens: Most tokens of the answer to a document of kind `reconstruct` or `continue`.
+        digits: Lengths of passkeys and codes, sampled uniformly.
+        alphabets: Numbers of different digits in passkeys and codes, sampled uniformly. With few
+            digits a model must copy a number by position (docs/log.md).
+        attributes: Attributes in documents of kind `facts` (empty: all).
+        max_facts: Largest number of codes or facts in a document; each of them is asked for.
+        tokens_per_fact: Fewest document tokens per code or fact.
+        absent: Share of documents with needles that are also asked for one they do not contain.
+        any_name: Share of documents of codes or facts whose owners, and half of whose persons, are
+            named by words of other documents or by random tokens; passphrases, too. With a list of
+            names a model learns only that list, and only the tokens that it often copied.
+        tokens_per_quote: Document tokens per question in documents of kind `quote`.
+        span_tokens: Most answer tokens in documents of kind `reconstruct` or `continue`.
         records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
     """
 
@@ -143,10 +154,10 @@ class MixtureConfig(Config):
 
 
 class Mixture:
-    """Draws training documents of a wanted length in tokens."""
+    """A source of random training documents of a given length in tokens."""
 
     def __init__(self, config: MixtureConfig, encoder: TextEncoder) -> None:
-        """Read the corpus and measure how many characters a token holds in each language.
+        """Read the corpora and measure the characters per token of each language.
 
         Raises:
             BadInputError: If a file of the corpus or of the records cannot be used; the message
@@ -174,12 +185,12 @@ class Mixture:
         }
 
     def text(self, rng: random.Random, language: Language, tokens: int) -> tuple[str, str]:
-        """Draw plain prose of about so many tokens; returns text and source id."""
+        """Sample prose of about so many tokens; return text and source id."""
         characters = max(8, int(tokens * self._characters_per_token[language]))
         return self.corpora[language].passage(rng, characters)
 
     def language(self, rng: random.Random) -> Language:
-        """Draw a language.
+        """Sample a language.
 
         Raises:
             BadInputError: If there is no corpus.
@@ -194,16 +205,16 @@ class Mixture:
         tokens: int,
         documents: Mapping[DocumentKind, float] | None = None,
     ) -> Example:
-        """Draw a document of about so many tokens with everything hidden in it asked for.
+        """Sample a document of about so many tokens, with questions on all that it hides.
 
         Args:
-            rng: The only source of chance.
+            rng: The only source of randomness.
             tokens: Length of the document.
-            documents: Weights of the kinds, instead of the configured ones.
+            documents: Weights of the kinds (default: the configured ones).
 
         Raises:
-            BadInputError: If there is no corpus or no record to draw from, no record is that short,
-                or the corpus cannot be asked for its own words.
+            BadInputError: If there is no corpus or record, no record is that short, or the corpus
+                gives no questions on its own words.
         """
         language = self.language(rng) if self.corpora else None
         weights = documents or self.config.documents
@@ -220,7 +231,7 @@ class Mixture:
             return self._own_words(rng, language, kind, tokens)
         most = min(self.config.max_facts, max(1, tokens // self.config.tokens_per_fact))
         count = rng.randint(1, most)
-        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        # Only where configured, so that earlier configurations keep their random sequence.
         lacks = self.config.absent > 0 and rng.random() < self.config.absent
         while True:
             needles = self._needles(rng, language, kind, count + lacks)
@@ -233,20 +244,15 @@ class Mixture:
                 )
 
     def packed(self, rng: random.Random, language: Language, tokens: int) -> list[int]:
-        """Fill a row of exactly so many ids for plain language modelling, see `data.packing`.
-
-        Whole documents, each followed by the end token, from a random sentence of a random one on:
-        nothing is padding. Attention is not masked where documents meet, as in GPT-3 (Brown et al.
-        2020, appendix B).
-        """
+        """Return exactly so many ids of packed documents for language modeling, see `pack`."""
         return pack(rng, self.corpora[language].texts, self.encoder, tokens)
 
     def _own_words(
         self, rng: random.Random, language: Language, kind: DocumentKind, tokens: int
     ) -> Example:
-        """Prose and what is asked of its own words; drawn anew where nothing can be."""
+        """Return prose with questions on its own words; sample again if it gives none."""
         span = self.config.span_tokens
-        # A passage may be a quarter shorter than asked for, and the document must not take it all.
+        # A passage may be a quarter shorter than requested, and text must follow the document.
         wanted = (tokens + span) * 4 // 3 if kind == "continue" else tokens
         for _ in range(_TRIES):
             text, source = self.text(rng, language, wanted)
@@ -265,7 +271,7 @@ class Mixture:
         )
 
     def _article(self, rng: random.Random, language: Language, tokens: int) -> Example:
-        """An article's body of about so many tokens, and what all of it is about."""
+        """Return the body of an article with questions on what it is about."""
         corpus, characters = self.corpora[language], tokens * self._characters_per_token[language]
         for _ in range(_TRIES):
             drawn, other = corpus.document(rng), corpus.document(rng)
@@ -291,7 +297,7 @@ class Mixture:
     def _haystack(
         self, rng: random.Random, language: Language, kind: DocumentKind, tokens: int
     ) -> tuple[str, str]:
-        """Prose to hide in, and its source; of kind `repeated` a short passage over and over."""
+        """Return prose and its source; for kind `repeated` a short passage that is repeated."""
         if kind != "repeated":
             return self.text(rng, language, tokens)
         line, source = self.text(rng, language, min(tokens, rng.randint(*_REPEATED_TOKENS)))
@@ -300,7 +306,7 @@ class Mixture:
     def _needles(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
-        """What a document of this kind hides; now and then a passkey stands among the others."""
+        """Return what a document of this kind hides; half of the sets have a passkey, too."""
         alphabet = rng.choice(self.config.alphabets)
         key = passkey(rng, language, rng.choice(self.config.digits), alphabet, "seen")
         if kind in ("passkey", "repeated"):
@@ -318,14 +324,14 @@ class Mixture:
         return self._owned(rng, language, kind, count)
 
     def _anyone(self, rng: random.Random) -> bool:
-        """Say whether names are to be of no list."""
-        # Only where it is asked for, so that documents of earlier configurations stay as they were.
+        """Return whether names are sampled from a corpus and the vocabulary."""
+        # Only where configured, so that earlier configurations keep their random sequence.
         return self.config.any_name > 0 and rng.random() < self.config.any_name
 
     def _owned(
         self, rng: random.Random, language: Language, kind: DocumentKind, count: int
     ) -> list[Needle]:
-        """Codes or facts about named entities."""
+        """Return codes or facts about named entities."""
         owners = []
         if self._anyone(rng):
             owners = self._names.words(rng, language)
@@ -340,7 +346,7 @@ class Mixture:
 
 @contextmanager
 def _setting(key: str) -> Iterator[None]:
-    """Say in errors which setting is wrong."""
+    """Name the wrong setting in errors."""
     try:
         yield
     except BadInputError as error:
@@ -351,6 +357,6 @@ def _setting(key: str) -> Iterator[None]:
 
 
 def _characters_per_token(corpus: Corpus, encoder: TextEncoder) -> float:
-    """Measure on a sample of articles."""
+    """Measure characters per token on the first documents."""
     sample = "".join(corpus.texts[:50])[:100_000]
     return len(sample) / len(encoder.encode(sample))

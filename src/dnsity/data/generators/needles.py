@@ -1,7 +1,7 @@
-"""Needles: single sentences worth remembering, each with the ways to ask for what it says.
+"""Needles: single sentences to remember, each with questions on what it says.
 
-A model must not pass by learning "repeat the only odd number": so facts come in sets that share
-their attribute, their entity or half of the entity's name, and the question tells them apart.
+A model must not succeed by repeating the only unusual number. So the facts of a set share their
+attribute, their entity or half of the entity's name, and only the question distinguishes them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.wording import Kind, Part, Value, Wording
 
 ATTRIBUTES = sorted({kind.name for pack in LANGUAGES.values() for kind in pack.wording.kinds})
-"""What facts can say of an entity."""
-# How a further fact of a set relates to an earlier one; what is left over is a fresh fact.
+"""Attributes that a fact can state."""
+# Probability that a fact shares the entity or the attribute of an earlier one of its set.
 _SAME_ENTITY, _SAME_KIND = 0.3, 0.4
 _TRIES_PER_FACT = 200
 
@@ -49,7 +49,7 @@ class Needle:
 
 @dataclass(frozen=True, slots=True)
 class _Entity:
-    """An entity by its parts, so that near-namesakes can be made."""
+    """An entity in parts, so that entities with similar names can be made."""
 
     group: str
     stem: str
@@ -57,13 +57,13 @@ class _Entity:
 
 
 def number(rng: random.Random, digits: int, alphabet: int = 10) -> str:
-    """Draws a number that does not begin with 0.
+    """Sample a number that does not begin with 0.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         digits: How many digits it has.
-        alphabet: How many different digits they are drawn from. With few the same digit comes again
-            and again, and who copies by "what followed this digit before" goes wrong.
+        alphabet: How many different digits it has at most. With few, digits repeat, and copying by
+            "what followed this digit before" fails.
 
     Raises:
         ValueError: If `digits` is below 1 or `alphabet` outside 1 to 10.
@@ -82,13 +82,13 @@ def passkey(
     alphabet: int = 10,
     part: Part = "all",
 ) -> Needle:
-    """Draws a passkey that belongs to nothing in particular.
+    """Sample a passkey without an owner.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of sentence and questions.
         digits: How many digits it has; the first is never 0.
-        alphabet: How many different digits it is drawn from, see `number`.
+        alphabet: How many different digits it has at most, see `number`.
         part: Which sentences and questions.
 
     Returns:
@@ -101,22 +101,22 @@ def passkey(
 
 
 def passphrase(rng: random.Random, language: Language, value: str, part: Part = "all") -> Needle:
-    """States a passkey that is made of words, in the sentences of `passkey`.
+    """State a passkey that is made of words, in the sentences of `passkey`.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of sentence and questions.
         value: The words.
         part: Which sentences and questions.
 
     Raises:
-        ValueError: If no sentence can hold them unchanged, as with two stops in a row.
+        ValueError: If no sentence can contain the words unchanged, as with two full stops in a row.
     """
     return _unnamed(rng, _wording(language, part), value, "passphrase")
 
 
 def fact(rng: random.Random, language: Language) -> Needle:
-    """Draws one fact about a named entity."""
+    """Sample one fact about a named entity."""
     wording = _wording(language, "all")
     kind = rng.choice(wording.kinds)
     return _state(rng, wording, kind, _entity(rng, wording, rng.choice(kind.groups)))
@@ -129,17 +129,17 @@ def facts(
     part: Part = "all",
     owners: Sequence[str] = (),
 ) -> list[Needle]:
-    """Draws facts that are easily mistaken for one another, yet never contradict or coincide.
+    """Sample facts that are easily confused but never contradict or coincide.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of sentences and questions.
         count: How many facts.
         part: Which sentences, questions and names.
         owners: Words to name the entities by instead, see `Wording.about`.
 
     Returns:
-        Needles in the order drawn. No two have the same entity and attribute, and no answer
+        Needles in the order of sampling. No two have the same entity and attribute, and no answer
         occurs in the sentence of another.
 
     Raises:
@@ -157,13 +157,13 @@ def different_facts(
     part: Part = "all",
     owners: Sequence[str] = (),
 ) -> list[Needle]:
-    """Draws facts that are easily told apart: each has an attribute and an entity of its own.
+    """Sample facts that are easy to distinguish: all attributes and entities differ.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of sentences and questions.
         count: How many facts; at most as many as there are attributes.
-        attributes: Names of the attributes to draw from; all if empty.
+        attributes: Names of the allowed attributes (empty: all).
         part: Which sentences, questions and names.
         owners: Words to name the entities by instead, see `Wording.about`.
 
@@ -190,15 +190,15 @@ def draw(
     digits: Sequence[int] = (5, 6, 7),
     part: Part = "all",
 ) -> list[Needle]:
-    """Draws needles for a test.
+    """Sample needles for a test.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of sentences and questions.
-        kind: `passkey`: one that belongs to nothing, several that have owners; `word`: a code word;
+        kind: `passkey`: a single one has no owner, several have owners; `word`: a code word;
             `spoken`: five digits in words; `fact`: facts of every attribute; `uuid`.
-        count: How many, easily mistaken for one another.
-        digits: Lengths of passkeys, drawn evenly.
+        count: How many; they are easily confused.
+        digits: Lengths of passkeys, sampled uniformly.
         part: Which sentences, questions and names.
 
     Raises:
@@ -224,14 +224,14 @@ def codes(
     value_first: bool = False,
     owners: Sequence[str] = (),
 ) -> list[Needle]:
-    """Draws codes whose owners are easily mistaken for one another.
+    """Sample codes whose owners have similar names.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of sentences and questions.
         count: How many.
-        digits: Lengths of the codes, drawn evenly.
-        alphabet: How many different digits a code is drawn from, see `number`.
+        digits: Lengths of the codes, sampled uniformly.
+        alphabet: How many different digits a code has at most, see `number`.
         part: Which sentences, questions and names.
         value_first: Only in sentences that name the code before its owner ("40917 is the PIN of
             Halden Museum"), which a causal model finds far harder to look up (docs/log.md).
@@ -267,9 +267,9 @@ def _part(language: Language, part: Part) -> Wording:
 
 
 def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Needle:
-    """States what belongs to nothing in particular."""
+    """State a value without an owner."""
     noun = rng.choice(wording.passkeys.nouns)
-    # A sentence that begins with the value has raised its first letter.
+    # A sentence that begins with the value has its first letter capitalized.
     holding = [s for s in wording.passkeys.sentences if value in wording.fill(s, n=noun, v=value)]
     if not holding:
         raise ValueError(f"no sentence can hold {value!r} as it is")
@@ -284,7 +284,7 @@ def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Nee
 def _distinct(
     rng: random.Random, wording: Wording, allowed: Sequence[Kind], count: int
 ) -> list[Needle]:
-    """Draws needles of these attributes that do not clash."""
+    """Sample needles of these attributes that do not clash."""
     found: list[Needle] = []
     drawn: list[tuple[Kind, _Entity]] = []
     for _ in range(_TRIES_PER_FACT * count):
@@ -301,7 +301,7 @@ def _distinct(
 
 
 def _clash(one: Needle, two: Needle) -> bool:
-    """Whether two facts could not stand in one text without confusing their answers."""
+    """Return whether two facts in one text would make an answer ambiguous."""
     same = one.entity == two.entity and one.kind == two.kind
     return same or one.answer in two.sentence or two.answer in one.sentence
 
@@ -312,7 +312,7 @@ def _related(
     kinds: Sequence[Kind],
     drawn: Sequence[tuple[Kind, _Entity]],
 ) -> tuple[Kind, _Entity]:
-    """Draws what the next fact is about, mostly close to a fact drawn before."""
+    """Sample attribute and entity of the next fact, mostly similar to an earlier fact."""
     relation = rng.random()
     if drawn and relation < _SAME_ENTITY:
         entity = rng.choice(drawn)[1]
@@ -329,7 +329,7 @@ def _entity(rng: random.Random, wording: Wording, group: str) -> _Entity:
 
 
 def _namesake(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> _Entity:
-    """Draws another entity that may share one half of its name with the given one."""
+    """Sample another entity that may share one half of its name with the given one."""
     other = _entity(rng, wording, entity.group)
     half = rng.randrange(3)
     if half == 0:
@@ -340,7 +340,7 @@ def _namesake(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity)
 
 
 def _state(rng: random.Random, wording: Wording, kind: Kind, entity: _Entity) -> Needle:
-    """Puts one attribute of one entity into words."""
+    """State one attribute of an entity."""
     bare_name = f"{entity.stem} {entity.sort}".strip()
     name = wording.groups[entity.group].article + bare_name
     value, noun = kind.value(rng), rng.choice(kind.nouns)

@@ -4,8 +4,8 @@
     needles    one or several, of one kind (`needles.NeedleKind`), at a depth by length grid
     questions  for all needles or for the first few
 
-Records of one seed are the same on every machine; record n depends on the seed and n alone, so a
-longer run begins with the shorter one. The Korean set is described in docs/train.md.
+Records of one seed are the same on every machine. Record n depends on the seed and n alone, so a
+longer set begins with the shorter one. The Korean set is described in docs/train.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dnsity.io.workers import parallel_map
 
 VERSION = 4
 Form = Literal["prose", "list", "table"]
-"""How needles stand in the document: sentences here and there, or the lines of one block."""
+"""Form of needles in the document: scattered sentences, or the lines of one block."""
 FILLER = "filler"
 _TRIES = 200
 _CHUNK = 32
@@ -42,21 +42,21 @@ class NiahConfig(Config):
 
     Attributes:
         language: Of haystack, needles and questions.
-        haystack: `filler`, or prose as `corpus.read_documents` takes it.
+        haystack: `filler`, or a source of prose for `corpus.read_documents`.
         samples: How many documents.
         tokens: Document lengths; each document has exactly one of them.
-        depths: Where the first needle stands, 0 (start) to 1 (end); the others stand anywhere.
+        depths: Positions of the first needle, 0 (start) to 1 (end); the others are random.
         needles: Needles per document.
         asked: Questions per document (None: one for each needle).
-        absent: Further questions per document, for needles of the same kind it does not hold; their
-            answer is `hide.NOT_FOUND`.
+        absent: Additional questions per document, on needles of the same kind that it does not
+            contain; their answer is `hide.NOT_FOUND`.
         kind: What the needles are.
-        form: `prose`: a sentence each; `list` or `table`: owner and value, in one place. Facts,
-            whose attribute only a sentence says, and single passkeys, which have no owner, stand
-            in prose.
+        form: `prose`: a sentence per needle; `list` or `table`: owners and values in one place.
+            Facts and single passkeys need prose, since a line cannot state an attribute and a
+            single passkey has no owner.
         digits: Lengths of passkeys.
-        wording: Which sentences, questions and names; `unseen` are those kept from training.
-        seed: Same seed, same documents.
+        wording: Which sentences, questions and names; `unseen` ones are not used in training.
+        seed: Random seed.
     """
 
     language: Language = "en"
@@ -102,14 +102,14 @@ class NiahConfig(Config):
 
 
 class Haystack(Protocol):
-    """What needles are hidden in: `Corpus`, or `Filler`."""
+    """A text to hide needles in: `Corpus` or `Filler`."""
 
     def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
-        """Draw about so many characters of text; returns text and source."""
+        """Sample about so many characters of text; return text and source."""
 
 
 class Filler:
-    """The same few sentences over and over: they compress to nothing, so this is the easy case."""
+    """A few sentences that are repeated; they compress well, so this is the easy case."""
 
     def __init__(self, language: Language) -> None:
         """Choose the sentences."""
@@ -121,13 +121,13 @@ class Filler:
 
 
 def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> Iterator[Example]:
-    """Make the documents of a set, one by one.
+    """Yield the documents of a set one by one.
 
     Args:
         config: The set.
         encoder: The tokenizer in which lengths are counted.
-        workers: Processes to spread the work over; the documents and their order do not depend on
-            it. More than one needs the `__main__` guard of `multiprocessing` in a script.
+        workers: Number of processes; the documents and their order do not depend on it. More than
+            one needs the `__main__` guard of `multiprocessing` in a script.
 
     Yields:
         Examples whose details say kind, wanted depth, place of every needle (share of the
@@ -146,7 +146,7 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
     if workers == 1:
         yield from map(hider.hide, numbers)
         return
-    # The haystack goes to each process once, not with each document.
+    # The haystack is sent once per process instead of once per document.
     yield from parallel_map(
         _hide, numbers, workers=workers, initializer=_start_worker, initargs=(hider,), chunk=_CHUNK
     )
@@ -154,7 +154,7 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
 
 @dataclass(frozen=True)
 class _Hider:
-    """Makes document `number`: all that a worker process needs."""
+    """What a worker process needs to make documents."""
 
     config: NiahConfig
     haystack: Haystack
@@ -162,7 +162,7 @@ class _Hider:
     characters_per_token: float
 
     def hide(self, number: int) -> Example:
-        """Make one document; lengths turn fastest, then depths."""
+        """Make document `number`; consecutive documents differ in length first, then in depth."""
         config = self.config
         rng = random.Random(
             f"niah/{VERSION}/{config.language}/{config.kind}/{config.seed}/{number}"
@@ -181,7 +181,7 @@ class _Hider:
             needles, absent = drawn[: config.needles], drawn[config.needles :]
             written = _written(needles, config.form)
             depths = [depth, *(rng.random() for _ in written[1:])]
-            # Some to spare, as the density of a passage differs from that of the sample.
+            # Some more, since a passage may have fewer tokens per character than the sample.
             characters = 100 + int((1.15 + attempt / 10) * tokens * self.characters_per_token)
             passage, source = self.haystack.passage(rng, characters)
             document = None
@@ -211,7 +211,7 @@ class _Hider:
 
 
 _hider: _Hider
-"""In a worker process: what `_hide` works with."""
+"""Set in a worker process, for `_hide`."""
 
 
 def _start_worker(hider: _Hider) -> None:
@@ -224,7 +224,7 @@ def _hide(number: int) -> Example:
 
 
 def _written(needles: list[Needle], form: Form) -> list[str]:
-    """Write needles as they stand in a document: sentences, or one block of lines."""
+    """Format needles as sentences, or as one block of lines."""
     if form == "prose":
         return [needle.sentence for needle in needles]
     line = "- {}: {}" if form == "list" else "| {} | {} |"
@@ -235,10 +235,10 @@ def _written(needles: list[Needle], form: Form) -> list[str]:
 def _fill(
     passage: str, encoder: TextEncoder, written: list[str], depths: list[float], tokens: int
 ) -> str | None:
-    """Hide needles in a passage and cut the end off, such that exactly `tokens` remain.
+    """Hide needles in a passage and cut its end so that it has exactly `tokens` tokens.
 
-    Needles stand at sentence borders, before the cut: the last sentence may be a broken one, as in
-    any window of a longer text, and a needle of depth 1 stands right before it.
+    Needles are at sentence borders before the cut. The last sentence may be incomplete, as in any
+    window of a longer text, and a needle of depth 1 is right before it.
     """
     budget = tokens - sum(len(encoder.encode(text)) + 2 for text in written)
     if budget < 0:
@@ -254,7 +254,7 @@ def _fill(
 
 
 def _prose(config: NiahConfig, encoder: TextEncoder) -> Corpus:
-    """Read the haystack; refuse one that would have to be repeated."""
+    """Read the haystack; refuse one that is shorter than the longest document."""
     corpus = Corpus([config.haystack], config.language, characters=50_000_000)
     tokens, have = max(config.tokens), 0
     for text in corpus.texts:

@@ -1,10 +1,10 @@
-"""Pairs of arbitrary words: the bare skill of telling needles apart, without any wording.
+"""Pairs of arbitrary words, which only train to distinguish needles.
 
     "river late one: 40213. river late glass: 77190."   "river late glass?" -> "77190"
 
-Keys share words with one another on purpose, so that no single word gives the answer away. Tasks of
-this kind (associative recall, Arora et al. 2023, 2312.04927) are learned long before facts in
-natural sentences are told apart, and facts then build on them (docs/log.md).
+Keys share words on purpose, so that no single word determines the answer. A model learns such tasks
+(associative recall, Arora et al. 2023, 2312.04927) long before it distinguishes facts in natural
+sentences, and learns facts faster afterwards (docs/log.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.needles import Needle, number
 
 _MOST_WORDS = 3
-"""Of a key, and of a value."""
+"""Words of a key, and of a value."""
 _TRIES_PER_PAIR = 50
 
 
@@ -29,19 +29,19 @@ def pairs(
     digits: Sequence[int],
     alphabet: int = 10,
 ) -> list[Needle]:
-    """Draws pairs of a key and a value.
+    """Sample pairs of a key and a value.
 
     Args:
-        rng: The only source of chance.
-        language: Language of what little is said around them.
-        words: What keys and values are made of.
+        rng: The only source of randomness.
+        language: Language of the templates.
+        words: Words of keys and values.
         count: How many pairs.
-        digits: Lengths of the values that are numbers (half of them), drawn evenly.
-        alphabet: How many different digits these are drawn from, see `needles.number`.
+        digits: Lengths of numbers, which half of the values are; sampled uniformly.
+        alphabet: How many different digits a number has at most, see `needles.number`.
 
     Returns:
-        Needles with different keys, none of whose answers occurs in another's sentence; fewer than
-        asked for if there are not words enough.
+        Needles with different keys; no answer occurs in the sentence of another needle. A small
+        number of words may give less than `count`.
     """
     templates = LANGUAGES[language].questions
     found: list[Needle] = []
@@ -68,7 +68,7 @@ def pairs(
 def _key(
     rng: random.Random, words: Sequence[str], keys: Sequence[tuple[str, ...]]
 ) -> tuple[str, ...]:
-    """Draw a key; every other one differs from an earlier one in a single word."""
+    """Sample a key; half of them differ from an earlier one in a single word."""
     if not keys or rng.random() < 0.5:
         return tuple(rng.choices(words, k=rng.randint(1, _MOST_WORDS)))
     near = list(rng.choice(keys))

@@ -1,13 +1,12 @@
-"""Questions for a document's own words: a few of them, a stretch of it, or how it goes on.
+"""Questions whose answer is the document's own text, or its continuation.
 
-    values          numbers and the like, by the words before them: what is lost first
-    quotes          a few words, by those before them: teaches to copy any token, where passkeys
-                    teach to copy digits only, and no document is too plain for it
-    reconstruction  the text itself from a place on: gists learn to hold all of it
-    continuation    what follows the document: gists learn to be a context to write on from
+    values          numbers and the like after given words; compression loses them first
+    quotes          a few words after given words; trains to copy any token, not only digits
+    reconstruction  the text from a given position; gists learn to store all of it
+    continuation    the text after the document; gists learn to be a context for generation
 
-The latter two are the objectives of ICAE (Ge et al., 2307.06945) put as questions; reconstruction
-also pretrains 500xCompressor (2408.03094) and mends gists in Deng et al. (2412.17483).
+The latter two are the objectives of ICAE (Ge et al., 2307.06945) as questions; reconstruction also
+pretrains 500xCompressor (2408.03094) and improves gists in Deng et al. (2412.17483).
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from dnsity.data.text.sentences import sentence_ends
 _CUE, _ANSWER = (2, 4), (2, 6)
 """Fewest and most words of a cue, and of the answer to a quotation."""
 _TRIES = 8
-"""Places tried for a cue that stands once."""
+"""Positions tried for a cue that occurs once."""
 _CHARACTERS = 32
-"""More than a token of prose has; bounds what is encoded to cut a few tokens off a long text."""
+"""More characters than a token of prose has; limits what is encoded of a long text."""
 _WORD = re.compile(r"\S+")
 VALUE = re.compile(r"(?<![^\s(\[\"'])(?=\S*\d)[^\W_](?:\S*[^\W_])?")
 _VALUE_CUE = (3, 12)
-"""Fewest and most words before a value that ask for it."""
+"""Fewest and most words of the cue of a value."""
 
 
 def quotes(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
-    """Ask for up to `count` pieces of a text that do not overlap, each by the words before it.
+    """Ask for up to `count` quotations that do not overlap, each by the words before it.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of the questions.
         text: The document.
-        count: Questions at the most; fewer if the text is short or its words repeat.
+        count: Most questions; a short or repetitive text gives less.
 
     Returns:
         Questions whose cue occurs once in the text and whose answer follows it verbatim.
@@ -64,12 +63,12 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
 
 
 def values(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
-    """Ask for numbers and whatever else has digits in it, by words before it in its sentence.
+    """Ask for numbers and other words with digits, by the words before them in the sentence.
 
     Exact strings are what is lost first when a text is compressed, and what is asked for most.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of the questions.
         text: The document.
         count: Questions at the most; every value is asked for as often, each time in another way.
@@ -96,10 +95,10 @@ def values(rng: random.Random, language: Language, text: str, count: int) -> tup
 def reconstruction(
     rng: random.Random, language: Language, text: str, encoder: TextEncoder, span_tokens: int
 ) -> tuple[Question, ...]:
-    """Ask for the text itself: as often its beginning as what follows a few words of it.
+    """Ask for the text itself: its beginning, or what follows a few words of it.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of the question.
         text: The document.
         encoder: Text to ids.
@@ -107,7 +106,7 @@ def reconstruction(
 
     Returns:
         One question, whose cue (if any) occurs once in the text and whose answer is what follows
-        it, verbatim; none if the text holds no word of so few tokens there.
+        it, verbatim; none if the text has no word of so few tokens there.
     """
     asked, start = rng.choice(LANGUAGES[language].questions.from_start), 0
     words = list(_WORD.finditer(text))
@@ -136,7 +135,7 @@ def continuation(
     """Cut a text in two and ask for what follows the first part.
 
     Args:
-        rng: The only source of chance.
+        rng: The only source of randomness.
         language: Language of the question.
         text: Prose of more than `tokens` tokens.
         encoder: Text to ids.
@@ -145,7 +144,7 @@ def continuation(
 
     Returns:
         The document, whole words from the beginning of the text, and one question, whose answer
-        follows it; no question if nothing does, or another article (behind a blank line).
+        follows it; no question if nothing or another article (after a blank line) follows.
     """
     document = _head(encoder, text, tokens)
     rest, _, _ = text[len(document) :].partition("\n\n")
@@ -157,12 +156,12 @@ def continuation(
 
 
 def _answer(encoder: TextEncoder, text: str, tokens: int) -> str:
-    """The beginning of a text as an answer: counted behind a space, as answers are encoded."""
+    """Return the beginning of a text as an answer, whose tokens are counted after a space."""
     return _head(encoder, " " + text.lstrip(), tokens).lstrip()
 
 
 def _head(encoder: TextEncoder, text: str, tokens: int) -> str:
-    """The words at the beginning of a text that take at most so many tokens together."""
+    """Return the first words of a text that have at most so many tokens together."""
     near = text[: tokens * _CHARACTERS]
     end = encoder.border(near, tokens) or len(near)
     # One character more, to see whether the last word is whole.

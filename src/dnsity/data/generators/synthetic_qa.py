@@ -1,4 +1,4 @@
-"""Synthetic questions on documents: made by rules or by a model, then filtered.
+"""Synthetic questions on documents, made by rules or by a model and then filtered.
 
 documents ──rules──▶ questions ──filters──▶ examples
     └─────model──▶ work file ──────┘
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from dnsity.data.example import Example, Language, Question
-from dnsity.data.generators.filters import FilterSettings, filter_questions
+from dnsity.data.generators.filters import filter_questions
 from dnsity.data.generators.rules.questions import rule_questions
 from dnsity.data.generators.self_study.models import Generator
 from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
@@ -24,18 +24,18 @@ from dnsity.data.readers.records import read_examples
 from dnsity.errors import BadInputError
 
 Source = Literal["rules", "model"]
-# Filters drop some, so more are made than are kept.
+# More questions are made than wanted, since filters reject some.
 _SURPLUS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """A model that asks.
+    """A model that writes questions.
 
     Attributes:
         generate: The model, see `self_study`.
-        work_file: Where its questions are kept, so that a run can be taken up again.
-        study: What is asked of it.
+        work_file: File of its questions, from which a stopped run resumes.
+        study: Settings of self-study.
     """
 
     generate: Generator
@@ -45,21 +45,17 @@ class ModelSource:
 
 @dataclass(slots=True)
 class SyntheticReport:
-    """What was made and dropped so far.
+    """Counts of what was made and rejected so far.
 
     Attributes:
         documents: Documents read.
-        without_questions: Documents on which no question was left.
-        questions: Questions kept.
-        rejects: Questions dropped, by reason.
-        kinds: Questions kept, by kind.
+        questions: Questions that passed the filters.
+        rejects: Rejected questions by reason.
     """
 
     documents: int = 0
-    without_questions: int = 0
     questions: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
 
 
 def make(
@@ -69,27 +65,25 @@ def make(
     source: Source = "rules",
     per_document: int = 8,
     seed: int = 0,
-    filters: FilterSettings | None = None,
     report: SyntheticReport | None = None,
     model: ModelSource | None = None,
 ) -> Iterator[Example]:
     """Make questions on documents.
 
     Args:
-        documents: What is asked about.
-        language: Their language, and that of the questions.
-        source: Who asks: ``"rules"`` needs nothing else, ``"model"`` needs `model`.
+        documents: The documents to ask about.
+        language: Language of documents and questions.
+        source: ``"rules"``, or ``"model"``, which needs `model`.
         per_document: The most questions on one document.
-        seed: Same seed, same questions. `model.study` has one of its own for what a model sees.
-        filters: How strict to be.
-        report: Filled while examples are drawn.
-        model: Which model asks, and where its questions are kept.
+        seed: Random seed. `model.study` has a separate one for the excerpts that a model sees.
+        report: Updated while examples are generated.
+        model: The model that writes questions, and its work file.
 
     Yields:
-        One example for each document that has a question left.
+        One example for each document with a question that passes the filters.
 
     Raises:
-        BadInputError: If `source` is unknown or the model is missing; or from `self_study`.
+        BadInputError: If `source` is unknown or the model is missing; or if `self_study` fails.
     """
     report = report or SyntheticReport()
     if source == "rules":
@@ -110,14 +104,11 @@ def make(
             document.text,
             language,
             title=document.title,
-            settings=filters,
             rejects=report.rejects,
         )[:per_document]
         if not kept:
-            report.without_questions += 1
             continue
         report.questions += len(kept)
-        report.kinds.update(question.kind for question in kept)
         details = {"maker": source, "seed": seed, "title": document.title}
         yield Example(document.text, tuple(kept), language, document.id, details)
 
@@ -140,7 +131,7 @@ def _by_rules(
 
 
 def _from_work_file(work_file: Path, seed: int) -> Iterator[tuple[Document, list[Question]]]:
-    """Join a document's records, which stand together, and shuffle their questions."""
+    """Join the consecutive records of each document and shuffle their questions."""
     for source, records in groupby(read_examples(work_file), key=lambda example: example.source):
         examples = list(records)
         title = str(examples[0].details.get("title", ""))

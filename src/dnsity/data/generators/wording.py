@@ -1,6 +1,6 @@
-"""The shape in which a language describes the facts it can state.
+"""Types in which a language describes the facts that it can state.
 
-The wordings themselves are data, one file per language; what draws from them is in `needles`.
+The wordings are data in the folders of the languages; `needles` samples from them.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from typing import Literal, TypeVar
 from dnsity.data.generators.variations import Variations
 
 Part = Literal["all", "seen", "unseen", "named"]
-"""Which sentences, questions and names: every one, those of training, those held out from it, or,
-of passkeys, the sentence and question of the original test (Mohtashami and Jaggi, 2305.16300) on
-passkeys with a name: asked for "the passkey", an instruct model explains what a passkey is."""
+"""Which sentences, questions and names: all, those of training, or those held out from training.
+`named` is for passkeys: the sentence and question of the original test (Mohtashami and Jaggi,
+2305.16300), with named passkeys, since an instruct model that is asked for "the passkey" explains
+what a passkey is."""
 _UNSEEN_STEMS = 8
-"""One stem in so many is kept from training."""
+"""One name stem in so many is held out from training."""
 _TWO_WORDS = 0.6
-"""Share of the names in `Wording.about` that have two."""
+"""Share of the names in `Wording.about` that have two words."""
 _LISTED = 0.5
-"""Share of the persons in `Wording.about` that keep a name as people have it."""
+"""Share of the persons in `Wording.about` that keep a usual name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A drawn value: as the sentence shows it, and the shortest span of it that answers."""
+    """A random value: as the sentence shows it, and its shortest span that is an answer."""
 
     shown: str
     answer: str
@@ -37,10 +38,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entities of one nature, each named by a stem and a sort ("Halden" + "Public Library").
+    """Entities of one type, each named by a stem and a sort ("Halden" + "Public Library").
 
-    Two parts, so that entities which differ in only one of them can be made on purpose. `article`
-    stands before the name in a sentence.
+    The two parts allow entities that differ in only one of them. `article` precedes the name in a
+    sentence.
     """
 
     sorts: Sequence[str]
@@ -50,10 +51,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One attribute an entity may have, with the ways to state it and to ask for it.
+    """One attribute of entities, with sentences that state it and questions that ask for it.
 
-    Where it has several names (`nouns`), sentence and question use the same one, as `{n}`. Only
-    training sees the sentences of `further`: they may grow while evaluation stays what it was.
+    If it has several names (`nouns`), sentence and question use the same one as `{n}`. The
+    sentences of `further` are for training only, so that adding some does not change evaluation.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class PasskeyWording:
-    """The ways to state a passkey and to ask for it; `{n}` is the noun used, `named` has names."""
+    """Sentences and questions on passkeys with noun `{n}`; `named` are nouns with a name."""
 
     nouns: Sequence[str]
     sentences: Sequence[str]
@@ -78,11 +79,10 @@ class PasskeyWording:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Everything one language brings: `fill` also sees to its grammar.
+    """Everything that needles need of one language; `fill` also takes care of the grammar.
 
-    `hard` holds attributes whose values no knowledge of the world helps to copy: `word`, `spoken`
-    (a number digit by digit in words) and `uuid`. They serve needle tests, not training. `dress` is
-    worn by what is seen in training alone.
+    `hard` has attributes whose values cannot be guessed: `word`, `spoken` (five digits as words)
+    and `uuid`. They are for needle tests, not for training. `variations` apply to training only.
     """
 
     groups: Mapping[str, Group]
@@ -93,18 +93,18 @@ class Wording:
     variations: Variations | None = None
 
     def sentence(self, rng: random.Random, template: str) -> str:
-        """Dress a sentence's template where this is what training sees."""
+        """Vary the template of a sentence if this wording is for training."""
         return self.variations.sentence(rng, template) if self.variations else template
 
     def question(self, rng: random.Random, template: str) -> str:
-        """Dress a question's template where this is what training sees."""
+        """Vary the template of a question if this wording is for training."""
         return self.variations.question(rng, template) if self.variations else template
 
     def part(self, part: Part) -> Wording:
-        """Keep one part of the sentences, questions and names, such that parts share none.
+        """Return one part of the sentences, questions and names; parts are disjoint.
 
-        Unseen are the last sentence and the last question of every attribute, and the stems of
-        names that a hash picks, so the split does not depend on what else is drawn.
+        Unseen are the last sentence and question of every attribute, and stems of names with a
+        certain hash, so the split does not depend on the random sequence.
         """
         if part == "all":
             return replace(self, variations=None)
@@ -123,7 +123,7 @@ class Wording:
         )
 
     def about(self, words: Sequence[str]) -> Wording:
-        """Name every entity, and half of the persons, by one or two of these words."""
+        """Return a wording that names entities and half of the persons by these words."""
 
         def stem(rng: random.Random) -> str:
             return rng.choice(words) if rng.random() < _TWO_WORDS else ""
@@ -178,23 +178,23 @@ def _stems(stem: Callable[[random.Random], str], part: Part) -> Callable[[random
 
 
 def code_value(rng: random.Random) -> Value:
-    """Draws a five-digit code."""
+    """Sample a five-digit code."""
     code = str(rng.randrange(10_000, 100_000))
     return Value(code, code)
 
 
 def extension_number(rng: random.Random) -> str:
-    """Draws a telephone extension of three or four digits."""
+    """Sample a telephone extension of three or four digits."""
     return str(rng.randrange(100, 1000) if rng.random() < 0.6 else rng.randrange(1000, 10_000))
 
 
 def uuid_value(rng: random.Random) -> Value:
-    """Draws a random UUID: 32 hexadecimal digits in five groups."""
+    """Sample a random UUID: 32 hexadecimal digits in five groups."""
     text = str(uuid.UUID(int=rng.getrandbits(128), version=4))
     return Value(text, text)
 
 
 def spoken_value(rng: random.Random, digits: Sequence[str], length: int = 5) -> Value:
-    """Draws a number that is read out digit by digit; `digits` are the words for 0 to 9."""
+    """Sample a number that is spelled digit by digit; `digits` are the words for 0 to 9."""
     text = " ".join(rng.choice(digits) for _ in range(length))
     return Value(text, text)

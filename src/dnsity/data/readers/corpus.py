@@ -1,12 +1,12 @@
-"""Corpora: documents read one by one from files, folders or the hub; passages drawn from them.
+"""Corpora: documents from files, folders or the hub, and random passages of them.
 
     corpus.jsonl[.gz|.xz|.zst]   one {id?, title?, text} a line
     notes.txt, guide.md          one document
-    folder/                      every such file in it, in order of name
-    hf:NAME[:CONFIG]:SPLIT       a HuggingFace dataset with a `text` column, streamed
+    folder/                      all such files in it, ordered by name
+    hf:NAME[:CONFIG]:SPLIT       a Hugging Face dataset with a `text` column, streamed
 
-A document belongs to the training or the test side by a hash of its text, so the same document
-falls on the same side whatever file it came from, today and on another machine.
+A hash of its text assigns a document to training or testing, so the same document is always on the
+same side, in any file and on any machine.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Document:
 
     Attributes:
         id: Unique in its corpus.
-        text: All of it.
+        text: The whole text.
         title: Its title, if the source has one.
     """
 
@@ -46,10 +46,10 @@ class Document:
 
 
 def read_documents(source: str | Path) -> Iterator[Document]:
-    """Read a corpus document by document; only one is in memory at a time.
+    """Yield the documents of a corpus; only one is in memory at a time.
 
     Args:
-        source: A file, a folder or `hf:NAME[:CONFIG]:SPLIT`, see the module's picture.
+        source: A file, a folder or `hf:NAME[:CONFIG]:SPLIT`, see the table above.
 
     Raises:
         BadInputError: If it is missing or unreadable, a record has no `text`, or a file is neither
@@ -72,7 +72,7 @@ def read_documents(source: str | Path) -> Iterator[Document]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """List the texts and JSONL files in and under a folder, by name.
+    """List the text and JSONL files below a folder, ordered by name.
 
     Raises:
         BadInputError: If there are none.
@@ -86,11 +86,11 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def side_of(text: str, test_share: float = 0.02) -> Side:
-    """Say whether a document is for training or for testing.
+    """Return whether a document is for training or for testing.
 
     Args:
-        text: The document; white space at its ends does not count.
-        test_share: Share of all documents that are for testing.
+        text: The document; white space at its ends is ignored.
+        test_share: Share of documents for testing.
     """
     digest = hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).digest()
     return "test" if int.from_bytes(digest[:8], "big") < test_share * 2**64 else "train"
@@ -116,7 +116,7 @@ def _document(record: dict[str, Any], default_id: str, where: str) -> Document:
 
 
 def _hub_documents(name: str) -> Iterator[Document]:
-    """Stream a dataset; nothing is downloaded beyond what is read."""
+    """Stream a dataset; only what is used is downloaded."""
     parts = name.split(":")
     if not 2 <= len(parts) <= 3:
         raise BadInputError(f"{HUB}{name}: write {HUB}NAME:SPLIT or {HUB}NAME:CONFIG:SPLIT")
@@ -137,13 +137,13 @@ def _hub_documents(name: str) -> Iterator[Document]:
 
 
 class Corpus:
-    """Documents of one language in memory, from which passages of any length are drawn.
+    """Documents of one language in memory, as a source of random passages.
 
     Args:
-        sources: What `read_documents` takes, read in order.
+        sources: Sources of `read_documents`, in order.
         language: Their language.
-        characters: Stop reading after about this many characters (memory and time are bounded).
-        leave_out: Says of a text that it must not be read, such as `data.overlap.HeldOut.shares`.
+        characters: Limit on the characters in memory.
+        leave_out: Returns whether a text is skipped, such as `HeldOut.shares`.
     """
 
     def __init__(
@@ -172,15 +172,15 @@ class Corpus:
             raise BadInputError(f"no text in {', '.join(map(str, sources))}{why}")
 
     def document(self, rng: random.Random) -> Document:
-        """Draw a whole document."""
+        """Sample a whole document."""
         index = rng.randrange(len(self.texts))
         return Document(self.ids[index], self.texts[index], self.titles[index])
 
     def passage(self, rng: random.Random, characters: int) -> tuple[str, str]:
-        """Draw a passage of about so many characters, from sentence start to sentence end.
+        """Sample a passage of about so many characters, from sentence start to sentence end.
 
-        A long article gives a random window of itself; short ones are joined with those that
-        follow, so that any length can be served and nothing repeats before all is used.
+        It is a random window of a long article; short articles are joined with those that follow,
+        so that any length is possible and no article repeats before all are used.
 
         Returns:
             The text and the ids of its articles, joined by `+`.
@@ -200,9 +200,9 @@ class Corpus:
 
 
 def _begin(text: str, start: int, stop: int) -> int:
-    """Find the first place behind `start` where a passage may begin; the next word if none is near.
+    """Return the first sentence start after `start`, or the next word if none is near.
 
-    The search looks back to the start of the line, to see a quotation that was opened there.
+    The search begins at the start of the line, to detect a quotation that opens there.
     """
     if start == 0:
         return 0

@@ -1,7 +1,7 @@
 """Korean administrative exams: multiple-choice questions, closed-book or on a document.
 
-Every example's details hold, question by question, `ids` and `subjects` (and `evidence`, the span
-of the document that decides the answer, where the source gives one), and `year` where known.
+The details of an example have, for each question, `ids` and `subjects` (and `evidence`, the span of
+the document that determines the answer, if the source has it), and `year` if known.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def load(name: str) -> Iterator[Example]:
-    """Reads ``open_book``, ``click:PATH``, ``kmmlu:PATH``, or the path of own questions.
+    """Read ``open_book``, ``click:PATH``, ``kmmlu:PATH``, or the path of your questions.
 
     Raises:
         BadInputError: If a file cannot be read or a row is malformed.
@@ -46,7 +46,7 @@ def load(name: str) -> Iterator[Example]:
 
 
 def open_book() -> Iterator[Example]:
-    """Reads the bundled set: invented Korean administrative documents, many questions on each.
+    """Read the bundled set: fictional Korean administrative documents with many questions each.
 
     Raises:
         BadInputError: If the installed files were altered.
@@ -56,9 +56,9 @@ def open_book() -> Iterator[Example]:
 
 
 def click(path: Path) -> Iterator[Example]:
-    """Reads a CLIcK file; questions on one paragraph come together, the others closed-book.
+    """Read a CLIcK file; questions on one paragraph form one example, others are closed-book.
 
-    The subject is the first of CLIcK's categories that the file's name holds.
+    The subject is the first of CLIcK's categories in the name of the file.
 
     Raises:
         BadInputError: If the file cannot be read or a record is malformed.
@@ -79,17 +79,18 @@ def click(path: Path) -> Iterator[Example]:
 
 
 def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterator[Example]:
-    """Reads a KMMLU file; every question is closed-book and an example of its own.
+    """Read a KMMLU file; every question is closed-book and a separate example.
 
-    Rows without four distinct choices cannot be scored and are skipped; their number is logged.
+    Rows without four distinct choices are skipped, since they cannot be scored; their
+    number is logged.
 
     Args:
-        path: CSV or JSON lines with question, answer (1..4), A, B, C, D and Category. Where the
-            Category names no subject that is asked for, the file's name may.
-        subjects: Which to keep, however they are spaced or hyphenated; all when None.
+        path: CSV or JSON lines with question, answer (1..4), A, B, C, D and Category. If the
+            Category is not a requested subject, the name of the file may be one.
+        subjects: Requested subjects, with any spacing or hyphens (None: all).
 
     Raises:
-        BadInputError: If the file cannot be read, a row is malformed or none is on a subject.
+        BadInputError: If the file cannot be read, a row is malformed or no row is on a subject.
     """
     wanted = None if subjects is None else {_plain(subject) for subject in subjects}
     stem = re.sub(r"-(train|dev|test)$", "", path.name.split(".")[0])
@@ -121,7 +122,7 @@ def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterat
 
 
 def own(path: Path, *, kind: str = "exam:own") -> Iterator[Example]:
-    """Reads one's own questions; those on one document come as one example.
+    """Read your questions; those on one document form one example.
 
     Each row has a question, choices (a list, in CSV as JSON, or fields choice_1, choice_2, ...) and
     the answer (a choice's text, or its number from 1). It may have a document (the path of a text
@@ -215,7 +216,7 @@ def _choices(row: _Row, where: str) -> tuple[str, ...]:
 
 
 def _answer(row: _Row, choices: tuple[str, ...], where: str, *, by_number: bool = True) -> str:
-    """The right choice, given by its text or its number."""
+    """Return the correct choice, given by its text or its number."""
     answer = _text(row, "answer", where)
     numbered = {str(number): choice for number, choice in enumerate(choices, start=1)}
     meant = {answer, numbered.get(answer, answer) if by_number else answer} & set(choices)
@@ -227,7 +228,7 @@ def _answer(row: _Row, choices: tuple[str, ...], where: str, *, by_number: bool 
 
 
 def _document(row: _Row, folder: Path, where: str) -> tuple[str, str]:
-    """The text a row's question is asked about, and its name; both empty if closed-book."""
+    """Return the document of a row and its name; both are empty for closed-book questions."""
     text = _text(row, "document_text", where, optional=True)
     name = _text(row, "document", where, optional=True)
     if not name:
@@ -241,7 +242,7 @@ def _document(row: _Row, folder: Path, where: str) -> tuple[str, str]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, _Row]]:
-    """The rows of a CSV file, a JSON list or JSON lines, each with its place for errors."""
+    """Yield the rows of a CSV file, a JSON list or JSON lines with their place for errors."""
     if path.suffix == ".csv":
         yield from _csv_rows(path)
         return
@@ -265,7 +266,7 @@ def _json_list(path: Path) -> list[Any]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[str, _Row]]:
-    """Counted as spreadsheets do, with the header as row 1."""
+    """Yield rows with numbers as in spreadsheets: the header is row 1."""
     reader = csv.reader(io.StringIO(_read(path, str(path)), newline=""), strict=True)
     header: list[str] = []
     number = 1

@@ -1,7 +1,7 @@
 """LongBench v1 (Bai et al., 2308.14508): its 21 tasks, records and prompts, and how to get them.
 
-A folder holds `<task>.jsonl` (input, context, answers, length, dataset, language, all_classes,
-_id) and the official prompts and output limits, which are read, never retyped:
+A folder contains `<task>.jsonl` (input, context, answers, length, dataset, language, all_classes,
+_id) and the official prompts and output limits:
 `dataset2prompt.json` with {context} and {input}, `dataset2maxlen.json` in tokens.
 """
 
@@ -62,7 +62,7 @@ TASKS = {
 
 @dataclass(frozen=True, slots=True)
 class LongBenchRecord:
-    """One record of any task, as it stands in the file; there `id` is `_id`, no classes null."""
+    """One record of any task as in the file, where `id` is `_id` and no classes are null."""
 
     input: str
     context: str
@@ -76,17 +76,17 @@ class LongBenchRecord:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """An official prompt in two: `before + "{context}" + after`; `{input}` may stand in either."""
+    """An official prompt `before + "{context}" + after`; both parts may contain `{input}`."""
 
     before: str
     after: str
 
     def around(self, text: str) -> tuple[str, str]:
-        """Fill in the input; give what stands before the context and what behind it."""
+        """Fill in the input; return the texts before and after the context."""
         return self.before.format(input=text), self.after.format(input=text)
 
     def render(self, context: str, text: str) -> str:
-        """Give the whole prompt, byte for byte as the official code does."""
+        """Return the whole prompt, identical to that of the official code."""
         return context.join(self.around(text))
 
 
@@ -184,15 +184,15 @@ def _read_limits(path: Path) -> dict[str, int]:
 
 
 def fetch(output: Path, source: Path | None = None, tasks: Sequence[str] = ()) -> dict[str, str]:
-    """Bring the benchmark's files into a folder; each is checked before it is put in place.
+    """Copy the benchmark's files to a folder; each is checked and written atomically.
 
     Args:
-        output: The folder. What its manifest.json (bytes, SHA-256) shows to be intact is kept.
-        source: A folder with the `.jsonl` files or `data.zip`, or that archive; None: the hub.
-        tasks: Which ones (default: all that the source has).
+        output: The folder. Files that agree with its manifest.json (bytes, SHA-256) are kept.
+        source: A folder with the `.jsonl` files or `data.zip`, or that archive (None: the hub).
+        tasks: Requested tasks (default: all of the source).
 
     Returns:
-        For every file "kept", "written" or "absent". The hub's archive holds no prompts.
+        For every file "kept", "written" or "absent". The hub's archive has no prompts.
 
     Raises:
         BadInputError: If a task is unknown or missing, the hub cannot be reached, an archive is
@@ -203,7 +203,7 @@ def fetch(output: Path, source: Path | None = None, tasks: Sequence[str] = ()) -
     try:
         listed = dict(_json(output / MANIFEST)["files"])
     except (BadInputError, KeyError, TypeError, ValueError):
-        listed = {}  # nothing can be told, so all is fetched
+        listed = {}  # without a manifest everything is fetched
     missing = {name for name in names if _entry(output / name) != (listed.get(name) or {})}
     states = {name: "absent" if name in missing else "kept" for name in sorted(names)}
     if not missing or (source is None and not missing & wanted):

@@ -1,4 +1,4 @@
-"""Text that stands in two corpora: runs of words that held-out documents share with training text.
+"""Overlap of corpora: runs of words that held-out documents share with training text.
 
 Runs of 13 words are the measure of GPT-3's contamination study (Brown et al. 2020, appendix C).
 """
@@ -20,9 +20,9 @@ class Overlap:
     """What a held-out document shares with training documents.
 
     Attributes:
-        runs: Runs of words it has, each counted once.
-        found: Those that stand in training text.
-        sources: Ids of training documents they stand in.
+        runs: Number of its different runs of words.
+        found: Hashes of runs that occur in training text.
+        sources: Ids of the training documents in which they occur.
     """
 
     runs: int
@@ -31,17 +31,17 @@ class Overlap:
 
     @property
     def share(self) -> float:
-        """Share of the document's runs that stand in training text."""
+        """Share of the document's runs that occur in training text."""
         return len(self.found) / self.runs
 
 
 class HeldOut:
-    """The runs of words of documents to evaluate on, to be looked for in training text.
+    """The runs of words of held-out documents, to find them in training text.
 
-    Case, white space and punctuation do not count.
+    Case, white space and punctuation are ignored.
 
     Args:
-        documents: Documents to evaluate on; those without a run are left out.
+        documents: Held-out documents; those that are shorter than a run are ignored.
         words: Length of a run.
     """
 
@@ -58,14 +58,14 @@ class HeldOut:
                 self._owners.setdefault(run, []).append(document.id)
 
     def shares(self, text: str) -> bool:
-        """Say whether a text holds any of the runs."""
+        """Return whether a text contains any of the runs."""
         return any(run in self._owners for run in _runs(text, self.words))
 
     def compare(self, training: Iterable[Document]) -> dict[str, Overlap]:
-        """Look through training documents, one at a time.
+        """Search training documents, one at a time.
 
         Returns:
-            What each document shares, by its id.
+            The overlap of each held-out document by id.
         """
         for document in training:
             for run in _runs(document.text, self.words):
@@ -76,6 +76,6 @@ class HeldOut:
 
 
 def _runs(text: str, words: int) -> Iterator[int]:
-    """Hash every run: two runs of one hash are too rare to matter (64 bits)."""
+    """Hash every run; collisions of 64-bit hashes are negligible."""
     read = _WORD.findall(text.casefold())
     return map(hash, zip(*(read[start:] for start in range(words)), strict=False))

@@ -1,4 +1,4 @@
-"""Question answering sets in the forms they come in, read as examples: a document, its questions.
+"""Question answering sets in their published formats, as examples.
 
     .json     SQuAD (KorQuAD 1.0, PolicyQA): the paragraphs of an article become one document, in
               order, a blank line between
@@ -7,7 +7,7 @@
     .csv      FairytaleQA: the sections of a story become one document, see `data.stories`
 
 An example's `source` is its article: the title, in Natural Questions the first line of the context.
-Sides are told apart by it, so no article is ever on both.
+It determines the side, so no article is on both.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_qa(path: Path, language: Language) -> Iterator[Example]:
 
     Args:
         path: `.json` in SQuAD's form, `.jsonl`, also compressed, or `.csv` in FairytaleQA's form.
-        language: Its language; of example records, those in this language are read.
+        language: Its language; example records in other languages are skipped.
 
     Yields:
         Documents with at least one question, in the file's order. A question that occurs twice on
@@ -71,12 +71,12 @@ def read_qa(path: Path, language: Language) -> Iterator[Example]:
 
 
 def on_side(examples: Iterable[Example], side: Side, test_share: float) -> Iterator[Example]:
-    """Keep the examples whose article is on one side.
+    """Yield the examples whose article is on one side.
 
     Args:
         examples: Of a set.
         side: For training, or for testing.
-        test_share: Share of the articles that are for testing.
+        test_share: Share of articles for testing.
     """
     return (one for one in examples if side_of(one.source, test_share) == side)
 
@@ -103,7 +103,7 @@ def _squad(path: Path, language: Language) -> Iterator[Example]:
 
 
 def _squad_question(question: Any, where: str) -> _Asked:
-    """A question and its answers; none where the paragraph does not hold one (SQuAD 2)."""
+    """Return a question and its answers; SQuAD 2 has questions without answers."""
     answers = _field(question, "answers", list, where)
     text = _field(question, "question", str, where)
     return text, [_field(answer, "text", str, where) for answer in answers]

@@ -1,4 +1,4 @@
-"""Ready-made documents with questions, drawn by the length of the document."""
+"""Files of example records, and random records by the length of the document."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def read_examples(path: Path) -> Iterator[Example]:
 
 
 class Records:
-    """Example records in memory, in order of length; those without document or question left out.
+    """Example records in memory, in order of length; each has a document and a question.
 
     Args:
-        paths: Files of example records, as every `dnsity data` command writes them.
-        encoder: Measures the documents, once.
+        paths: Files of example records, as the `dnsity data` commands write them.
+        encoder: Counts the tokens of the documents.
 
     Raises:
-        BadInputError: If a file is missing or holds anything else, or no record is left.
+        BadInputError: If a file is missing or has other content, or no record is usable.
     """
 
     def __init__(self, paths: Sequence[str], encoder: TextEncoder) -> None:
@@ -51,12 +51,12 @@ class Records:
         self._examples = [example for _, example in measured]
 
     def draw(self, rng: random.Random, tokens: int) -> Example:
-        """Draw a record whose document has at most so many tokens, and more than half if any has.
+        """Sample a record whose document has at most so many tokens, and more than half of it.
 
-        Otherwise one of the longest that fit is drawn.
+        If there is none of more than half, one of the longest that fit is sampled.
 
         Raises:
-            BadInputError: If none is that short.
+            BadInputError: If every document is longer.
         """
         stop = bisect_right(self._tokens, tokens)
         if stop == 0:

@@ -1,7 +1,7 @@
-"""Stories with questions in FairytaleQA's form: CSV, a question a row with the section it is on.
+"""Stories with questions in FairytaleQA's form: CSV, one question a row with its section.
 
 Sections come in the story's order, but a question on several has them, adjacent or not, as one
-section of its own. So sections are cut into passages and a story has every passage once.
+section of its own. So sections are cut into passages, and a story contains every passage once.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dnsity.errors import BadInputError
 from dnsity.io.text import named_errors
 
 NEEDED = ("story_name", "story_section", "question", "answer1")
-"""Columns that every row must fill. `answer2` may be missing or empty."""
+"""Columns that must not be empty; `answer2` may be missing or empty."""
 _SHORTEST = 40
-"""Characters of a passage that is told from others; fewer may occur twice by chance."""
+"""Fewest characters of a passage; shorter texts may occur twice by chance."""
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
-    """Read the rows of a file.
+    """Yield the rows of a file.
 
     Args:
         path: The CSV file, in UTF-8.
@@ -65,10 +65,10 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def whole_story(sections: Iterable[str]) -> str:
-    """Put a story together: every passage once, in order, a blank line between two.
+    """Join sections to a story: every passage once, in order, with blank lines between.
 
     Args:
-        sections: In the order of the rows; the same one may come again.
+        sections: Sections in the order of the rows; they may repeat and overlap.
     """
     texts = list(dict.fromkeys(map(_plain, sections)))
     passages: list[str] = []
@@ -89,7 +89,7 @@ def whole_story(sections: Iterable[str]) -> str:
 
 
 def _overlaps(texts: Sequence[str]) -> Iterator[str]:
-    """Yield what ends one section and begins another."""
+    """Yield texts that end one section and begin another."""
     for first, second in permutations(texts, 2):
         start = first.find(second[:_SHORTEST])
         if start >= 0 and len(first) - start >= _SHORTEST and second.startswith(first[start:]):
@@ -97,13 +97,13 @@ def _overlaps(texts: Sequence[str]) -> Iterator[str]:
 
 
 def _without(text: str, passages: Sequence[str]) -> list[str]:
-    """Return what of a text is in no passage yet; a few words between two are left out."""
+    """Return the parts of a text that are in no passage yet, without very short ones."""
     for passage in passages:
         text = text.replace(passage, "\0")
     return [rest.strip() for rest in text.split("\0") if len(rest.strip()) >= _SHORTEST]
 
 
 def _plain(text: str) -> str:
-    """Leave one space between words, and line breaks where they are."""
+    """Normalize spaces, keep line breaks, remove blank lines."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)

@@ -1,9 +1,9 @@
-"""A tokenizer's chat template, taken apart into the text around a document and around an answer.
+"""A tokenizer's chat template, split into the texts around a document and around an answer.
 
     <start>system ... <start>user  DOCUMENT  QUESTION  <end><start>assistant  ANSWER
     |----------- head -----------|                     |------- tail -------|
 
-transformers renders the template with marks where the user's text goes; it is cut at the marks.
+transformers renders the template with marks in place of the user's text; it is cut at the marks.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _TODAY = (
     + "".join(f" | replace('{sign}', '{text}')" for sign, text in _DATE.items())
     + " }}{% endmacro %}{{ '' }}"
 )
-"""What "today" is in templates that name it (Llama 3 falls back to this date): a gist made today
-must fit the model tomorrow. Name the date in the system prompt where it matters."""
+"""The date in templates that contain today's date (Llama 3's default): a gist must also match on
+other days. Give the date in the system prompt if it matters."""
 
 _DOCUMENT, _QUESTION, _ANSWER = "dnsity's document.", "dnsity's question %d?", "dnsity's answer %d."
 Turn = tuple[str, str]
@@ -37,7 +37,7 @@ class ChatTexts:
     """The texts of a chat template around what is inserted into it.
 
     Attributes:
-        head: In front of the document: start token, system prompt, header of the user's turn.
+        head: Before the document: start token, system prompt, header of the user's turn.
         tail: After the question: end of the user's turn, header of the assistant's.
         end: After the answer; its first control token ends the answer.
     """
@@ -55,13 +55,13 @@ def messages(
     system: str | None,
     instruction: str | None,
 ) -> list[dict[str, str]]:
-    """Return the conversation that a frame stands for, as `apply_chat_template` takes it.
+    """Return the conversation of a prompt, as input of `apply_chat_template`.
 
     Args:
         document: Part of the first user turn; empty for none.
         turns: Earlier questions and answers.
-        question: The last one, not answered yet.
-        system: System prompt (None: what the template writes by itself).
+        question: The question to be answered.
+        system: System prompt (None: the template's default).
         instruction: Text between document and first question (None: none).
     """
     asked = [*(each for each, _ in turns), question]
@@ -78,7 +78,7 @@ def apply(
     """Apply the chat template; the date is fixed, and hybrid reasoning models answer directly.
 
     Raises:
-        UnsupportedModelError: If there is no chat template, or it does not take the conversation.
+        UnsupportedModelError: If there is no chat template, or it does not accept the conversation.
     """
     if not tokenizer.chat_template:
         raise UnsupportedModelError(
@@ -92,7 +92,7 @@ def apply(
         return tokenizer.apply_chat_template(
             conversation, chat_template=template, enable_thinking=False, **options
         )
-    except Exception as error:  # templates raise errors of their own, of any kind
+    except Exception as error:  # templates raise errors of any type
         roles = ", ".join(message["role"] for message in conversation)
         raise UnsupportedModelError(
             f"the chat template of this tokenizer does not take the turns {roles} "
@@ -101,14 +101,14 @@ def apply(
 
 
 def texts(tokenizer: PreTrainedTokenizerBase, system: str | None = None) -> ChatTexts:
-    """Take a chat template apart.
+    """Split a chat template.
 
     Args:
-        tokenizer: Has the template.
-        system: System prompt (None: what the template writes by itself).
+        tokenizer: The tokenizer with the template.
+        system: System prompt (None: the template's default).
 
     Raises:
-        UnsupportedModelError: If there is none, or it changes, repeats or leaves out a message.
+        UnsupportedModelError: If there is none, or it changes, repeats or omits a message.
     """
     question, answer = _QUESTION % 0, _ANSWER % 0
     asked = messages(_DOCUMENT, [], question, system=system, instruction=None)
@@ -127,7 +127,7 @@ def after_document(
         `2 * turns + 1` texts: after the first question, after its answer, ...
 
     Raises:
-        UnsupportedModelError: If the template does not take several turns, or writes earlier ones
+        UnsupportedModelError: If the template does not accept several turns, or writes earlier ones
             in another way once more follow.
     """
     earlier = [(_QUESTION % number, _ANSWER % number) for number in range(turns)]

@@ -1,6 +1,6 @@
-r"""Cut a text of any size into pieces that fit a token limit, at the borders a reader would choose.
+r"""Cut a text of any size into chunks with at most a given number of tokens, at natural borders.
 
-The text goes through block by block and no part is tokenized more than a few times: constant
+The text is processed block by block and no part is tokenized more than a few times: constant
 memory, linear time. White space between two chunks belongs to the earlier one:
 
     chunk 0   |The office opens at nine. It closes at five.\n\n|
@@ -26,24 +26,24 @@ from dnsity.io.text import read_blocks
 CountTokens = Callable[[str], int]
 _Found = tuple[int, int]  # where a chunk ends, and how many tokens it has
 MOST_CHARACTERS = 32
-"""Per token of a chunk: no prose comes near, but a run of blanks could be endless otherwise."""
-_MARGIN = 64  # characters looked at beyond a place to judge whether it is a border
+"""Limit per token of a chunk, far above that of prose; bounds runs of white space."""
+_MARGIN = 64  # characters after a position that decide whether it is a border
 _BLOCK = 1 << 16
 
 _BLANK_LINES = re.compile(r"(?:\r?\n[^\S\r\n]*){2,}|[\f\u2029]\s*")
 _UP_TO_SPACE = re.compile(r".*\s", re.DOTALL)
 _SPACE = re.compile(r"\s*")
 _WORD_START = re.compile(r"(?<=\s)(?=\S)")
-# Vowels and finals of Hangul, skin tones, tags, the joiner: part of what stands before them.
+# Vowels and finals of Hangul, skin tones, tags, the joiner: part of the character before them.
 _PART = re.compile("[\u1160-\u11ff\ud7b0-\ud7fb\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u200d]")
 _FLAGS = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the document `source`: `document[start:stop] == text`.
+    """A part of the document `source`: `document[start:stop] == text`.
 
-    `tokens` is what `text` has on its own; `index` counts the document's chunks from 0.
+    `tokens` is the number of tokens of `text` alone; `index` counts the chunks from 0.
     """
 
     text: str
@@ -64,16 +64,16 @@ def chunk(
 ) -> Iterator[Chunk]:
     """Cut a text into chunks of at most `tokens` tokens; nothing is lost.
 
-    A chunk ends where a paragraph does if one ends in its last quarter, else behind the last
-    sentence of its last half, else behind a word, else between two characters that do not belong
-    together. How the text is divided into blocks makes no difference.
+    A chunk ends with a paragraph if one ends in its last quarter, otherwise with the last sentence
+    in its last half, otherwise with a word, otherwise between two separable characters. The
+    division into blocks does not matter.
 
     Args:
         text: The whole text, or its blocks in order (see `stream_documents`).
-        count_tokens: Tokens of a text. The last word is always this function's, on the chunk.
-        tokens: The limit. A chunk also holds at most `MOST_CHARACTERS` per token.
-        overlap: How many tokens of a chunk, at most, the next one repeats: whole sentences if one
-            fits, else whole words, else characters; less where the next chunk needs the room.
+        count_tokens: Counts the tokens of a text. Every chunk is checked with it.
+        tokens: The limit. A chunk also has at most `MOST_CHARACTERS` per token.
+        overlap: Most tokens of a chunk that the next one repeats: whole sentences if one fits,
+            otherwise whole words, otherwise characters; less if the next chunk needs the room.
         source: Id of the document, copied into every chunk.
 
     Returns:
@@ -100,11 +100,11 @@ def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
 
     Args:
         path: `.jsonl` (also compressed, see `read_records`) with `{id?, title?, text}` a line;
-            any other name is taken for UTF-8 text, whose line ends are kept as they are.
+            any other file is UTF-8 text, whose line ends are kept.
 
     Yields:
-        The id of a document (else its title, else file name and number; for a text its file name,
-        in a folder with the way to it) and its text: whole from JSONL, else in blocks.
+        The id of a document (otherwise its title, otherwise file name and number; for a text file
+        its path in the folder) and its text: whole from JSONL, otherwise in blocks.
 
     Raises:
         BadInputError: If the file cannot be read, is not UTF-8, or a document has no text.
@@ -131,7 +131,7 @@ def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
 
 @dataclass(slots=True)
 class _Buffer:
-    """The part of a text that is being cut; `base` is where it begins in the whole."""
+    """The part of a text that is being cut; it begins at `base` in the whole text."""
 
     blocks: Iterator[str]
     text: str = ""
@@ -152,23 +152,23 @@ class _Buffer:
 
 @dataclass(slots=True)
 class _Cutter:
-    """The limits, and what was learned of the tokenizer. Offsets in here are the buffer's."""
+    """Limits and token density. Offsets refer to the buffer."""
 
     count: CountTokens
     tokens: int
     overlap: int
-    rate: float = 3.0  # characters per token in the chunk before; only ever a first guess
+    rate: float = 3.0  # characters per token of the previous chunk; a first guess
 
     def cut(self, buffer: _Buffer, source: str) -> Iterator[Chunk]:
         most = self.tokens * MOST_CHARACTERS
-        start = past = index = 0  # `past` is where the chunk before ended
+        start = past = index = 0  # `past` is the end of the previous chunk
         while True:
             if start > _BLOCK:
                 buffer.text, buffer.base = buffer.text[start:], buffer.base + start
                 start, past = 0, past - start
             buffer.fill(start + most + _MARGIN)
             text, end = buffer.text, min(start + most, len(buffer.text))
-            if past == len(text):  # which the margin allows at the end of all only
+            if past == len(text):  # only at the end of the text, because of the margin
                 return
             found = self._fit(text, start, past, end, buffer.ended and end == len(text))
             if found is None and start == past:
@@ -176,7 +176,7 @@ class _Cutter:
                     f"{text[start]!r} at character {buffer.base + start} alone has "
                     f"{self.count(text[start])} tokens; allow chunks more than {self.tokens}"
                 )
-            if found is None:  # no room behind the overlap
+            if found is None:  # no room after the overlap
                 start = past
                 continue
             stop, count = found
@@ -187,10 +187,10 @@ class _Cutter:
             start, past = self._repeat_from(text, start, stop) if self.overlap else stop, stop
 
     def _fit(self, text: str, start: int, past: int, end: int, last: bool) -> _Found | None:
-        """Find the end of the chunk that begins at `start`; None if not behind `past`.
+        """Find the end of the chunk that begins at `start`; None if not after `past`.
 
-        The reach is an estimate, and a text may have more tokens than a longer one that begins
-        alike. So the chunk itself is counted, and shortened until it fits.
+        The reach is an estimate, and a text may have more tokens than a longer text with the same
+        beginning. So the tokens of the chunk itself are counted, and it is shortened until it fits.
         """
         high = max(self._reach(text, start, end), past + 1)
         while True:
@@ -204,7 +204,7 @@ class _Cutter:
             high = max(past + 1, min(stop - 1, high))
 
     def _reach(self, text: str, start: int, end: int) -> int:
-        """About the furthest place up to which the text fits; only differences are counted."""
+        """Estimate up to which position the text fits; only differences are counted."""
         at = min(end, start + max(1, int(self.tokens * self.rate)))
         room = self.tokens - self.count(text[start:at])
         slack, best = self.tokens // 32, 0
@@ -220,7 +220,7 @@ class _Cutter:
         return best or at
 
     def _repeat_from(self, text: str, start: int, stop: int) -> int:
-        """Where the next chunk begins, so that it repeats what `overlap` allows."""
+        """Return where the next chunk begins so that it repeats what `overlap` allows."""
 
         def fits(at: int) -> bool:
             return self.count(text[at:stop]) <= self.overlap
@@ -229,7 +229,7 @@ class _Cutter:
         look = max(start, low - _MARGIN)
         ends = sentence_ends(text[look:stop])[1:]
         levels: tuple[Sequence[int], ...] = (
-            [_behind_space(text, look + end, stop) for end in ends],
+            [_after_space(text, look + end, stop) for end in ends],
             [match.start() for match in _WORD_START.finditer(text, low, stop)],
             range(low, stop),
         )
@@ -242,7 +242,7 @@ class _Cutter:
 
 
 def _last_border(text: str, start: int, past: int, high: int) -> int:
-    """The best place to end a chunk in (past, high]; see `chunk`."""
+    """Return the best end of a chunk in (past, high], see `chunk`."""
     low = max(past, high - (high - start) // 4)
     look = max(start, low - _MARGIN)
     ends = [match.end() for match in _BLANK_LINES.finditer(text, look, high)]
@@ -250,7 +250,7 @@ def _last_border(text: str, start: int, past: int, high: int) -> int:
         low = max(past, high - (high - start) // 2)
         look = max(start, low - _MARGIN)
         found = sentence_ends(text[look : high + _MARGIN])[1:-1]
-        ends = [_behind_space(text, look + end, high) for end in found if look + end <= high]
+        ends = [_after_space(text, look + end, high) for end in found if look + end <= high]
     if not ends or ends[-1] <= low:
         match = _UP_TO_SPACE.match(text, past, high)
         ends = [match.end() if match else high]
@@ -260,23 +260,23 @@ def _last_border(text: str, start: int, past: int, high: int) -> int:
     return at if at > past else ends[-1]
 
 
-def _behind_space(text: str, at: int, most: int) -> int:
+def _after_space(text: str, at: int, most: int) -> int:
     match = _SPACE.match(text, at, most)
     return match.end() if match else at
 
 
 def _may_cut(text: str, at: int) -> bool:
-    """Whether the characters around `at` are two to a reader; 0 < at.
+    """Return whether the characters around `at` can be separated; 0 < at.
 
-    Kept together: a letter and its marks, the letters of a decomposed Hangul syllable, joined
+    Inseparable are a letter and its marks, the letters of a decomposed Hangul syllable, joined
     emoji, flags, CR LF.
     """
-    before, behind = text[at - 1], text[at : at + 1]
-    if behind.isascii():  # or there is none
-        return before + behind != "\r\n"
-    if unicodedata.category(behind)[0] == "M" or before == "\u200d" or _PART.match(behind):
+    before, after = text[at - 1], text[at : at + 1]
+    if after.isascii():  # also if it is empty
+        return before + after != "\r\n"
+    if unicodedata.category(after)[0] == "M" or before == "\u200d" or _PART.match(after):
         return False
     flags = at
-    while flags and _FLAGS.fullmatch(text[flags - 1] + behind):
+    while flags and _FLAGS.fullmatch(text[flags - 1] + after):
         flags -= 1
     return (at - flags) % 2 == 0

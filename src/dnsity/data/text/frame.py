@@ -1,12 +1,12 @@
-"""How document, question and answer are laid out as tokens: plainly, or in the chat template.
+"""Prompt formats ("frames"): document, question and answer as token ids.
 
             head                        document    question                      answer
     plain   [start]                     [document]  [Q: question A:]              [answer, end]
     chat    [start, system, user turn]  [document]  [question, assistant's turn]  [answer, end]
 
-The head is the same for every document; the document's gists replace its tokens between head and
-question. In the chat frame the ids of head, document and question are those of
-`apply_chat_template`, tokenized by the library: that is checked when the frame is built.
+The head is the same for every document; the gists replace the document's tokens between head and
+question. In the chat frame the ids of head, document and question equal those of
+`apply_chat_template`, which is checked when the frame is built.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _PROBES = (
     ("나루터 안내소는 열 시에 문을 엽니다.", "몇 시에 엽니까?"),
     ('"Well," she said,\n- a list\n\n\tand more ', "(And who said it?)"),
 )
-"""Documents and questions that a frame is tried on, in the ways borders can differ."""
+"""Documents and questions with different borders, on which a frame is checked."""
 _ANY = "a"
-"""A letter in the place of text that is not known yet."""
+"""A letter in place of unknown text."""
 
 
 class Frame(ABC):
-    """The layout of a model's prompts.
+    """The prompt format of a model.
 
     Attributes:
         name: `plain` or `chat`.
-        space: What separates an answer from the question's template.
+        space: Text between the question's template and an answer.
         encoder: Text to ids.
         head: Ids in front of every document.
         end_ids: Ids that end an answer, at least one.
@@ -50,7 +50,7 @@ class Frame(ABC):
     space: ClassVar[str]
 
     def __init__(self, encoder: TextEncoder, head: list[int], end_ids: Sequence[int]) -> None:
-        """Keep what all frames have."""
+        """Set what all frames have."""
         self.encoder, self.head, self.end_ids = encoder, head, tuple(end_ids)
 
     @abstractmethod
@@ -58,16 +58,16 @@ class Frame(ABC):
         """Encode a document, without the head.
 
         Raises:
-            BadInputError: If the text holds a lone surrogate.
+            BadInputError: If the text has a lone surrogate.
         """
 
     @abstractmethod
     def question(self, text: str, *, alone: bool = False) -> list[int]:
-        """Encode a question and the template around it, up to where the answer begins.
+        """Encode a question and the template around it, up to the answer.
 
         Args:
             text: The question.
-            alone: No document precedes it: it follows the head.
+            alone: Whether it follows the head directly, without a document.
         """
 
     @abstractmethod
@@ -76,7 +76,7 @@ class Frame(ABC):
 
         Args:
             turns: Questions and answers.
-            question: What is asked next.
+            question: The next question.
 
         Raises:
             UnsupportedModelError: If the template cannot continue a conversation.
@@ -97,12 +97,12 @@ class Frame(ABC):
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """A digest of the frame, to compare with a gist's; none in the plain frame."""
+        """Digest of the frame, which a gist must match; none in the plain frame."""
         return {}
 
 
 class Plain(Frame):
-    """Text and a question template, no chat template."""
+    """Plain text and a question template, without a chat template."""
 
     name, space = "plain", " "
 
@@ -118,41 +118,41 @@ class Plain(Frame):
             self.head = self.head or encoder.encode_frame(start)
 
     def document(self, text: str) -> list[int]:
-        """Encode a document as it is."""
+        """Encode a document unchanged."""
         return self.encoder.encode(text)
 
     def question(self, text: str, *, alone: bool = False) -> list[int]:
-        """Encode template and question apart: the template may hold control tokens."""
+        """Encode template and question separately; the template may have control tokens."""
         place: Place = "start" if alone else "text"
         ids = self.encoder.encode_frame(self._before, place)
         ids += self.encoder.encode(text, self.encoder.place_after(self._before, place))
         return ids + self.encoder.encode_frame(self._after, "text")
 
     def conversation(self, turns: Sequence[Turn], question: str) -> list[int]:
-        """Put earlier questions and answers in front, without their end tokens."""
+        """Encode earlier questions and answers, without end tokens, and the next question."""
         found: list[int] = []
         for asked, answer in turns:
             found += self.question(asked) + self.continuation(self.space + answer)
         return found + self.question(question)
 
     def continuation(self, text: str) -> list[int]:
-        """Encode text as it is."""
+        """Encode text unchanged."""
         return self.encoder.encode(text, self.encoder.place_after(self._after, "text"))
 
 
 class Chat(Frame):
-    """The tokenizer's own chat template; document and first question share the user's turn."""
+    """The tokenizer's chat template; document and first question are in one user turn."""
 
     name, space = "chat", ""
 
     def __init__(
         self, encoder: TextEncoder, system: str | None = None, instruction: str | None = None
     ) -> None:
-        """Take the template apart and check it against the library.
+        """Split the template and compare it with the library.
 
         Args:
             encoder: Its tokenizer has the chat template.
-            system: System prompt (None: what the template writes by itself).
+            system: System prompt (None: the template's default).
             instruction: Text between document and question (None: none).
 
         Raises:
@@ -165,8 +165,8 @@ class Chat(Frame):
         super().__init__(encoder, [], list(dict.fromkeys([*ends, encoder.eos_id])))
         last = max((stop for _, stop in encoder.control_spans(self._texts.head)), default=0)
         fixed, lead = self._texts.head[:last], self._texts.head[last:]
-        # A space at the end of the head joins the document's first word in one token, as in
-        # "[INST] Hello": it belongs to the document.
+        # A space at the end of the head forms a token with the document's first word, as in
+        # "[INST] Hello", so it belongs to the document.
         self._before = lead.rstrip(" ")
         self._joined = lead[len(self._before) :]
         lead_ids = encoder.encode_between("", self._before, _ANY, starts=not fixed)
@@ -179,7 +179,7 @@ class Chat(Frame):
         )
 
     def document(self, text: str) -> list[int]:
-        """Encode a document and what separates it from the question; leading space is dropped."""
+        """Encode a document and the separator after it; leading space is dropped."""
         text = self._joined + text.lstrip() + SEPARATOR
         return self.encoder.encode_between(self._before, text, _ANY)
 
@@ -191,7 +191,7 @@ class Chat(Frame):
         return self._encode([text], [self._texts.tail], before=SEPARATOR)
 
     def conversation(self, turns: Sequence[Turn], question: str) -> list[int]:
-        """Encode every turn as the template writes the whole conversation."""
+        """Encode every turn as in the template's whole conversation."""
         after = chat.after_document(self.encoder.tokenizer, len(turns), system=self.system)
         first, *more = [text for turn in turns for text in turn] + [question]
         return self._encode([self._instructed(first), *more], after, before=SEPARATOR)
@@ -207,7 +207,7 @@ class Chat(Frame):
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """A digest of all texts of the template, system prompt and instruction."""
+        """Digest of all texts of the template, system prompt and instruction."""
         texts = [self._texts.head, SEPARATOR, self.instruction, self._texts.tail]
         return {"frame": hashlib.sha256(json.dumps(texts).encode()).hexdigest()}
 
@@ -217,10 +217,10 @@ class Chat(Frame):
     def _encode(self, said: Sequence[str], after: Sequence[str], *, before: str) -> list[int]:
         """Encode messages, each followed by a text of the template, whose control tokens count.
 
-        What is between two control tokens is encoded in one piece, as the library does it.
+        Text between two control tokens is encoded together, as the library does.
 
         Args:
-            said: What user and model wrote.
+            said: Messages of user and model.
             after: The template's text after each.
             before: Text in front of the first message, after the last control token.
         """
@@ -251,7 +251,7 @@ class Chat(Frame):
         return True
 
     def ids_of_the_library(self, document: str, question: str) -> list[int]:
-        """Return what the library makes of the same message: what the frame must equal."""
+        """Return the library's ids of the same message, which the frame must equal."""
         conversation = chat.messages(
             document, [], question, system=self.system, instruction=self.instruction
         )
@@ -262,11 +262,11 @@ class Chat(Frame):
 
 
 def frame_of(encoder: TextEncoder, spec: GistSpec) -> Frame:
-    """Build the frame that a model is used in.
+    """Return the prompt format of a model.
 
     Args:
         encoder: The model's.
-        spec: Names the frame; `auto` is chat where the tokenizer has a template.
+        spec: Names the frame; `auto` is chat if the tokenizer has a template.
 
     Raises:
         UnsupportedModelError: If the chat template is missing or cannot be used.

@@ -1,7 +1,7 @@
-"""Korean particles that fit the word before them, and templates that ask for them by name.
+"""Korean particles that agree with the word before them, and templates that contain them.
 
-Generated Korean with a wrong particle ("도서관는") reads as noise, and a model trained on it
-learns that noise; so every generated sentence picks its particles by the last sound.
+A model that is trained on wrong particles ("도서관는") learns them, so every generated sentence
+selects its particles by the last sound of the word.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _FIELD = re.compile(r"\{(\w+)\}")
 
 
 def _latin_final(word: str) -> _Final:
-    """The last sound of a Latin-letter word as it is usually borrowed into Korean."""
+    """Return the last sound of a Latin-letter word in its usual Korean pronunciation."""
     if len(word) == 1 or word.isupper():
         return _LETTER_NAMES.get(word[-1].upper(), "vowel")
     lower = word.lower()
@@ -66,7 +66,7 @@ def _latin_final(word: str) -> _Final:
 
 
 def _final_sound(word: str) -> _Final:
-    """The last sound heard when the word is read out; an aside in brackets is not read."""
+    """Return the last sound of a word when it is spoken, without an aside in brackets."""
     spoken = _TRAILING.sub("", _ASIDE.sub("", word))
     if not spoken:
         return "vowel"
@@ -105,9 +105,9 @@ def particle(word: str, pair: str) -> str:
 
 
 def fill(template: str, **values: str) -> str:
-    """Fills a template in which particles are fields of their own: ``"{e}{은는} 쉽니다."``.
+    """Fill a template in which particles are fields of their own: ``"{e}{은는} 쉽니다."``.
 
-    A particle field looks at the text filled in so far, so it also works after plain words.
+    A particle field depends on the text filled so far, so it also works after plain words.
 
     Args:
         template: Text with ``{name}`` fields; 은는, 이가, 을를, 과와, 으로, 이에요, 이다, 이며,

@@ -1,11 +1,11 @@
-"""A tokenizer's own pipeline, for text at the three places where it can stand.
+"""A tokenizer's pipeline, for text at three possible places.
 
     start     the beginning of a prompt:     "▁The", where a tokenizer puts a space there
     control   right after a control token:   as the library continues there
     text      after other text:              never a space that is not in the text
 
 SentencePiece-like tokenizers (Metaspace, Prepend) and some byte-level ones put a space in front of
-the first word they see. Text that is encoded apart and joined as ids must not get one each time.
+the first word. Texts that are encoded separately and joined as ids must not get one each.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Span: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """What a text was cut into.
+    """The tokens of a text.
 
     Attributes:
         ids: Token ids, those of the whole tokenizer.
-        offsets: The characters of each.
+        offsets: The characters of each token.
     """
 
     ids: list[int]
@@ -35,19 +35,19 @@ class Pieces:
 
 
 class Pipeline:
-    """Cuts text at some of a tokenizer's added tokens, and the rest as its model does."""
+    """Tokenizes text with some of a tokenizer's added tokens."""
 
     def __init__(self, state: dict[str, Any], added: list[dict[str, Any]]) -> None:
         """Build private copies of the tokenizer, one per place.
 
         Args:
-            state: The tokenizer's, as JSON.
+            state: The tokenizer's state as JSON.
             added: The added tokens that text may become.
         """
         state = {**state, "post_processor": None, "truncation": None, "padding": None}
         self._whole = _tokenizer(state, added)
         self._number = {}
-        for token in added:  # dropping some renumbers those that the model does not spell
+        for token in added:  # removing some renumbers those outside the model's vocabulary
             found = self._whole.token_to_id(token["content"])
             if found != token["id"]:
                 self._number[found] = int(token["id"])
@@ -84,7 +84,7 @@ class Pipeline:
         ]
 
     def size(self) -> int:
-        """Count the tokens of the model, added ones left out."""
+        """Return the number of tokens of the model, without added ones."""
         return self._whole.get_vocab_size(with_added_tokens=False)
 
     def _encode(self, tokenizer: Tokenizer, text: str) -> Pieces:
@@ -98,7 +98,7 @@ class Pipeline:
 
 
 def prefix_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the ids that a tokenizer puts in front of every text by itself."""
+    """Return the ids that a tokenizer puts before every text."""
     encoding = tokenizer("a", padding=False, truncation=False)
     own = [number for number, part in enumerate(encoding.sequence_ids()) if part is not None]
     ids: list[int] = encoding["input_ids"]
@@ -110,10 +110,10 @@ def _tokenizer(state: dict[str, Any], added: list[dict[str, Any]]) -> Tokenizer:
 
 
 def _continued(part: Any, place: Place) -> Any:
-    """Change a normaliser or pre-tokenizer so that it adds no space in front of a text.
+    """Change a normalizer or pre-tokenizer so that it adds no space before a text.
 
-    After a control token only Metaspace's scheme "first" adds none; after text nothing does. In a
-    sequence that cuts into words first, every word has its space, which is left.
+    After a control token only Metaspace's scheme "first" adds none; after text no part adds one. A
+    sequence that first splits into words keeps the space of every word.
     """
     if not isinstance(part, dict):
         return part
@@ -121,7 +121,7 @@ def _continued(part: Any, place: Place) -> Any:
     if kind == "Sequence":
         key = "normalizers" if "normalizers" in part else "pretokenizers"
         parts = [_continued(each, place) for each in part[key]]
-        if key == "pretokenizers":  # the first one that cuts
+        if key == "pretokenizers":  # the first one that splits
             parts = [parts[0], *part[key][1:]] if _cuts(part[key][0]) else parts
         return {**part, key: [each for each in parts if each is not None]}
     if kind == "Metaspace" and (place == "text" or part.get("prepend_scheme") == "first"):
@@ -134,7 +134,7 @@ def _continued(part: Any, place: Place) -> Any:
 
 
 def _per_character(text: str, offsets: list[Span]) -> list[Span]:
-    """Give the bytes of unknown characters the offsets of their character, not of all in a row."""
+    """Give each byte of consecutive unknown characters the offsets of its own character."""
     found: list[Span] = []
     while len(found) < len(offsets):
         start, stop = span = offsets[len(found)]

@@ -1,17 +1,17 @@
-"""Where sentences end, in English and in Korean, and where a foreign one may be put."""
+"""Ends of sentences in English and Korean, and positions where a sentence can be inserted."""
 
 from __future__ import annotations
 
 import re
 from itertools import pairwise
 
-# A full stop ends no sentence after a single letter (initials, e.g.), after a title, or where it
-# numbers a list item; a stop before a lower-case word is inside a sentence, and one between
-# numbers, or behind the last of them, belongs to a Korean date (2024. 3. 14.). A single line
-# break may be mere wrapping, so without a stop it counts only after a Korean verb ending. A blank
-# line always counts, and there the place is the start of the new paragraph: behind a heading a
-# sentence would become part of it. Dots that stand alone ("in ... the") leave something out, and a
-# remark in brackets belongs to the sentence before it.
+# A full stop does not end a sentence after a single letter (initials, e.g.), after a title, or
+# after the number of a list item. A stop before a lower-case word is inside a sentence, and one
+# between or after numbers belongs to a Korean date (2024. 3. 14.). A single line break may be
+# wrapping, so without a stop it counts only after a Korean verb ending. A blank line always counts,
+# and the position is the start of the new paragraph, since a sentence after a heading would become
+# part of it. Dots between spaces ("in ... the") mark an omission, and a remark in brackets belongs
+# to the sentence before it.
 _SENTENCE_END = re.compile(
     r"""
     (?: [!?…。\uff01\uff1f]
@@ -31,13 +31,13 @@ _SENTENCE_END = re.compile(
 
 
 def sentence_ends(text: str) -> list[int]:
-    """Finds where sentences end.
+    """Return where sentences end.
 
     Args:
         text: English or Korean text.
 
     Returns:
-        Ascending offsets, each right behind a sentence or at the start of a paragraph; always
+        Ascending offsets, each right after a sentence or at the start of a paragraph; always
         with 0 and ``len(text)``.
     """
     ends = {match.end() for match in _SENTENCE_END.finditer(text)}
@@ -45,19 +45,19 @@ def sentence_ends(text: str) -> list[int]:
 
 
 _HEADING, _PARAGRAPH = 60, 60
-"""A line of at most so many characters above one of more than so many is a heading."""
+"""Most characters of a heading, and of a line after it that is not a paragraph."""
 _ASIDE = re.compile(r"(?P<open>[(\[{\uff08「『《〈“])|(?P<close>[)\]}\uff09」』》〉”])|\"|\n")
 
 
 def places(text: str) -> list[int]:
-    """Finds where a foreign sentence may be put without breaking anything.
+    """Return where another sentence can be inserted.
 
     Args:
         text: English or Korean text.
 
     Returns:
         Those `sentence_ends` that are neither inside a quotation or brackets nor between a heading
-        and what it heads; ascending, always with 0 and ``len(text)``.
+        and its text; ascending, always with 0 and ``len(text)``.
     """
     ends = sentence_ends(text)
     inside = _asides(text)
@@ -72,13 +72,13 @@ def places(text: str) -> list[int]:
 
 
 def starts_with_heading(text: str) -> bool:
-    """Say whether the first line heads the second."""
+    """Return whether the first line is a heading of the second."""
     first, _, rest = text.partition("\n")
     return 0 < len(first) <= _HEADING and len(rest.partition("\n")[0]) > _PARAGRAPH
 
 
 def _closes_heading(text: str, before: int, end: int) -> bool:
-    """Say whether `end` closes a line of one sentence that heads the next line."""
+    """Return whether `end` ends a heading of one sentence."""
     if not text.startswith("\n", end):
         return False
     start = text.rfind("\n", 0, end) + 1
@@ -86,10 +86,10 @@ def _closes_heading(text: str, before: int, end: int) -> bool:
 
 
 def _asides(text: str) -> list[tuple[int, int]]:
-    """Spans in quotation marks or brackets; what a line leaves open ends with it.
+    """Return spans in quotation marks or brackets; an open one ends with its line.
 
-    A straight mark opens behind white space or a bracket and closes elsewhere; single marks are
-    mostly apostrophes and do not count.
+    A straight mark opens after white space or a bracket and closes elsewhere; single marks are
+    mostly apostrophes and are ignored.
     """
     spans: list[tuple[int, int]] = []
     depth, start, quoted = 0, 0, False

@@ -45,7 +45,7 @@ _CODE_FURTHER = (
     "Type {v}, the {n} for {e}.",
     "Whoever needs {e} must know {v}, its {n}.",
     "Only {v} is accepted as the {n} of {e}.",
-    # As lines of lists and tables have it.
+    # As in lines of lists and tables.
     "{e}: {v}.",
     "{e} ({n}): {v}.",
     "{n}, {e}: {v}.",

@@ -1,6 +1,6 @@
-"""English fact questions, from sentences whose shape leaves one reading only.
+"""English fact questions, from sentences with an unambiguous structure.
 
-Precision before recall: a sentence that fits no shape is simply not asked about.
+Precision before recall: a sentence that matches no pattern gives no question.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CAPITAL = r"[A-ZÀ-ÖØ-ÞŁŠŽČĆĐŐŚŻİ]"
 _WORD = rf"(?:{_CAPITAL}\.|{_CAPITAL}[\w'’-]*\w)"
 _LINK = r"(?:of the|of|the|de la|de|von|van|da|di|al|le|la|du)"
 NAME = rf"{_WORD}(?: (?:{_LINK} )?{_WORD})*"
-# Past tense -> what stands behind "did"; only verbs that make an event of a year.
+# Past tense -> the form after "did"; only verbs that describe an event.
 _PAST = {
     "became": "become", "began": "begin", "bought": "buy", "built": "build", "came": "come",
     "died": "die", "fell": "fall", "founded": "found", "gained": "gain", "gave": "give",
@@ -36,7 +36,7 @@ _PAST = {
     "completed": "complete", "conquered": "conquer", "created": "create", "defeated": "defeat",
     "discovered": "discover", "established": "establish", "formed": "form",
 }  # fmt: skip
-# "The act adopted in 1936" has no object and is no clause; only these can do without one.
+# "The act adopted in 1936" has no object and is not a clause; only these verbs need none.
 _WITHOUT_OBJECT = frozenset(
     "began came closed died fell opened retired resigned returned graduated moved started".split()
 )
@@ -46,7 +46,7 @@ _PARTICIPLE = (
     r"(?:\w+ed|built|made|won|held|sold|begun|taken|given|written|born|chosen|sent|lost|shot)"
 )
 _QUOTE = r'"[^"]{2,50}"'
-# A name, a thing called by its name, or a title; "the book" alone is nobody's name.
+# A name, a thing called by its name, or a title; "the book" alone is not a name.
 _SUBJECT = (
     r"(?!(?:When|While|After|Before|As|Since|Until|If|Although|Though|Once|Where|By|At|For|From|"
     r"With|Under|Over|During|On|In|To|Of|Through|Between|All|Only|Not)\b)"
@@ -55,7 +55,7 @@ _SUBJECT = (
     rf"|(?!(?:The|An?)\b){_WORD}(?: (?:{_LINK} )?{_WORD})+(?: [a-z-]+){{0,2}}?"
     rf"|(?!(?:The|An?)\b){_WORD})"
 )
-# A second clause could own the date, so a predicate with one of these is left alone.
+# The date could belong to a second clause, so a predicate with one of these is not used.
 _CLAUSE = re.compile(
     r"\b(?:and|or|but|which|who|whom|that|when|where|while|after|before|until|since|because|if|"
     r"although|though|as|would|had|not|is|was|were|are|\d{3,4})\b|[,;:()\"“”]"
@@ -87,10 +87,10 @@ _BORN = re.compile(
 )
 _WHEN = rf"(?:in|on) (?P<w>{_DAY}|{_MONTHS} {_YEAR}|{_YEAR})"
 # What may follow a date that belongs to the verb before it; "and" would bring a second date.
-_BEHIND = r"(?:\.$|, | (?:by|at|with|when|after|under|as|to|from|in|for|during|through)\b)"
+_AFTER = r"(?:\.$|, | (?:by|at|with|when|after|under|as|to|from|in|for|during|through)\b)"
 _VERB = rf"(?:was|were|{'|'.join(_PAST)})"
 _WHEN_LAST = re.compile(
-    rf"(?P<s>{_SUBJECT}) (?P<v>{_VERB})(?P<r>(?: [^ ,;:()]+){{0,9}}?) {_WHEN}(?={_BEHIND})"
+    rf"(?P<s>{_SUBJECT}) (?P<v>{_VERB})(?P<r>(?: [^ ,;:()]+){{0,9}}?) {_WHEN}(?={_AFTER})"
 )
 _WHEN_FIRST = re.compile(
     rf"(?:In|On) (?P<w>{_DAY}|{_MONTHS} {_YEAR}|{_YEAR}),? "
@@ -124,7 +124,7 @@ _ALIAS = re.compile(
 
 
 def facts(sentence: str) -> list[Fact]:
-    """Questions on the facts a sentence states; none if its shape is not a known one.
+    """Return questions on the facts of a sentence; none if it matches no pattern.
 
     Args:
         sentence: One sentence, white space flattened.
@@ -135,7 +135,7 @@ def facts(sentence: str) -> list[Fact]:
 def _lives(sentence: str) -> Iterator[Fact]:
     life = _LIFE.match(sentence) or _BORN_ASIDE.match(sentence)
     if life and _PERSON.search(life["r"]):
-        name = re.sub(r"(?: [A-Z]{2,})+$", "", life["n"])  # orders and degrees behind the name
+        name = re.sub(r"(?: [A-Z]{2,})+$", "", life["n"])  # orders and degrees after the name
         yield Fact(f"When was {name} born?", life["b"], "fact:date")
         if "d" in life.groupdict():
             yield Fact(f"When did {name} die?", life["d"], "fact:date")
@@ -165,7 +165,7 @@ def _times(sentence: str) -> Iterator[Fact]:
 
 
 def _inside(subject: str) -> str:
-    """A subject as it is written inside a sentence."""
+    """Return a subject as it is written inside a sentence."""
     return re.sub(r"^(?:The|An?) ", lambda article: article.group().lower(), subject)
 
 

@@ -1,4 +1,4 @@
-"""English for the question rules: what can be blanked, exchanged or listed, and how to ask."""
+"""English grammar of the question rules: what can be blanked, exchanged, listed and asked."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _STOP = frozenset(
     "that the their them then there these they this those through to under until up was we were "
     "what when where which while who whom whose will with within would year you".split()
 )
-# A sentence that opens with one of these leans on the one before it.
-_LEANING = re.compile(
+# A sentence that opens with one of these refers to the one before it.
+_REFERRING = re.compile(
     r"(?:He|She|It|They|We|You|I|His|Her|Hers|Its|Their|Our|My|Your|This|That|These|Those|Such|"
     r"Here|There|Then|Thus|Hence|Therefore|However|But|And|Or|So|Yet|Also|Both|Another|Other|"
     r"Others|Some|Many|Several|Most|Each|One|Two|Three|First|Second|Finally|Instead|Nevertheless|"
@@ -40,7 +40,7 @@ _LOST_WORD = re.compile(
     r"|\b(?:the|a|an) (?:of|is|was|are|were|and|in|at|to|by|for|from|with)\b"
     r"|\b(?:of|by|with|from) (?:at|and|is|was|are|of|by)\b|\bto at\b|\b(\w+) \1\b"
 )
-_QUOTED = re.compile(r'"[^"]*"|“[^“”]*”')  # in pairs from the left, whatever their length
+_QUOTED = re.compile(r'"[^"]*"|“[^“”]*”')  # in pairs from the left, of any length
 _NUMBER = re.compile(
     r"(?<![\w.,:/–-])(?:US\$|[$€£¥])?(?P<n>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)"
     r"(?: (?:million|billion|trillion))?"
@@ -81,7 +81,7 @@ _NOT_NAMES = re.compile(
     r"Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday|I|The|Chapter|Figure|Table)\b"
 )
 # What shows that a name is longer than its capitals: "King Charles II", "the Society for ...".
-_GOES_ON = re.compile(r"[-–]\w|,? (?:Jr|Sr|[IVX]+\b|\d)|['’]s? [A-Z]|(?: of| and| &| for)? [A-Z]")
+_CONTINUES = re.compile(r"[-–]\w|,? (?:Jr|Sr|[IVX]+\b|\d)|['’]s? [A-Z]|(?: of| and| &| for)? [A-Z]")
 _GOES_BACK = re.compile(
     r"(?:[A-Z][\w.'’-]*|\d|\b[A-Z]\.) $|[-–]$|[A-Z][\w-]+ for (?:the )?$"
     r"|(?:^|[^,])(?: [A-Z][\w-]*)+ (?:and|&) $"
@@ -107,7 +107,7 @@ def _intact(sentence: str) -> bool:
 
 def _stands_alone(sentence: str) -> bool:
     return (
-        not _LEANING.match(sentence)
+        not _REFERRING.match(sentence)
         and not _POINTING.search(sentence)
         and sentence[0] not in '"“'
         and "?" not in sentence
@@ -121,7 +121,7 @@ def _words(sentence: str) -> list[str]:
 
 
 def _spans(sentence: str) -> list[Span]:
-    """Maximal spans: a year inside a date or a number inside a name is not one of its own."""
+    """Return maximal spans: without a year inside a date or a number inside a name."""
     found = [Span(*m.span(), "date") for m in re.finditer(DATE, sentence) if " " in m.group()]
     found += [
         Span(m.start() + 1, m.end() - 1, "term")
@@ -154,7 +154,7 @@ def _readings(sentence: str, span: Span) -> tuple[str, ...]:
 
 
 def _names(sentence: str) -> list[Span]:
-    """Names of at least two words that nothing capitalised stands next to."""
+    """Return names of at least two words without a capitalized word next to them."""
     found = []
     for match in re.finditer(rf"(?<![\w'’-]){NAME}", sentence):
         name = re.sub(r"['’]s?$", "", match.group())
@@ -162,7 +162,7 @@ def _names(sentence: str) -> list[Span]:
         before, behind = sentence[:start], sentence[end:]
         if start == 0 or " " not in name or _NOT_NAMES.match(name) or re.search(r"['’]s ", name):
             continue
-        if _GOES_ON.match(behind) or _GOES_BACK.search(before):
+        if _CONTINUES.match(behind) or _GOES_BACK.search(before):
             continue
         if not (_ADJECTIVE.search(name) and re.match(r" [a-z]", behind)):
             found.append(Span(start, end, "name"))
@@ -214,7 +214,7 @@ def _swap(sentence: str, span: Span, new: str) -> str:
 
 
 def _lists(sentence: str) -> list[tuple[str, ...]]:
-    """Lists of names, or of plain nouns, between a word that opens a list and a full stop."""
+    """Return lists of names or nouns between a word that opens a list and a full stop."""
     found = []
     for match in _LIST_LEAD.finditer(sentence):
         parts = re.split(r", (?:and |or )?| and | or ", match["rest"])

@@ -40,7 +40,7 @@ _LAST = (
     "Okafor Osborne Patel Pemberton Petrov Quinn Ramsey Rhodes Rossi Sandoval Schaefer Sinclair "
     "Stafford Sullivan Tanaka Thornton Underhill Vance Varga Walsh Weaver Whitaker Yates"
 ).split()
-# Names of no list, so that a name has to be read and cannot be guessed.
+# Composed names, so that a name has to be copied and cannot be guessed.
 _SYLLABLES = (
     "bar bel ber bor bran cal cam car cas cor dal dar del dor dun ed el em fal fen fer gal gar gil "
     "gor hal har hes hol jar jes kar kel ken kir lan lar len lor lud mal mar mel mer mor nar nes "
@@ -99,7 +99,7 @@ _LAST_DAY = 28  # a day that every month has
 
 
 def town(rng: random.Random) -> str:
-    """Draws a town; none like Millland or Woodwood."""
+    """Sample a town; none like Millland or Woodwood."""
     head = rng.choice(_TOWN_HEADS)
     fitting = [t for t in _TOWN_TAILS if t[0] != head[-1] and not t.startswith(head.lower())]
     return head + rng.choice(fitting)
@@ -119,12 +119,12 @@ def _first_name(rng: random.Random) -> str:
 
 
 def place(rng: random.Random) -> str:
-    """Draws what stands before a kind of place."""
+    """Sample the word before a kind of place."""
     return rng.choice(_PLACE_STEMS)
 
 
 def codename(rng: random.Random) -> str:
-    """Draws the name of a project."""
+    """Sample the name of a project."""
     name = rng.choice(_CODENAMES)
     return name if rng.random() < 0.4 else f"{town(rng)} {name}"
 
@@ -134,14 +134,14 @@ def _clock(rng: random.Random, first: int, last: int) -> tuple[int, str]:
 
 
 def morning(rng: random.Random) -> Value:
-    """Draws an opening time."""
+    """Sample an opening time."""
     hour, minute = _clock(rng, 6, 11)
     time = f"{hour}:{minute}"
     return Value(time + rng.choice(("", "", " a.m.", " am", " in the morning")), time)
 
 
 def evening(rng: random.Random) -> Value:
-    """Draws a closing time."""
+    """Sample a closing time."""
     hour, minute = _clock(rng, 3, 11)
     if rng.random() < 0.4:
         time = f"{hour + 12}:{minute}"
@@ -152,7 +152,7 @@ def evening(rng: random.Random) -> Value:
 
 
 def fee(rng: random.Random) -> Value:
-    """Draws an admission fee."""
+    """Sample an admission fee."""
     whole, pence = rng.randint(3, 95), rng.choice(("", "", ".20", ".50", ".75", ".80"))
     form = rng.choice(("£{}", "${}", "{} pounds", "{} dollars", "{} euros"))
     fee = form.format(f"{whole}{pence if form[-1] == '}' else ''}")
@@ -160,55 +160,55 @@ def fee(rng: random.Random) -> Value:
 
 
 def phone(rng: random.Random) -> Value:
-    """Draws a telephone number."""
+    """Sample a telephone number."""
     number = f"{rng.randrange(200, 1000)}-{rng.randrange(10_000):04d}"
     return Value(number, number)
 
 
 def code_word(rng: random.Random) -> Value:
-    """Draws a code word."""
+    """Sample a code word."""
     word = rng.choice(_WORDS)
     return Value(word, word)
 
 
 def spoken(rng: random.Random) -> Value:
-    """Draws a number read out digit by digit."""
+    """Sample a number spelled digit by digit."""
     return spoken_value(rng, "zero one two three four five six seven eight nine".split())
 
 
 def extension(rng: random.Random) -> Value:
-    """Draws a telephone extension."""
+    """Sample a telephone extension."""
     extension = extension_number(rng)
     return Value(extension, extension)
 
 
 def room(rng: random.Random) -> Value:
-    """Draws the number of a room."""
+    """Sample the number of a room."""
     number = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}"
     room = rng.choice(("", "", "A", "B", "C")) + number
     return Value(f"Room {room}", room)
 
 
 def person(rng: random.Random) -> Value:
-    """Draws the name of a person."""
+    """Sample the name of a person."""
     name = f"{_first_name(rng)} {_surname(rng)}"
     return Value(name, name)
 
 
 def capacity(rng: random.Random) -> Value:
-    """Draws a number of people."""
+    """Sample a number of people."""
     count = rng.randint(105, 4990) if rng.random() < 0.3 else rng.randint(105, 990)
     return Value(f"{count:,}", f"{count:,}")
 
 
 def deadline(rng: random.Random) -> Value:
-    """Draws a day of the year."""
+    """Sample a day of the year."""
     month, day = rng.choice(_MONTHS), rng.randint(1, _LAST_DAY)
     date = f"{month} {day}" if rng.random() < 0.6 else f"{day} {month}"
     return Value(date, date)
 
 
 def street(rng: random.Random) -> Value:
-    """Draws the name of a street."""
+    """Sample the name of a street."""
     street = f"{rng.choice(_TREES)} {rng.choice(_ROADS)}"
     return Value(street, street)

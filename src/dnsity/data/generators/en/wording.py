@@ -8,9 +8,9 @@ from dnsity.data.generators.wording import Group, Wording
 
 
 def fill(template: str, **values: str) -> str:
-    """Fills a template; an article that came to stand first ("the Kestrel Project") is raised.
+    """Fill a template; an article at its start ("the Kestrel Project") is capitalized.
 
-    A value that ends in a stop of its own ("5:20 p.m.") ends the sentence with it.
+    A value that ends with a full stop ("5:20 p.m.") also ends the sentence.
     """
     text = template.format(**values).replace("..", ".")
     return text[:1].upper() + text[1:]

@@ -36,7 +36,7 @@ _CODE_FURTHER = (
     "{e} 문 옆에 적힌 {n}{은는} {v}이다.",
     "{e}{을를} 쓰려면 {n} {v}{을를} 알아야 합니다.",
     "{e}에 새로 나온 {n}{은는} {v}입니다.",
-    # As lines of lists and tables have it.
+    # As in lines of lists and tables.
     "{e}: {v}.",
     "{e} {n}: {v}.",
 )

@@ -184,7 +184,7 @@ def _dates(sentence: str, question: str) -> Iterator[Fact]:
     led = not start or re.fullmatch(r"[^,]{1,24}(?<![하되있없지오리])[은는] ", sentence[:start])
     if _ANY_DATE.search(sentence[:start] + "|" + sentence[end:]) or answer.endswith("00년"):
         return
-    # What stands in brackets does nothing in the sentence.
+    # Text in brackets has no function in the sentence.
     near = re.sub(r"\([^()]*(?:\)|$)", lambda aside: "·" * len(aside.group()), sentence[end:])[:30]
     doer = _DOER.search(sentence[:30] if start else near)
     if not led or not doer or _ADNOMINAL.search(near[: 12 if start else doer.start()]):

@@ -9,7 +9,7 @@ from dnsity.data.generators.ko.facts import COUNTED, DATE, YEAR, facts, is_count
 from dnsity.data.generators.rules.page import BLANK, Rules, Span, whole
 from dnsity.data.text.particles import fill, particle
 
-# A sentence that opens with one of these leans on the one before it.
+# A sentence that opens with one of these refers to the one before it.
 _LEANING = re.compile(
     r"(?:그|그는|그가|그의|그를|그녀\S*|그들\S*|그것\S*|그곳\S*|그중|그때\S*|그해\S*|그러\S*|"
     r"그런\S*|그래\S*|그렇\S*|그리\S*|그리고|그 \S+|이|이는|이가|이를|이의|이에|이것\S*|이곳\S*|"
@@ -62,7 +62,7 @@ _LIST = re.compile(r"(?P<lead>^|\S+ )(?P<items>[^\s,()]+(?:, [^\s,()]+){2,}) 등
 _TITLE_LIST = re.compile(
     r"(?P<items>(?:《[^《》]+》|〈[^〈〉]+〉)(?:, ?(?:《[^《》]+》|〈[^〈〉]+〉)){2,}) ?등"
 )
-# What may stand before the first item without being a part of it.
+# Text before the first item that is not a part of it.
 _LEAD = re.compile(r"(?:^|(?:은|는|에는|에서|으로|인|한|된|의|로서|이|가|을|를) )$")
 _LOOSE_ITEM = re.compile(
     r"(?:[을를은는]|[하되시오보이으치]며|[하되시았었였했됐]고|아닌$|^한편|^또한|^특히|^즉|지만|으나|[하되]나|면서|[하되해서어아]서|하여|되어|에서|려고|도록|"
@@ -100,7 +100,7 @@ def _words(sentence: str) -> list[str]:
 
 
 def _spans(sentence: str) -> list[Span]:
-    """Maximal spans: a year inside a date is not one of its own."""
+    """Return maximal spans: without a year inside a date."""
     found = [Span(*m.span(), "date") for m in DATE.finditer(sentence)]
     found += [Span(*m.span("y"), "year") for m in YEAR.finditer(sentence)]
     found += [
@@ -181,7 +181,7 @@ def _replacements(kind: str, sentences: Sequence[str]) -> list[str]:
 
 
 def _swap(sentence: str, span: Span, new: str) -> str:
-    """Exchange a span; the particle behind a word is made to fit the new word."""
+    """Exchange a span; the particle after it is changed to agree with the new word."""
     behind = sentence[span.end :]
     for pair in ("은/는", "이/가", "을/를", "과/와"):
         if span.kind == "country" and behind[:2] in [f"{form} " for form in pair.split("/")]:
@@ -191,7 +191,7 @@ def _swap(sentence: str, span: Span, new: str) -> str:
 
 
 def _lists(sentence: str) -> list[tuple[str, ...]]:
-    """Lists that end in "deung" (and so on): of titles, or of single words."""
+    """Return lists of titles or words that end in "deung" (and so on)."""
     found = [tuple(re.split(r", ?", match["items"])) for match in _TITLE_LIST.finditer(sentence)]
     for match in _LIST.finditer(sentence):
         items = tuple(match["items"].split(", "))

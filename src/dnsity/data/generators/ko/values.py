@@ -66,7 +66,7 @@ _LAST_DAY = 28  # a day that every month has
 
 
 def town(rng: random.Random) -> str:
-    """Draws a town."""
+    """Sample a town."""
     head = rng.choice(_TOWN_HEADS)
     tail = rng.choice([sound for sound in _TOWN_TAILS if sound != head])
     end = rng.choice([sound for sound in _TOWN_ENDS if sound != tail])
@@ -74,18 +74,18 @@ def town(rng: random.Random) -> str:
 
 
 def place(rng: random.Random) -> str:
-    """Draws what stands before a kind of place."""
+    """Sample the word before a kind of place."""
     return rng.choice(_PLACE_STEMS)
 
 
 def codename(rng: random.Random) -> str:
-    """Draws the name of a project."""
+    """Sample the name of a project."""
     name = rng.choice(_CODENAMES)
     return name if rng.random() < 0.4 else f"{town(rng)} {name}"
 
 
 def morning(rng: random.Random) -> Value:
-    """Draws an opening time."""
+    """Sample an opening time."""
     hour, minute = rng.randint(6, 11), 5 * rng.randrange(1, 12)
     if rng.random() < 0.3:
         time = f"{hour}:{minute:02d}"
@@ -95,7 +95,7 @@ def morning(rng: random.Random) -> Value:
 
 
 def evening(rng: random.Random) -> Value:
-    """Draws a closing time."""
+    """Sample a closing time."""
     hour, minute = rng.randint(3, 11), 5 * rng.randrange(1, 12)
     if rng.random() < 0.3:
         time = f"{hour + 12}:{minute:02d}"
@@ -105,44 +105,44 @@ def evening(rng: random.Random) -> Value:
 
 
 def fee(rng: random.Random) -> Value:
-    """Draws an admission fee."""
+    """Sample an admission fee."""
     won = 100 * rng.randint(11, 480)
     fee = f"{won:,}원" if rng.random() < 0.7 else f"{won}원"
     return Value(fee, fee)
 
 
 def phone(rng: random.Random) -> Value:
-    """Draws a telephone number."""
+    """Sample a telephone number."""
     area = rng.choice(("", "", "02-", "031-", "042-", "051-", "053-", "062-"))
     number = f"{area}{rng.randrange(200, 1000)}-{rng.randrange(10_000):04d}"
     return Value(number, number)
 
 
 def code_word(rng: random.Random) -> Value:
-    """Draws a code word."""
+    """Sample a code word."""
     word = rng.choice(_WORDS)
     return Value(word, word)
 
 
 def spoken(rng: random.Random) -> Value:
-    """Draws a number read out digit by digit."""
+    """Sample a number spelled digit by digit."""
     return spoken_value(rng, "공일이삼사오육칠팔구")
 
 
 def extension(rng: random.Random) -> Value:
-    """Draws a telephone extension."""
+    """Sample a telephone extension."""
     extension = extension_number(rng)
     return Value(extension + rng.choice(("번", "")), extension)
 
 
 def room(rng: random.Random) -> Value:
-    """Draws the number of a room."""
+    """Sample the number of a room."""
     room = f"{rng.randint(1, 9)}{rng.randint(1, 48):02d}호"
     return Value(room, room)
 
 
 def person(rng: random.Random) -> Value:
-    """Draws the name of a person."""
+    """Sample the name of a person."""
     head = rng.choice(_GIVEN_HEADS)
     tail = rng.choice([sound for sound in _GIVEN_TAILS if sound != head])
     name = rng.choice(_SURNAMES) + head + tail
@@ -150,19 +150,19 @@ def person(rng: random.Random) -> Value:
 
 
 def capacity(rng: random.Random) -> Value:
-    """Draws a number of people."""
+    """Sample a number of people."""
     count = rng.randint(105, 4990) if rng.random() < 0.3 else rng.randint(105, 990)
     return Value(f"{count:,}명", f"{count:,}명")
 
 
 def deadline(rng: random.Random) -> Value:
-    """Draws a day of the year."""
+    """Sample a day of the year."""
     date = f"{rng.randint(1, 12)}월 {rng.randint(1, _LAST_DAY)}일"
     return Value(date, date)
 
 
 def street(rng: random.Random) -> Value:
-    """Draws the name of a street."""
+    """Sample the name of a street."""
     street = rng.choice(_STREETS) + rng.choice(("로", "길"))
     address = street if rng.random() < 0.4 else f"{street} {rng.randint(2, 180)}"
     return Value(address, address)

@@ -1,8 +1,8 @@
 """Questions made from a document by rules.
 
-questions    makes and selects them
-page         the document as the rules see it: sentences, sections, lists
-check        whether question and answer hold by the document
-falsify      statements made false, for yes/no questions
-(the shapes of a language are in generators/en and generators/ko: language.py, facts.py)
+questions    makes and selects questions
+page         a document in sentences, sections and lists
+check        whether the document supports question and answer
+falsify      makes statements false, for yes/no questions
+(the grammar of a language is in generators/en and generators/ko: rules.py, facts.py)
 """

@@ -1,4 +1,4 @@
-"""Whether a rule's question and answer hold by the document, judged from the text anew."""
+"""Verify questions made by rules: does the document support question and answer?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST_BLANK = 60
 _LONGEST_ITEM = 60
 _LONGEST_SWAP = 40
 _FACT_WORDS = 0.6
-"""Share of a question's words that the sentence with the answer has to hold."""
+"""Share of a question's words that the sentence with the answer must contain."""
 _ASIDE = re.compile(r" \([^()]*\)$")
 
 
@@ -35,19 +35,19 @@ def rules_for(language: Language) -> Rules:
 
 
 def plain_title(title: str) -> str:
-    """A title without the aside that tells it from its namesakes: "Set (mathematics)"."""
+    """Return a title without an aside such as in "Set (mathematics)"."""
     return _ASIDE.sub("", title.strip())
 
 
 def fits_once(blanked: str, flat: str) -> bool:
-    """Whether a sentence with a blank can be laid over the text in one place only."""
-    before, _, behind = blanked.partition(BLANK)
-    shape = f"{re.escape(before)}.{{1,{_LONGEST_BLANK}}}?{re.escape(behind)}"
+    """Return whether a sentence with a blank matches the text in one place only."""
+    before, _, after = blanked.partition(BLANK)
+    shape = f"{re.escape(before)}.{{1,{_LONGEST_BLANK}}}?{re.escape(after)}"
     return len(re.findall(shape, flat)) == 1
 
 
 def telling_sections(page: Page) -> list[Section]:
-    """Sections whose heading occurs once and says something."""
+    """Return sections with a unique heading that is not generic."""
     headings = [section.heading for section in page.sections]
     return [
         section
@@ -57,7 +57,7 @@ def telling_sections(page: Page) -> list[Section]:
 
 
 def all_lists(page: Page, rules: Rules) -> list[tuple[str, ...]]:
-    """Lists in lines or in sentences that their first item alone picks out."""
+    """Return lists, in lines or sentences, that their first item identifies."""
     found = [tuple(item.rstrip(".,;") for item in items) for items in page.lists]
     for sentence in page.sentences:
         if rules.intact(sentence):
@@ -73,16 +73,16 @@ def all_lists(page: Page, rules: Rules) -> list[tuple[str, ...]]:
 
 
 def supported(question: Question, document: str, language: Language, title: str = "") -> bool:
-    """Whether the document bears a rule's question and answer out.
+    """Return whether the document supports a question and answer made by rules.
 
     Args:
         question: One with a kind that `rule_questions` makes.
-        document: The text it is about.
+        document: The document that it is about.
         language: Their language.
         title: The document's title, for questions on the topic.
 
     Returns:
-        False also for questions of other kinds or wordings: nothing is known of those.
+        False also for questions of other kinds or wordings, which cannot be verified.
     """
     rules = rules_for(language)
     page = read_page(document, rules.dotted_headings)
@@ -146,7 +146,7 @@ def _list(question: Question, values: dict[str, str], page: Page, rules: Rules) 
 
 
 def _one_swap_away(statement: str, page: Page) -> bool:
-    """Whether some sentence says the same but for one short stretch."""
+    """Return whether a sentence differs from the statement in one short span only."""
     for sentence in page.sentences:
         start = 0
         shortest = min(len(sentence), len(statement))

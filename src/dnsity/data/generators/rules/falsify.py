@@ -1,6 +1,6 @@
-"""A statement of the document made false: one number, year or name becomes another of its kind.
+"""Makes a statement of the document false: a number, year or name becomes another one.
 
-Only the false version that nothing else in the document could make true again is returned.
+A false version that another part of the document could make true is not used.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ _YEAR = re.compile(r"(?<!\d)(?:1\d{3}|20\d\d)(?!\d)")
 
 
 def make_false(sentence: str, page: Page, rules: Rules, rng: random.Random) -> str | None:
-    """Make a statement false by the document.
+    """Make a statement of a document false.
 
     Args:
         sentence: One of its sentences.
         page: The document.
         rules: The language.
-        rng: The only source of chance.
+        rng: The only source of randomness.
 
     Returns:
-        The false statement; None where none can be made safely.
+        The false statement, or None if none can be made safely.
     """
     spans = rules.swaps(sentence)
     for span in rng.sample(spans, len(spans)):
@@ -49,7 +49,7 @@ def make_false(sentence: str, page: Page, rules: Rules, rng: random.Random) -> s
 
 
 def _attested(false: str, new: str, true: str, page: Page, rules: Rules) -> bool:
-    """Whether another sentence says something alike of the new value."""
+    """Return whether another sentence says something similar of the new value."""
     words = rules.words(false)
     return any(
         new in other and other != true and overlap(words, rules.words(other)) >= _ALIKE
@@ -58,7 +58,7 @@ def _attested(false: str, new: str, true: str, page: Page, rules: Rules) -> bool
 
 
 def _other_number(rng: random.Random, old: str, percent: str) -> str | None:
-    """A number of the same shape: as many digits, as round, commas and point where they were."""
+    """Return a number of the same format: as many digits, as round, equal separators."""
     digits = re.sub(r"\D", "", old)
     significant = digits.rstrip("0") or "0"
     if digits.startswith("0") or not significant.isdigit() or digits != digits.lstrip("0"):
@@ -76,7 +76,7 @@ def _other_number(rng: random.Random, old: str, percent: str) -> str | None:
 
 
 def _other_year(rng: random.Random, old: str, page: Page) -> str:
-    """A year nearby, none later than the text itself knows of."""
+    """Return a similar year, not later than the latest one in the text."""
     shift = rng.randrange(2, _YEAR_SHIFT)
     latest = max(int(old), *map(int, _YEAR.findall(page.flat)))
     later = int(old) + shift <= latest and rng.random() < 0.5
@@ -84,9 +84,9 @@ def _other_year(rng: random.Random, old: str, page: Page) -> str:
 
 
 def _other_name(rng: random.Random, old: str, names: list[str], page: Page) -> str | None:
-    """Another name that never shares a word or a sentence with the old one.
+    """Return another name that shares no word and no sentence with the old one.
 
-    Names that share either might be two names of one person, or stand for each other.
+    Names that share either could belong to one person.
     """
     known = set(old.split())
     apart = [

@@ -1,7 +1,7 @@
-"""A document as the question rules see it: sentences, sections and lists, read without a model.
+"""A document in sentences, sections and lists, parsed without a model for the question rules.
 
-Whatever looks damaged (markup, a word lost in extraction, an unclosed quote) is left out here, so
-that no rule has to doubt its sentence.
+Damaged sentences (markup, words lost in extraction, unclosed quotes) are detected here, so that no
+rule has to check its sentence.
 """
 # ruff: noqa: RUF001
 
@@ -22,9 +22,9 @@ _ITEM = re.compile(r"\s*(?:[-*\u2022\u00b7]|\d{1,2}[.)])\s+(?P<item>\S.*)$")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|had|have|be|will|can|did|do|does|said)\b")
 _HEADING_CHARACTERS, _BODY_CHARACTERS, _WRAPPED_CHARACTERS = 60, 80, 40
 _LIST_ITEMS = 3
-# Brackets and quotation marks that have to pair up inside one sentence.
+# Brackets and quotation marks that must be paired inside a sentence.
 _PAIRS = ("()", "[]", "“”", "‘’", "《》", "〈〉", "「」", "『』")
-# Markup, and what is left behind where a word was dropped when the text was extracted.
+# Markup, and traces of words that were lost when the text was extracted.
 _DAMAGE = re.compile(
     r"[<>{}|=\\_^~`#\u200b\ufffd]|https?:|www\.|formula|\s\s|\(\s*[,;)]|,\s*[,;)]|\s[,.;:)](?:\s|$)"
     r"|\(\s|\[|\"\"|''|《》|〈〉|\.\.|…|\s\.\d|\d s\b|[a-z\d]\.[A-Z][a-z]|[£$€¥][\s,.)]"
@@ -34,7 +34,7 @@ _DAMAGE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a sentence that can be asked for or exchanged."""
+    """A part of a sentence that can be asked for or exchanged."""
 
     start: int
     end: int
@@ -43,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A question whose answer stands in the sentence it was made from."""
+    """A question whose answer is in the sentence that it was made from."""
 
     question: str
     answer: str
@@ -61,21 +61,21 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What one language brings to the rules; the rules themselves know no language.
+    """The grammar of one language; the rules themselves do not depend on a language.
 
     Attributes:
-        intact: Whether a sentence is whole and may be shown.
-        stands_alone: Whether it says what it is about, so that it can be judged by itself.
-        words: Its content words, folded, in order.
-        spans: What may be blanked in it.
-        readings: The right answers for a blanked span, the shortest first.
-        swaps: What may be exchanged in it so that it becomes false.
-        replacements: Values that may stand for a swap, given all sentences of the document.
-        swap: Exchange a span, mending the grammar around it.
-        facts: Questions from a sentence of reliable shape.
+        intact: Whether a sentence is complete and undamaged.
+        stands_alone: Whether it is understandable without the sentences around it.
+        words: Its content words in order, case-folded.
+        spans: The spans that can be blanked.
+        readings: The correct answers for a blanked span, the shortest first.
+        swaps: The spans whose exchange makes it false.
+        replacements: Values for such an exchange, given all sentences of the document.
+        swap: Exchanges a span and corrects the grammar around it.
+        facts: Questions from a sentence of a reliable structure.
         lists: Lists inside a sentence.
-        templates: Wordings by kind of question.
-        fill: Fill a wording.
+        templates: Question templates by kind.
+        fill: Fills a template.
         answers: The words for yes and no.
         dotted_headings: Whether a heading may end with a full stop ("Early life.").
     """
@@ -96,11 +96,11 @@ class Rules:
     dotted_headings: bool
 
     def word(self, rng: random.Random, kind: str, **values: str) -> str:
-        """Draw a wording of a kind and fill it."""
+        """Sample a template of a kind and fill it."""
         return self.fill(rng.choice(self.templates[kind]), **values)
 
     def read(self, question: str, kind: str) -> dict[str, str] | None:
-        """Read back what a question of this kind was filled with; None if it fits no wording."""
+        """Return the values that a template of this kind was filled with; None if none matches."""
         for template in self.templates[kind]:
             shape = ""
             for literal, field in re.findall(r"([^{]*)(?:\{(\w+)\})?", template):
@@ -114,13 +114,13 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A document taken apart.
+    """A document in parts.
 
     Attributes:
-        flat: The text with every run of white space as one blank.
-        title_line: The title, where the text starts with one.
-        sections: Parts that stand under a heading.
-        sentences: Sentences in order, damaged ones included; each can be found in `flat`.
+        flat: The text with every run of white space as one space.
+        title_line: The title, if the text starts with one.
+        sections: Parts under a heading.
+        sentences: Sentences in order, with damaged ones; each occurs in `flat`.
         lists: Lists written as lines.
     """
 
@@ -132,12 +132,12 @@ class Page:
 
 
 def flatten(text: str) -> str:
-    """Write every run of white space as one blank."""
+    """Replace every run of white space by one space."""
     return " ".join(text.split())
 
 
 def whole(sentence: str, least: int, most: int) -> bool:
-    """Whether a sentence has a fit length, pairs its brackets and shows no damage."""
+    """Return whether a sentence has a suitable length, paired brackets and no damage."""
     return (
         least <= len(sentence) <= most
         and not _DAMAGE.search(sentence)
@@ -147,13 +147,13 @@ def whole(sentence: str, least: int, most: int) -> bool:
 
 
 def overlap(words: Sequence[str], others: Collection[str]) -> float:
-    """Share of the first words that are found among the others."""
+    """Return the share of the first words that are among the others."""
     return sum(word in others for word in words) / len(words) if words else 0.0
 
 
-@lru_cache(maxsize=2)  # a document is looked at once for each question about it
+@lru_cache(maxsize=2)  # a document is parsed once for all its questions
 def read_page(text: str, dotted_headings: bool) -> Page:
-    """Take a document apart."""
+    """Parse a document."""
     lines = [line.rstrip() for line in text.splitlines()]
     filled = [number for number, line in enumerate(lines) if line.strip()]
     title = _title_line(lines, filled)
@@ -164,25 +164,25 @@ def read_page(text: str, dotted_headings: bool) -> Page:
 
 
 def split_sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph, white space flattened."""
+    """Return the sentences of a paragraph, white space flattened."""
     ends = sentence_ends(paragraph)
     pieces = (flatten(paragraph[start:end]) for start, end in pairwise(ends))
     return [piece for piece in pieces if piece]
 
 
 def _title_line(lines: Sequence[str], filled: Sequence[int]) -> str:
-    """The first line, if it is short, no sentence, and parted from what follows."""
+    """Return the first line if it is short, not a sentence, and followed by a blank line."""
     if len(filled) < 2 or filled[1] == filled[0] + 1:
         return ""
     first = lines[filled[0]].strip()
     heading = _MARKDOWN_HEADING.match(first)
     title = (heading["a"] or heading["b"]) if heading else first
-    # 80 characters hold every title seen; a longer first line is prose.
+    # Every known title has at most 80 characters; a longer first line is prose.
     return title if len(title) <= 80 and not title.endswith((".", "!", ":", ",", ";")) else ""
 
 
 def _headings(lines: Sequence[str], filled: Sequence[int], dotted: bool) -> dict[int, str]:
-    """Line number -> heading."""
+    """Return headings by line number."""
     found: dict[int, str] = {}
     spaced = any(later > earlier + 1 for earlier, later in pairwise(filled))
     for here, following in pairwise(filled[1:]):
@@ -202,7 +202,7 @@ def _headings(lines: Sequence[str], filled: Sequence[int], dotted: bool) -> dict
 
 
 def _is_dotted(line: str) -> bool:
-    """Whether a line is a heading as extracted from an encyclopedia: "Early life."."""
+    """Return whether a line is a heading as in encyclopedia extracts: "Early life."."""
     words = line[:-1].split()
     return (
         line.endswith(".")
@@ -216,7 +216,7 @@ def _is_dotted(line: str) -> bool:
 def _parts(
     lines: Sequence[str], headings: Mapping[int, str], skip: int
 ) -> tuple[tuple[Section, ...], list[str]]:
-    """Sections, and all paragraphs; a wrapped line is joined to the one that carries on."""
+    """Return sections and all paragraphs; wrapped lines are joined."""
     sections: list[Section] = []
     paragraphs: list[str] = []
     heading, body, paragraph = "", [""], ""
@@ -239,7 +239,7 @@ def _parts(
 
 
 def _line_lists(lines: Sequence[str]) -> list[tuple[str, ...]]:
-    """Runs of lines that each start with a bullet or a number."""
+    """Return runs of lines that start with a bullet or a number."""
     found: list[tuple[str, ...]] = []
     items: list[str] = []
     for line in [*lines, "end"]:

@@ -1,13 +1,13 @@
-"""Questions built from a document by rules alone: no model, no network, and each one checkable.
+"""Questions made from a document by rules, without a model; each can be verified.
 
-    cloze     a sentence with one telling span blanked       cloze:number, :year, :date ...
-    fact      from sentences of reliable shape               fact:year, :date, :number, :place, ...
+    cloze     a sentence with one span blanked               cloze:number, :year, :date ...
+    fact      from sentences of reliable structure           fact:year, :date, :number, :place, ...
     yesno     a statement, or the same made false            yesno
     section   headings: who mentions what, what comes next   section:of, section:next
     list      how many items, and what follows one           list:count, list:next
     title     the title line, or what the text is about      title, topic
 
-Each is made only if the document leaves one right answer, and `supported` can confirm that from
+A question is made only if the document determines one answer; `supported` verifies this from
 question, answer and document alone.
 """
 
@@ -42,7 +42,7 @@ __all__ = ["rule_questions", "supported"]
 _LEAST_WORDS = 4
 _LONGEST_MENTION = 40
 _ALIKE = 0.6
-"""Two sentences that share this many of their words could be taken for each other."""
+"""Share of common words from which two sentences could be confused."""
 _ANSWERED_TWICE = 0.75
 _MENTIONS_OF_A_TOPIC = 3
 _SECTION_QUESTIONS = 4
@@ -50,7 +50,7 @@ _SECTION_QUESTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A question, and the sentence it gives away: no second one is made from that."""
+    """A question, and the sentence that it reveals; no second question is made from it."""
 
     question: Question
     sentence: str = ""
@@ -58,7 +58,7 @@ class _Made:
 
 @dataclass(slots=True)
 class _Work:
-    """What all makers look at."""
+    """The document and what all question makers share."""
 
     page: Page
     title: str
@@ -83,13 +83,13 @@ class _Work:
         return self.rng.sample(items, len(items))
 
     def identifies_itself(self, blanked: str, sentence: str) -> bool:
-        """Whether what is left of a sentence still points to this sentence alone."""
+        """Return whether the rest of a sentence still identifies this sentence."""
         words = self.rules.words(blanked)
         own = sum(self.seen_in[word] == 1 for word in dict.fromkeys(words))
         return len(words) >= _LEAST_WORDS and own >= 2 and self.unlike(words, sentence, _ALIKE)
 
     def unlike(self, words: list[str], sentence: str, limit: float) -> bool:
-        """Whether no other sentence of the document holds so many of the words."""
+        """Return whether no other sentence of the document has so many of the words."""
         others = zip(self.page.sentences, self.words, strict=True)
         return all(other == sentence or overlap(words, known) < limit for other, known in others)
 
@@ -101,13 +101,13 @@ def rule_questions(
 
     Args:
         document: The text asked about.
-        title: Its title, if it has one; need not stand in the text.
+        title: Its title, if it has one; it may be missing in the text.
         language: The language of the text and of the questions.
-        rng: The only source of chance.
-        limit: The most questions wanted; fewer come if the text supports fewer.
+        rng: The only source of randomness.
+        limit: The most questions; a text may support less.
 
     Returns:
-        Questions whose answers follow from the document, each from a sentence of its own.
+        Questions whose answers follow from the document, each from another sentence.
     """
     rules = rules_for(language)
     work = _Work(read_page(document, rules.dotted_headings), plain_title(title), rules, rng)
@@ -130,7 +130,7 @@ def rule_questions(
 
 
 def _clozes(work: _Work) -> Iterator[_Made]:
-    """Kinds take turns, or the many numbers of a text would crowd out its few names."""
+    """Alternate between kinds, since most texts have many numbers and few names."""
     waiting: dict[str, list[tuple[str, Span]]] = {}
     for sentence in work.shuffled(work.good):
         for span in work.rules.spans(sentence):
@@ -178,9 +178,9 @@ def _facts(work: _Work) -> Iterator[_Made]:
 
 
 def _statements(work: _Work) -> Iterator[_Made]:
-    """True and false by turns, and the true ones are such as could have been made false.
+    """Alternate true and false statements; true ones could have been made false, too.
 
-    Otherwise the kind of statement alone would give the answer away.
+    Otherwise the kind of statement would reveal the answer.
     """
     is_true = work.rng.random() < 0.5
     for sentence in work.shuffled(work.good):
@@ -223,7 +223,7 @@ def _section_questions(work: _Work) -> Iterator[_Made]:
 
 
 def _mentions(work: _Work, body: str) -> list[str]:
-    """Names and quoted terms in sentences of the body, in order, each once."""
+    """Return names and quoted terms in sentences of the body, in order, each once."""
     found = [
         work.rules.readings(sentence, span)[0]
         for sentence in work.page.sentences

@@ -1,6 +1,6 @@
-"""Questions that a model asks itself about a document (Cartridges, 2506.06266, section 4).
+"""Questions that a model writes on a document (Cartridges, 2506.06266, section 4).
 
 study     the run: documents x prompt types, resumable
-prompts   what the model is asked, and how its reply is read
-models    a HuggingFace model or an OpenAI-compatible endpoint as the one who asks
+prompts   prompts for the model, and the parser of its replies
+models    a Hugging Face model or an OpenAI-compatible server as the writer
 """

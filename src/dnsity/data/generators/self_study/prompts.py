@@ -1,7 +1,7 @@
-"""Prompts that make a model question a text, in five ways, and the reader of its replies.
+"""Five types of prompts that make a model write questions, and the parser of its replies.
 
-The five follow Cartridges' self-study (arXiv 2506.06266), which found that a mix of tasks carries a
-document over better than questions on facts alone.
+They follow the self-study of Cartridges (arXiv 2506.06266), where a mix of tasks trains better
+than questions on facts alone.
 """
 
 # ruff: noqa: RUF001
@@ -38,13 +38,13 @@ def render_prompt(text: str, title: str, prompt_type: str, language: Language, c
 
 
 def parse_reply(reply: str) -> list[tuple[str, str]]:
-    """Find the questions and answers in a model's reply, however they are wrapped.
+    """Find the questions and answers in a model's reply of any format.
 
-    JSON objects are looked for anywhere: one a line, in an array, in a code fence, between
-    remarks. A reply without any is searched for "Question: ... Answer: ...".
+    JSON objects may be anywhere: one a line, in an array, in a code fence or between remarks. A
+    reply without any is searched for "Question: ... Answer: ...".
 
     Returns:
-        Pairs in order; none if the reply cannot be made out.
+        Pairs in order; none if the reply cannot be parsed.
     """
     pairs = [pair for value in _objects(reply) for pair in _pairs(value)]
     if not pairs:
@@ -53,7 +53,7 @@ def parse_reply(reply: str) -> list[tuple[str, str]]:
 
 
 def _objects(reply: str) -> list[Any]:
-    """Every JSON object in a text; one that is cut off or malformed is passed over."""
+    """Return every complete JSON object in a text."""
     decoder = json.JSONDecoder()
     found: list[Any] = []
     at = reply.find("{")
@@ -68,7 +68,7 @@ def _objects(reply: str) -> list[Any]:
 
 
 def _pairs(value: dict[str, Any]) -> list[tuple[str, str]]:
-    """The question and answer of an object, or those of the objects inside it."""
+    """Return the question and answer of an object, or those of objects inside it."""
     folded = {str(key).casefold(): inner for key, inner in value.items()}
     question = next((folded[key] for key in _QUESTION_KEYS if key in folded), None)
     answer = next((folded[key] for key in _ANSWER_KEYS if key in folded), None)
@@ -79,7 +79,7 @@ def _pairs(value: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _as_text(answer: Any) -> str:
-    """An answer as text; a structure that was asked for comes as one and stays JSON."""
+    """Return an answer as text; an answer that is a JSON structure stays JSON."""
     if isinstance(answer, str):
         return answer.strip()
     return json.dumps(answer, ensure_ascii=False)

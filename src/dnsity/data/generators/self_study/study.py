@@ -1,11 +1,10 @@
-"""Questions that a model asks itself about each document, kept safe against interruption.
+"""A resumable run in which a model writes questions on documents.
 
     documents x prompt types ──generate──▶ output.jsonl.partial ──all done──▶ output.jsonl
                                                append-only
 
-One record, an `Example`, stands for one document and one prompt type. A record is appended as
-soon as it is made, so a run that was killed goes on where it stopped; a line torn by the kill is
-dropped.
+Each record is an `Example` for one document and one prompt type. It is appended as soon as it is
+complete, so a killed run resumes where it stopped; an incomplete last line is dropped.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ from dnsity.io.jsonl import (
 
 @dataclass(frozen=True, slots=True)
 class SelfStudySettings:
-    """What is asked of the model.
+    """Settings of the questions that the model writes.
 
     Attributes:
         prompt_types: Some of `PROMPT_TYPES`.
-        per_prompt: Questions asked for in one prompt.
-        characters: Longest excerpt of a document shown at once.
-        max_new_tokens: Longest reply.
-        seed: Chooses the excerpts of documents that are longer.
-        label: Names the model; runs with different models are not mixed in one file.
+        per_prompt: Questions requested in one prompt.
+        characters: Most characters of a document in one prompt.
+        max_new_tokens: Most tokens of a reply.
+        seed: Random seed of the excerpts of longer documents.
+        label: Name of the model; one file has questions of one model only.
     """
 
     prompt_types: Sequence[str] = PROMPT_TYPES
@@ -55,13 +54,13 @@ class SelfStudySettings:
 
 @dataclass(slots=True)
 class SelfStudyReport:
-    """What a run did.
+    """Counts of a run.
 
     Attributes:
         asked: Prompts sent.
-        resumed: Records found finished.
-        questions: Questions read from the new replies.
-        unreadable: Replies in which none could be found; their records stay, without questions.
+        resumed: Records that were finished before.
+        questions: Questions in the new replies.
+        unreadable: Replies without questions; their records are kept without questions.
     """
 
     asked: int = 0
@@ -78,18 +77,18 @@ def self_study(
     language: Language,
     settings: SelfStudySettings | None = None,
 ) -> SelfStudyReport:
-    """Let a model write questions on documents, into a file.
+    """Let a model write questions on documents into a file.
 
     Args:
         documents: Read one by one; ids must be unique.
         generate: The model, see `hf_generator` and `endpoint_generator`.
-        output: JSONL of examples. If it or its ``.partial`` is there already, what they hold is
-            not asked for again.
+        output: JSON-lines file of examples. Records in it or in its ``.partial`` are not asked for
+            again.
         language: The language of documents and questions.
-        settings: What is asked of the model.
+        settings: Settings of the questions.
 
     Returns:
-        What was done.
+        Counts of the run.
 
     Raises:
         BadInputError: If a prompt type is unknown, the files were made with other settings or
@@ -142,18 +141,18 @@ def _study(
 
 
 def excerpt(text: str, characters: int, rng: random.Random) -> str:
-    """Return the text, or a stretch of it from one sentence border to another."""
+    """Return the text, or an excerpt of it between two sentence borders."""
     if len(text) <= characters:
         return text
     ends = sentence_ends(text)
     start = rng.choice([end for end in ends if end <= len(text) - characters])
     stop = max(end for end in ends if end <= start + characters)
-    # Text without borders is cut in the middle rather than not read.
+    # Text without sentence borders is cut anywhere.
     return text[start : stop if stop > start else start + characters].strip()
 
 
 def _stamp(settings: SelfStudySettings, language: Language) -> str:
-    """What must agree for two runs to share a file, so that it holds every document alike."""
+    """Return the settings that must agree for two runs to share a file."""
     return json.dumps(
         {
             "label": settings.label,
@@ -169,7 +168,7 @@ def _stamp(settings: SelfStudySettings, language: Language) -> str:
 
 
 def _finished(path: Path, stamp: str) -> Iterator[tuple[str, str]]:
-    """Document id and prompt type of each record in a file that may not exist."""
+    """Yield document id and prompt type of each record; none if there is no file."""
     if not path.exists():
         return
     for number, record in enumerate(read_records(path), start=1):
