@@ -16,6 +16,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+import shapes_checked
+
+shapes_checked.install()  # before the first import of dnsity
+
 # A busy machine is slow now and then; that is no finding.
 settings.register_profile("dnsity", deadline=None)
 settings.load_profile("dnsity")

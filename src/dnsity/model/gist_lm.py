@@ -30,7 +30,7 @@ from dnsity.model.architectures import require_supported, sliding_window
 from dnsity.model.base import quantization_of
 from dnsity.model.key_values import concatenate
 from dnsity.model.stored import require_all_used
-from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
+from dnsity.shapes import KeyValues, Logits, PaddingMask, PrefixMask, TokenIds
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "qkv_proj", "query_key_value")
 """How transformers' decoders name the projections whose output a cache keeps."""
@@ -336,7 +336,7 @@ class GistLM(nn.Module):
         input_ids: TokenIds,
         attention_mask: PaddingMask | None = None,
         *,
-        prefix_mask: PaddingMask | None = None,
+        prefix_mask: PrefixMask | None = None,
         logits_to_keep: int = 0,
         base: PreTrainedModel | None = None,
     ) -> Logits:
