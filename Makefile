@@ -1,4 +1,4 @@
-# `make help` lists what can be made. Needs Python >= 3.10, make and a C compiler; no model hub.
+# `make help` lists the targets. Needs Python >= 3.10, make and a C compiler; no model hub.
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
@@ -8,14 +8,15 @@ TESTABLE := $(VENV)/.testable
 export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
-.PHONY: demo-real help setup demo test check fmt unit test-trust results docs clean
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+.PHONY: demo-real help setup demo test test-all check fmt unit test-trust golden results docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 setup: $(INSTALLED) ## Create .venv and install the package
 
-# torch comes first: later installs then find it present and fetch no GPU build.
+# torch comes first: later installs find it and fetch no GPU build.
 $(INSTALLED): pyproject.toml $(CONSTRAINTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' $(CONSTRAINTS))"
@@ -34,7 +35,10 @@ demo-real: $(INSTALLED) ## Fetch SmolLM2-135M-Instruct (93 MB) and ask it about 
 	$(BIN)/dnsity models --fetch smollm2
 	$(BIN)/dnsity demo --model smollm2
 
-test: check unit ## Lint, types, layering and all CPU tests
+test: check unit ## Lint, types, layering and the CPU tests
+
+test-all: check ## The same with every case of the exhaustive grids
+	$(TESTS)
 
 check: $(TESTABLE) ## Lint, types, layering
 	$(BIN)/ruff format --check .
@@ -42,22 +46,25 @@ check: $(TESTABLE) ## Lint, types, layering
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A process per core, whole files each: more threads would only wait for one another.
-unit: $(TESTABLE) ## The CPU tests, with coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		--cov --cov-report=term --cov-fail-under=85
+# One process per core, whole files each: more threads would only wait for one another.
+unit: $(TESTABLE) ## The CPU tests with coverage, without exhaustive grids
+	$(TESTS) -m "not exhaustive" --cov --cov-report=term --cov-fail-under=85
 
-test-trust: $(TESTABLE) ## The long form of tests/trust: what SECURITY.md promises, put on trial
+test-trust: $(TESTABLE) ## The long form of tests/trust: many cases for every promise of SECURITY.md
 	$(BIN)/python -m pytest tests/trust --trust-long
 
-fmt: $(TESTABLE) ## Format and fix what can be fixed
+golden: $(TESTABLE) ## Record the options of the command line again
+	DNSITY_GOLDEN=1 $(BIN)/python -m pytest -q tests/architecture/test_cli_options.py
+	git diff --stat tests/golden
+
+fmt: $(TESTABLE) ## Format, and fix lint findings where possible
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 results: $(INSTALLED) ## Regenerate the tables of README and guide from results/
 	$(BIN)/python scripts/result_tables.py
 
-docs: $(TESTABLE) ## Build the guide with the notebook's pictures: docs/_build/index.html
+docs: $(TESTABLE) ## Build the guide, notebook included: docs/_build/index.html
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 clean: ## Remove the environment and caches

@@ -3,8 +3,8 @@ r"""Compare variants of a run, one thing changed at a time: recipes, or settings
     python experiments/compare.py --config experiments/comparisons/recipes.yaml \
         --output-dir runs/compare --result results/compare_recipes.json
 
-Every variant and seed is a `dnsity train` or `dnsity eval` run of one thread, several side by side.
-Started again, it goes on where it was; the result is written once all have finished.
+Every variant and seed is a `dnsity train` or `dnsity eval` run of one thread; several run in
+parallel. The same command resumes an interrupted comparison; the result is written at the end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dnsity.training.runs import RESULT, read_result
 
 
 class Command(NamedTuple):
-    """Where a command takes its seed, which file says that it is done, and what it measured."""
+    """The seed setting of a command, the file that marks its end, and a reader of its figures."""
 
     seed: str
     result: str
@@ -42,7 +42,7 @@ class Command(NamedTuple):
 
 
 def evaluated(directory: Path) -> dict[str, Any]:
-    """Read an evaluation: scores, and what methods say of single documents."""
+    """Read an evaluation: scores, and notes of methods on single documents."""
     rows = json.loads((directory / SUMMARY).read_text("utf-8"))["rows"]
     records = [one for one in record.read(directory / RECORDS) if one.note]
     notes = [f"{one.task} {one.method} {one.item}: {one.note}" for one in records]
@@ -56,11 +56,11 @@ COMMANDS = {
 
 
 class Variant(Config):
-    """A run with something changed.
+    """A run with one change.
 
     Attributes:
-        change: What, in the words of the table.
-        settings: Overrides, as `--set` takes them.
+        change: Description of the change for the table.
+        settings: Overrides in the form of `--set`.
         seeds: Seeds to run with.
     """
 
@@ -73,10 +73,10 @@ class Comparison(Config):
     """Variants of one run.
 
     Attributes:
-        command: What runs.
-        run: Configuration of the run that they change.
-        variants: By name; one changes nothing.
-        jobs: Runs side by side, a thread each.
+        command: The command that runs.
+        run: Configuration that the variants change.
+        variants: Variants by name; one changes nothing.
+        jobs: Parallel runs, one thread each.
     """
 
     command: Literal["train", "eval"] = "train"
@@ -88,11 +88,13 @@ class Comparison(Config):
 def run_one(
     one: tuple[str, Variant, int], comparison: Comparison, output_dir: Path
 ) -> dict[str, Any]:
-    """Run one variant with one seed, unless that is done; return what it measured."""
+    """Run one variant with one seed unless it is complete; return its figures."""
     name, variant, seed = one
     directory, command = output_dir / f"{name}-{seed}", COMMANDS[comparison.command]
     if not (directory / command.result).exists():
-        begun = any(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))  # an evaluation goes on by itself
+        begun = any(
+            directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        )  # an evaluation resumes without it
         directory.mkdir(parents=True, exist_ok=True)
         settings = [*variant.settings, f"{command.seed}={seed}"]
         with (directory / "log.txt").open("a") as log:
@@ -132,7 +134,7 @@ if __name__ == "__main__":
     parser.add_argument("--result", type=Path, required=True, help="where all figures go")
     given = parser.parse_args()
     config = load(given.config, Comparison)
-    described = manifest(config, seed=0)  # of the code that ran, not of what came after
+    described = manifest(config, seed=0)  # of the code that runs, not of later commits
     runs = compare(config, given.output_dir)
     write_json(given.result, {"compared": runs, "manifest": described})
     out.print(f"compared: {given.result}; `dnsity results` prints it")

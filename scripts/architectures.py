@@ -1,4 +1,4 @@
-"""Write docs/architectures.md: the verdict on every architecture, each tried in miniature.
+"""Write docs/architectures.md: the verdict on every architecture, each tested as a tiny model.
 
 python scripts/architectures.py
 """

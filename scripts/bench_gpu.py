@@ -1,10 +1,10 @@
-"""The whole cost table on a GPU, capped to a consumer card's memory; one command.
+"""Measure the whole cost table on a GPU, limited to the memory of a consumer card.
 
     python scripts/bench_gpu.py [--shapes qwen3-4b llama-3.1-8b] [--kinds bfloat16 nf4] [--vram 24]
 
-Each shape in each kind of weights is a `dnsity bench` of its own, so that one which runs out of
-memory takes nothing else with it. A result that is there already is not measured again: a run that
-was cut off goes on. Settings behind `--set` go to every benchmark.
+Each shape in each kind of weights is a separate `dnsity bench`, so one that runs out of memory does
+not stop the others. Existing results are not measured again: an interrupted run resumes. Settings
+after `--set` apply to every benchmark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ KINDS = {
 
 
 def main() -> int:
-    """Measure what is missing; the exit code says whether anything failed."""
+    """Measure what is missing; return 1 if a benchmark failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,7 +43,7 @@ def main() -> int:
         for kind in given.kinds:
             target = given.results / f"bench_cost_{shape.replace('-', '_')}_{kind}.json"
             if target.exists():
-                err.print(f"{target} is there already", soft_wrap=True)
+                err.print(f"{target} exists already", soft_wrap=True)
                 continue
             settings = [part for one in (*KINDS[kind], *given.settings) for part in ("--set", one)]
             done = subprocess.run(
@@ -56,7 +56,10 @@ def main() -> int:
             if done.returncode != 0:
                 failed.append(target.name)
     if failed:
-        err.print(f"failed: {', '.join(failed)}; started again, only these are run", soft_wrap=True)
+        err.print(
+            f"failed: {', '.join(failed)}; run the same command to repeat only these",
+            soft_wrap=True,
+        )
     return 1 if failed else 0
 
 

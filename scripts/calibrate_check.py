@@ -1,11 +1,11 @@
-"""Set the share that the quality check finds beside the share of hidden facts answered.
+"""Compare the share that the quality check finds with the share of hidden facts answered.
 
     python scripts/calibrate_check.py --base DIR --haystack TEXTS.jsonl -o results/check_NAME.json
 
-Each document is real prose with a few facts hidden in it. It is compressed by `select` at several
-ratios. The check asks its own questions, which know nothing of those facts; then the facts are
-asked for in plain questions, from the slots and from the whole document. Both shares count what is
-right of what full context answers. Rows are written one by one: stopped, the same command goes on.
+Each document is real prose with a few hidden facts. `select` compresses it at several ratios. The
+check asks its own questions, which do not concern those facts; then plain questions ask for the
+facts, from the slots and from the whole document. Both shares are relative to what full context
+answers. Results are written one by one: the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from dnsity.io.provenance import manifest
 
 
 class Calibration(Config):
-    """What is run.
+    """Settings of the calibration.
 
     Attributes:
         base: Name of the base.
         haystack: Prose that no evaluation uses.
-        documents: How many.
-        tokens: Of each.
-        facts: Hidden in each.
+        documents: Number of documents.
+        tokens: Length of each document.
+        facts: Hidden facts in each document.
         ratios: Document tokens per slot.
-        instruction: Of the chat frame.
-        seed: Of the documents.
+        instruction: Text between document and question.
+        seed: Random seed of the documents.
     """
 
     base: str
@@ -52,7 +52,7 @@ class Calibration(Config):
 
 
 def rows_of(model: GistModel, run: Calibration, haystack: str, done: int) -> Any:
-    """Yield the rows of each document that is not done."""
+    """Yield the results of each document that is not complete."""
     loaded = model.loaded
     niah = NiahConfig(
         haystack=haystack, samples=run.documents, tokens=[run.tokens], needles=run.facts,
@@ -82,7 +82,7 @@ def rows_of(model: GistModel, run: Calibration, haystack: str, done: int) -> Any
 
 
 def main() -> None:
-    """Run, or go on."""
+    """Run or resume."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", required=True)
     parser.add_argument("--haystack", required=True)

@@ -1,6 +1,6 @@
 """Get LongBench v1: `python scripts/download_longbench.py --output DIR [--from DIR] [--tasks ...]`.
 
-What is there and intact is kept; run it again after an interruption.
+Intact files are kept; run it again after an interruption.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dnsity.errors import BadInputError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Fetch, and say file by file what happened."""
+    """Download the files and print the state of each."""
     parser = argparse.ArgumentParser(description="Get the files of LongBench v1.")
     parser.add_argument("--output", type=Path, required=True, help="folder to fill")
     parser.add_argument(

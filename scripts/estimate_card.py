@@ -1,6 +1,6 @@
-"""What the configurations for one card of 24 GB would take there: results/estimate_24gb.json.
+"""Estimate the configurations for one card of 24 GB: writes results/estimate_24gb.json.
 
-An estimate, from the shapes alone (`dnsity train --dry-run --gpu-teraflops`): nothing was run.
+The estimate uses shapes only (`dnsity train --dry-run --gpu-teraflops`); nothing runs.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from dnsity.training.train_gist import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = {"qwen3_4b_24gb": "qwen3-4b", "llama31_8b_24gb": "llama-3.1-8b"}
-"""Configurations of `experiments/configs`, and the shapes of their bases."""
+"""Configurations in `experiments/configs` and the shapes of their bases."""
 
 
 class Card(Config):
-    """What is planned for: bfloat16, dense, float32 sums, by the data sheet of an RTX 4090."""
+    """The card: bfloat16, dense, float32 accumulation, from the data sheet of an RTX 4090."""
 
     teraflops: float = 165.0
 
 
 def main() -> None:
-    """Write the estimates of both."""
+    """Write the estimates of both configurations."""
     card, rows = Card(), []
     with tempfile.TemporaryDirectory() as folder:
         for name, shape in CONFIGS.items():

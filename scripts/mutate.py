@@ -1,6 +1,6 @@
-"""Mutation testing of the core: change one thing in the code and see that a test notices.
+"""Mutation testing of the core: change one thing in the code and check that a test fails.
 
-    python scripts/mutate.py --sample 40            # a sample, drawn with --seed
+    python scripts/mutate.py --sample 40            # a random sample (--seed)
     python scripts/mutate.py store.py --sample 0    # every mutant of one file
 
 A process per core, each with a copy of `src` under the tests below; survivors are listed by line.
@@ -47,7 +47,7 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
 
 
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:
-    """Yield line, what was changed and the changed source, for every change that is known."""
+    """Yield line, change and changed source, for every known change."""
     tree = ast.parse(source)
     types = set(_annotations(tree))
     for number, node in enumerate(ast.walk(tree)):
@@ -58,7 +58,7 @@ def mutants(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _annotations(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield what stands in annotations: it never runs here, and mypy looks after it."""
+    """Yield the nodes of annotations: they do not run here, and mypy checks them."""
     for node in ast.walk(tree):
         for field in ("annotation", "returns"):
             if found := getattr(node, field, None):
@@ -92,7 +92,7 @@ def _set(field: str, value):
 
 
 def survives(file: str, source: str, tests: list[str]) -> bool:
-    """Say whether all tests pass on a mutant; one that never ends is noticed, too."""
+    """Return whether all tests pass on a mutant; a mutant that never ends counts as caught."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(ROOT / "src", Path(folder) / "src")
         (Path(folder) / "src" / "dnsity" / file).write_text(source, encoding="utf-8")
@@ -120,28 +120,28 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     files = [f for f in CORE if not given.files or any(part in f for part in given.files)]
-    drawn = [
+    sampled = [
         (file, *mutant)
         for file in files
         for mutant in mutants((ROOT / "src" / "dnsity" / file).read_text(encoding="utf-8"))
     ]
-    total = len(drawn)
-    random.Random(given.seed).shuffle(drawn)
-    drawn = drawn[: given.sample or total]
-    for file in {file for file, *_ in drawn}:  # else "caught" would mean nothing
+    total = len(sampled)
+    random.Random(given.seed).shuffle(sampled)
+    sampled = sampled[: given.sample or total]
+    for file in {file for file, *_ in sampled}:  # else "caught" would mean nothing
         source = (ROOT / "src" / "dnsity" / file).read_text(encoding="utf-8")
         if not survives(file, ast.unparse(ast.parse(source)), CORE[file]):
-            sys.exit(f"the tests of {file} fail without a change; mend that first")
+            sys.exit(f"the tests of {file} fail without a change; fix that first")
     survivors = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tried = pool.map(lambda mutant: survives(mutant[0], mutant[3], CORE[mutant[0]]), drawn)
+        tried = pool.map(lambda mutant: survives(mutant[0], mutant[3], CORE[mutant[0]]), sampled)
         for number, survived in enumerate(tried, start=1):
-            file, line, what, _ = drawn[number - 1]
+            file, line, what, _ = sampled[number - 1]
             if survived:
                 survivors += 1
                 _say(f"survived: {file}:{line}: {what}")
             _say(f"{number - survivors} of {number} caught")
-    _say(f"{len(drawn) - survivors} of {len(drawn)} mutants caught, drawn from {total}")
+    _say(f"{len(sampled) - survivors} of {len(sampled)} mutants caught, sampled from {total}")
 
 
 if __name__ == "__main__":

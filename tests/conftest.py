@@ -1,4 +1,4 @@
-"""What holds for every test: no network, one thread, no progress bars, no leftover state."""
+"""Settings of every test: no network, one thread, no progress bars, no leftover state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-# A busy machine is slow now and then; that is no finding.
+import shapes_checked
+
+shapes_checked.install()  # before the first import of dnsity
+
+# A busy machine is slow at times; that is not a failure.
 settings.register_profile("dnsity", deadline=None)
 settings.load_profile("dnsity")
 
@@ -29,8 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pass the one deprecation that is not ours: PEFT 0.21.2 asks transformers 5.23 by the old
-    name (peft/peft_model.py, `getattr(model, "is_gradient_checkpointing", True)`)."""
+    """Allow one deprecation outside this package: PEFT 0.21.2 uses an old name of transformers 5.23
+    (peft/peft_model.py, `getattr(model, "is_gradient_checkpointing", True)`)."""
     config.addinivalue_line(
         "filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"
     )
@@ -38,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
-    """Tiny matrices: a second thread costs more than it brings, and makes sums less repeatable."""
+    """Use one thread: with tiny matrices a second one is slower, and sums are less repeatable."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -47,7 +51,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _float32_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choose the same compute type on every machine, whatever its CPU is good at."""
+    """Choose the same compute type on every machine, whatever its CPU supports."""
     from dnsity.inference import hardware
 
     monkeypatch.setattr(hardware, "cpu_speeds", lambda: hardware.Speeds(1.0, 2.0))

@@ -1,1 +1,1 @@
-"""What answering costs: every method on real model shapes, paired within one run."""
+"""Costs of answering: every method on real model shapes, paired within one run."""

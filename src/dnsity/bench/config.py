@@ -1,4 +1,4 @@
-"""What a benchmark measures."""
+"""Settings of a benchmark."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class BenchConfig(Config):
     """One benchmark.
 
     Attributes:
-        shape: A name in `shapes.SHAPES`, or the directory of a base model.
+        shape: Name in `shapes.SHAPES`, or the directory of a base model.
         tokens: Document lengths.
         gists: Gist counts.
         dtype: Compute type.
-        quantization: Keep the linear layers in 4 bit.
+        quantization: 4-bit linear layers.
         batch: Documents answered in one batch.
-        stored: Gist files in the folder from which some are opened at random.
+        stored: Gist files in a folder, some of which are opened at random.
         new_tokens: Tokens decoded to measure speed.
-        repeats: Times every figure is taken after a first round; medians count. What takes
-            milliseconds is taken more often.
-        train_tokens: Lengths of document to time training steps on; none: no training.
+        repeats: Timed rounds after a warm-up round; results are medians. What takes milliseconds
+            is timed more often.
+        train_tokens: Document lengths to time training steps on; an empty list skips training.
         checkpointing: Recompute layers in the backward pass of a training step.
     """
 
@@ -41,5 +41,5 @@ class BenchConfig(Config):
 
     @property
     def middle(self) -> int:
-        """The gist count that stands for all where one does."""
+        """The gist count that is used where one is enough."""
         return self.gists[len(self.gists) // 2]

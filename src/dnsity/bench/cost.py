@@ -1,11 +1,11 @@
-"""What every method costs on one model shape, paired: all of one length are timed in turns.
+"""Costs of every method on one model shape, paired: all of one length are timed in turns.
 
-    prefill   the document read plainly, cache kept, no logits: the yardstick of compressing
-    ingest    what a method does before a question is known
-    warm      question to first token, the document ingested; with and without loading from disk
-    decode    tokens per second behind the first, one document at a time and 32 in one batch
-    peak      memory taken beyond what was in use, by ingesting and by answering
-    training  see `training`; comes last, as it changes the weights
+    prefill   forward pass over the document, cache kept, no logits: the reference of compressing
+    ingest    work of a method before it knows the question
+    warm      time to first token after ingesting; with and without loading from disk
+    decode    tokens per second after the first, one document at a time and 32 in one batch
+    peak      additional memory of ingesting and of answering
+    training  see `training`; last, because it changes the weights
 
 Seconds are medians. Weights are random, see `shapes`.
 """
@@ -44,11 +44,11 @@ from dnsity.shapes import KeyValues
 QUESTION = "What is the passkey for the visitors' network?"
 BASELINES = ("none", "full", "stored_full_kv", "rag")
 _FREE_BYTES = 8_000_000_000
-_DRAWN = 50
+_OPENED = 50
 _BATCHED_TOKENS = 256
-"""Of each document in the batch: behind its gists nobody can see how long it was."""
+"""Tokens of each document in the batch; the cost of decoding does not depend on them."""
 _SOME, _MORE, _ENOUGH_S = 4, 20, 4.0
-"""Rounds of what takes a second, and of what takes milliseconds; fewer where that takes longer."""
+"""Rounds of what takes a second, rounds of what takes milliseconds, and their time limit."""
 
 
 def measure(
@@ -64,8 +64,8 @@ def measure(
         config: What to measure.
         loaded: A model of the shape, see `shapes.build`.
         progress: Called before every part.
-        parts: What an earlier call with the same configuration kept; is not measured again.
-        keep: Called with all parts that are there, after every one.
+        parts: Results of an earlier call with the same configuration; they are not measured again.
+        keep: Called after every part, with all parts so far.
 
     Returns:
         `weights_bytes`, before anything is read; `rows`, one per length and method; `batch`, what
@@ -98,14 +98,14 @@ def measure(
 
 
 def _weights_bytes(loaded: LoadedModel) -> int:
-    """Count what the model takes; on a GPU all that is in use, as weights in 4 bit have scales."""
+    """Return the memory of the weights; on a GPU all memory in use, because nf4 has scales."""
     if loaded.device.type == "cuda":
         return int(torch.cuda.memory_allocated(loaded.device))
     return sum(tensor.nbytes for tensor in loaded.lm.parameters())
 
 
 def document(loaded: LoadedModel, tokens: int) -> str:
-    """Make a text of exactly so many tokens; no two paragraphs are alike."""
+    """Return a text of exactly so many tokens; no two paragraphs are equal."""
     line = Filler("en").line
     parts = (f"{line} This is paragraph {number}.\n\n" for number in count())
     text = ""
@@ -128,7 +128,7 @@ class _Length:
     ) -> None:
         self.config, self.loaded, self.tokens, self.scratch = config, loaded, tokens, scratch
         self.text = document(loaded, tokens)
-        # Made anew for every use: a method that reads does not read the same text twice.
+        # Rebuilt for every use: a method caches the text that it has processed.
         self.methods: dict[str, Callable[[], Method]] = {
             name: partial(build, name, loaded) for name in BASELINES
         }
@@ -137,14 +137,14 @@ class _Length:
             self.methods[f"gist {number}"] = partial(build, "gist", loaded, settings)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Measure; ingesting is timed in turns with the plain prefill, answering in turns too."""
+        """Measure all methods; ingesting and prefill are timed in turns, answering as well."""
         work: dict[str, Callable[[], Any]] = {"prefill": self._prefill}
         work.update({name: partial(self._ingest, name) for name in self.methods})
         ingest, peaks, held = in_turns(self.loaded, work, self.config.repeats)
         files = {name: self._store(name, held[name]) for name in self.methods}
         asking = {name: partial(self._answer, name, held[name], 1) for name in self.methods}
         warm, answer_peaks, _ = in_turns(self.loaded, asking, self.config.repeats)
-        del asking["full"]  # milliseconds vary more than seconds do, and are quickly taken
+        del asking["full"]  # milliseconds vary more than seconds, and more rounds cost little
         for name, seconds in in_turns(self.loaded, asking, _MORE, _ENOUGH_S).seconds.items():
             warm[name] += seconds
         on_disk = {name: load for name, (_, load) in files.items() if load is not None}
@@ -184,16 +184,16 @@ class _Length:
 
     @torch.inference_mode()
     def _prefill(self) -> None:
-        """Read the document as any program would: whole layers, a growing cache, no logits."""
+        """Prefill the document as usual: whole layers, a growing cache, no logits."""
         ids = self.loaded.frame.head + self.loaded.frame.document(self.text)
         backbone.body(self.loaded.lm.base)(
             input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True
         )
 
     def _store(self, name: str, held: Ingested) -> tuple[int, Callable[[], Any] | None]:
-        """Write keys and values that a method keeps; return the size, and how to have them back.
+        """Write the KV cache that a method keeps; return its size and a function that loads it.
 
-        The others keep text, of which the size is told.
+        Other methods keep text; its size is returned.
         """
         handle = held.handle
         if isinstance(handle, GistCache):
@@ -207,7 +207,7 @@ class _Length:
 
 
 def _store(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
-    """Open, verify and make ready gist files drawn from a folder of many."""
+    """Time opening and verifying random gist files in a folder of many."""
     gists = min(config.gists)
     method = build("gist", loaded, MethodSettings(gists=gists))
     gist: GistCache = method.ingest(document(loaded, min(config.tokens))).handle
@@ -217,7 +217,7 @@ def _store(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
         gist.save(files[0])
         for path in files[1:]:
             shutil.copyfile(files[0], path)
-        for path in rng.choices(files, k=_DRAWN):
+        for path in rng.choices(files, k=_OPENED):
             started = loaded.now()
             _ready(loaded, path)
             seconds.append(loaded.now() - started)
@@ -229,14 +229,14 @@ def _store(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
 
 
 def _ready(loaded: LoadedModel, path: Path) -> GistCache:
-    """Open a gist file, verify it, see that it is this model's, and put it where it is used."""
+    """Open a gist file, check that it belongs to this model, and move it to the device."""
     gist = GistCache.load(path)
     loaded.require_own(gist)
     return gist.to(loaded.device, loaded.lm.base.dtype)
 
 
 def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
-    """Decode behind the gists of many documents at once, and behind nothing as many times."""
+    """Decode one batch after the gists of many documents, and one after no context."""
     gists = config.middle
     method = build("gist", loaded, MethodSettings(gists=gists))
     text = document(loaded, min(*config.tokens, _BATCHED_TOKENS))
@@ -280,7 +280,7 @@ def _named(layers: KeyValues) -> dict[str, torch.Tensor]:
 
 
 def ratios(measured: Mapping[str, Any], gists: int) -> list[dict[str, Any]]:
-    """Set figures of the gists beside those of the others, at every length.
+    """Return the costs of gists relative to those of the other methods, at every length.
 
     Args:
         measured: What `measure` returned.

@@ -1,4 +1,4 @@
-"""The picture of a benchmark: time and memory of every method by length of the document."""
+"""The plot of a benchmark: time and memory of every method by length of the document."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _BLANK = "#FFFFFF"
 
 @style()
 def costs(result: Mapping[str, Any]) -> Figure:
-    """Draw what `dnsity bench` found: logarithmic scales, one line per method.
+    """Plot the results of `dnsity bench`: logarithmic scales, one line per method.
 
     Args:
-        result: As the command writes it.
+        result: The JSON that the command writes.
     """
     gists = f"gist {result['gists']}"
     rows = [row for row in result["rows"] if row["method"] == gists or "gist" not in row["method"]]
@@ -31,7 +31,7 @@ def costs(result: Mapping[str, Any]) -> Figure:
     axes = panels(made, 3, 3)
     _lines(axes[0], "time to first token, warm", rows, gists, _warm, duration)
     _lines(axes[1], "preparing a document, once", rows, gists, _ingest, duration)
-    _lines(axes[2], "keys and values in use", rows, gists, _kv_bytes, data_size)
+    _lines(axes[2], "KV cache in use", rows, gists, _kv_bytes, data_size)
     handles, labels = axes[0].get_legend_handles_labels()
     made.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
     return made
@@ -57,7 +57,7 @@ def _lines(
     figure_of: Callable[[Mapping[str, Any]], float],
     write: Callable[[float], str],
 ) -> None:
-    """Draw one line per method; what is 0 has no place on a logarithmic scale."""
+    """Plot one line per method; zeros are left out of the logarithmic scale."""
     lengths = sorted({row["tokens"] for row in rows})
     for name in dict.fromkeys(row["method"] for row in rows):
         own = {row["tokens"]: figure_of(row) for row in rows if row["method"] == name}

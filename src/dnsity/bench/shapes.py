@@ -1,7 +1,7 @@
-"""Models of real shapes with random weights: what they cost does not depend on their values.
+"""Models of real shapes with random weights: costs do not depend on the values of weights.
 
 A shape is a name, or the directory of a base, of which only config.json is read. Nothing is
-downloaded. The tokenizer is the bundled one, whose ids every vocabulary holds.
+downloaded. The tokenizer is the bundled one, whose ids are in every vocabulary.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dnsity.model.base import Quantization, base_config
 from dnsity.model.gist_lm import GistLM
 
 POSITIONS = 1 << 15
-"""More than any document of a benchmark; costs nothing with rotary positions."""
+"""Longer than any document of a benchmark; free of cost with rotary positions."""
 _LLAMA3: dict[str, Any] = {
     "rope_type": "llama3", "rope_theta": 500_000.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
@@ -55,7 +55,7 @@ SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
     "llama-3.2-1b": lambda: _llama3(2048, 16, 8192, factor=32.0, tied=True),
     "llama-3.1-8b": lambda: _llama3(4096, 32, 14_336, factor=8.0, tied=False),
 }
-"""By name, as their publishers' configurations have them; `mini` is the bundled model's."""
+"""Shapes by name, from their publishers' configurations; `mini` is the bundled model."""
 
 
 def build(
@@ -70,26 +70,26 @@ def build(
 
     Args:
         shape: A name in `SHAPES`, or the directory of a base model.
-        gists: Gist rows; fewer can be used.
-        device: Where to put it.
+        gists: Gist rows; a method can use fewer.
+        device: Device of the model.
         dtype: Compute type.
-        quantization: Keep the linear layers in 4 bit.
+        quantization: 4-bit linear layers.
 
     Raises:
         BadInputError: If there is no such shape, its vocabulary is too small for the bundled
             tokenizer, or quantising needs a package that is missing.
-        UnsupportedModelError: If a base of this kind cannot hold gists.
+        UnsupportedModelError: If gists do not support the base's architecture.
     """
     config = _config(shape)
     tokenizer = checkpoint.tokenizer_of("mini")
     vocabulary = config.get_text_config().vocab_size
     if vocabulary < len(tokenizer):
         raise BadInputError(
-            f"shape {shape!r} has a vocabulary of {vocabulary}; the bundled tokenizer, by which "
-            f"documents are measured, needs {len(tokenizer)}"
+            f"shape {shape!r} has a vocabulary of {vocabulary}; the bundled tokenizer, which "
+            f"counts document tokens, needs {len(tokenizer)}"
         )
     config.get_text_config().max_position_embeddings = POSITIONS
-    # On the device: drawing billions of numbers is slow on a CPU.
+    # On the device: sampling billions of numbers is slow on a CPU.
     with torch.random.fork_rng(), torch.device(device):
         torch.manual_seed(0)
         base: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
@@ -102,16 +102,16 @@ def build(
 
 
 def name_of(shape: str) -> str:
-    """Return what results call a shape: a directory by the last part of its path."""
+    """Return the name of a shape in results; for a directory, the last part of its path."""
     return shape if shape in SHAPES else Path(os.path.abspath(shape)).name
 
 
 def measures(shape: str) -> dict[str, Any]:
-    """Return the measures of a directory's base, for results; nothing for shapes with a name.
+    """Return the sizes of a directory's base for results; nothing for named shapes.
 
     Raises:
         BadInputError: If there is no such shape.
-        UnsupportedModelError: If a base of this kind cannot hold gists.
+        UnsupportedModelError: If gists do not support the base's architecture.
     """
     if shape in SHAPES:
         return {}
@@ -130,12 +130,12 @@ def _config(shape: str) -> PreTrainedConfig:
         )
     config = base_config(shape)
     if hasattr(config, "quantization_config"):
-        del config.quantization_config  # of its weights, which are not read
+        del config.quantization_config  # describes the weights, which are not loaded
     return config
 
 
 def _quantize(base: PreTrainedModel, dtype: torch.dtype) -> None:
-    """Replace the linear layers; they become 4 bit as they move to a GPU."""
+    """Replace the linear layers; moving them to a GPU converts them to 4 bit."""
     try:
         from bitsandbytes.nn.modules import Linear4bit, Params4bit
     except ImportError as error:

@@ -1,12 +1,12 @@
-"""What a training step costs: both paths of the gists beside their alternatives, in turns.
+"""Costs of a training step: both gist paths and their alternatives, timed in turns.
 
-    two_pass      compress each document once, ask everything behind its gists
+    two_pass      compress each document once, ask all questions after its gists
     masked        document, gists and all questions as one masked sequence
-    one_question  the same, with the document read anew for every question
-    plain         language-model training on the document alone: the yardstick
+    one_question  the same, with the document repeated for every question
+    plain         language modelling of the document alone: the reference
 
 A step is forward, backward and AdamW, on one document with several questions. A float32 base is
-trained as a whole, any other under an adapter (LoRA on every linear layer), as users train it.
+trained with all weights, any other with an adapter (LoRA on every linear layer), as users do.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _RANK = 32
 
 
 def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str, Any]]:
-    """Time a training step of every kind at every length, and take its peak of memory.
+    """Time a training step of every kind at every length, and measure its peak memory.
 
-    The model is of no other use afterwards: its weights have moved, or carry an adapter.
+    The model cannot be used afterwards: its weights have changed, or it has an adapter.
 
     Args:
         config: What to measure.
@@ -41,8 +41,8 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
 
     Returns:
         Per length and kind of step: `seconds`, `questions_per_second` (None for plain),
-        `tokens_per_second` (all that the step was given, the document once) and `peak_bytes`
-        beyond weights and optimiser. All are None of a step that the device has no memory for.
+        `tokens_per_second` (all tokens of the step, the document once) and `peak_bytes`
+        beyond weights and optimiser. All are None for a step that exceeds the device's memory.
     """
     if not config.train_tokens:
         return []
@@ -73,7 +73,7 @@ def measure_training(config: BenchConfig, loaded: LoadedModel) -> list[dict[str,
 
 
 def trainable(config: BenchConfig, lm: GistLM) -> GistLM:
-    """Return a gist model on the same base, in the form in which it is trained."""
+    """Return a gist model on the same base, prepared for training."""
     spec = lm.spec.model_copy(update={"gists": config.middle})
     if config.dtype == "float32" and config.quantization is None:
         return GistLM(lm.base.requires_grad_(True), spec).to(lm.device).train()
@@ -85,7 +85,7 @@ def trainable(config: BenchConfig, lm: GistLM) -> GistLM:
 
 
 def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
-    """Return what each kind of step minimises, on one random document of so many tokens."""
+    """Return the loss of each kind of step, on one random document of so many tokens."""
     generator = torch.Generator().manual_seed(tokens)
     vocabulary = int(lm.base.config.get_text_config().vocab_size)
 
@@ -124,7 +124,7 @@ def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
 
 
 def _step(optimiser: torch.optim.Optimizer, loss: Callable[[], torch.Tensor]) -> bool:
-    """Take a step; one without room must not take the others' figures with it, so it says so."""
+    """Take a step; return False if memory is too small, so that the other steps still run."""
     try:
         loss().backward()  # type: ignore[no-untyped-call]
         optimiser.step()

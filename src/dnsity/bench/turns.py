@@ -1,4 +1,4 @@
-"""Fair measuring: things that are compared take turns, and memory is what each takes alone."""
+"""Fair measuring: compared functions take turns, and memory is measured for each alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _T = TypeVar("_T")
 
 
 class Turns(NamedTuple, Generic[_T]):
-    """What was measured of things that took turns, each by name.
+    """Measurements of functions that took turns, by name.
 
     Attributes:
-        seconds: Of every round that counts.
-        peaks: Most bytes taken beyond what was in use before.
-        results: What each gave last.
+        seconds: Of every timed round.
+        peaks: Peak bytes in addition to those in use before.
+        results: The last result of each.
     """
 
     seconds: dict[str, list[float]]
@@ -32,13 +32,13 @@ def in_turns(
     rounds: int,
     enough_s: float = math.inf,
 ) -> Turns[_T]:
-    """Do things one after the other, over and over, so that a slow minute falls on all.
+    """Run functions in turns, round after round, so that a slow minute affects all of them.
 
     Args:
-        loaded: Whose clock and whose memory are read.
-        work: What to do, by name.
-        rounds: Behind a first one that warms up: its memory counts, its time does not.
-        enough_s: No further round begins after so many seconds, but one that counts always does.
+        loaded: Model whose clock and memory are measured.
+        work: Functions by name.
+        rounds: Timed rounds after a warm-up round, of which only the memory counts.
+        enough_s: Time limit in seconds after which no round starts; at least one is timed.
     """
     turns: Turns[_T] = Turns({name: [] for name in work}, {}, {})
     for name, do in work.items():

@@ -25,7 +25,7 @@ from dnsity.errors import UnsupportedModelError
 from dnsity.model import backbone
 from dnsity.model.architectures import sliding_window
 from dnsity.model.caches import segment_cache
-from dnsity.shapes import KeyOrValue, KeyValues, TokenIds
+from dnsity.shapes import KeyValues, TokenIds
 
 _OBSERVED = "dnsity_observed"
 _SHIFT, _PROBE = 3, 4
@@ -279,7 +279,7 @@ def _tried(base: PreTrainedModel, layer: int, keys: Tensor, by: Tensor) -> Tenso
         return None
 
 
-def _alike(one: KeyOrValue | None, other: KeyOrValue) -> bool:
+def _alike(one: Float[Tensor, "H T D"] | None, other: Float[Tensor, "H T D"]) -> bool:
     if one is None:
         return False
     difference = (one.float() - other.float()).abs().max() / other.float().abs().max()

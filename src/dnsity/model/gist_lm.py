@@ -37,7 +37,7 @@ from dnsity.model.loading_checks import require_all_used
 from dnsity.model.lora import without_idle_modules
 from dnsity.model.segments import Chunk, one_segment, two_segments
 from dnsity.model.switches import Switches
-from dnsity.shapes import KeyValues, Logits, PaddingMask, TokenIds
+from dnsity.shapes import KeyValues, Logits, PaddingMask, PrefixMask, TokenIds
 
 
 class GistLM(nn.Module):
@@ -203,7 +203,7 @@ class GistLM(nn.Module):
         input_ids: TokenIds,
         attention_mask: PaddingMask | None = None,
         *,
-        prefix_mask: PaddingMask | None = None,
+        prefix_mask: PrefixMask | None = None,
         logits_to_keep: int = 0,
         base: PreTrainedModel | None = None,
     ) -> Logits:

@@ -21,7 +21,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import AttentionInterface, PreTrainedModel
@@ -29,7 +29,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from dnsity.model import backbone
 from dnsity.model.attention import attend
-from dnsity.shapes import KeyOrValue, KeyValues, PaddingMask
+from dnsity.shapes import KeyValues, PaddingMask
 
 _UNEVEN = "dnsity_uneven"
 Counts = list[list[int]]
@@ -62,8 +62,8 @@ def _empty(keys: Tensor) -> Tensor:
 
 
 def aligned(
-    heads: KeyOrValue, kept: Bool[Tensor, "K N"], length: int | None = None
-) -> tuple[KeyOrValue, Tensor]:
+    heads: Float[Tensor, "K N D"], kept: Bool[Tensor, "K N"], length: int | None = None
+) -> tuple[Float[Tensor, "K G D"], Int[Tensor, "K G"]]:
     """Move the selected tokens of each head to the end of its row, in order.
 
     Args:

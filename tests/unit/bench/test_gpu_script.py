@@ -35,4 +35,4 @@ def test_a_failed_shape_stops_no_other_and_only_what_is_missing_is_run_again(
     written = target.stat().st_mtime_ns
     again = script(tmp_path, *shapes)
     assert (again.returncode, target.stat().st_mtime_ns) == (1, written)
-    assert f"{target} is there already" in again.stderr
+    assert f"{target} exists already" in again.stderr

@@ -22,7 +22,20 @@ TABLE_VERSION = "5.23"
 """The version of transformers that the table in the guide is of; others know other types."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+REPRESENTATIVE = {
+    *"llama qwen2 qwen3 qwen3_moe gemma2 gemma3_text gpt_oss phi3 mistral olmo2".split(),
+    *"lfm2 mamba gpt2".split(),
+}
+"""Types that `make test` tries: dense, experts, sliding windows, sinks, capped scores, refused."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in REPRESENTATIVE else pytest.mark.exhaustive)
+        for kind in KINDS
+    ],
+)
 def test_what_is_supported_equals_the_masked_sequence_and_the_rest_has_a_reason(kind: str) -> None:
     found = outcome(kind)
     assert found.reason
@@ -31,6 +44,7 @@ def test_what_is_supported_equals_the_masked_sequence_and_the_rest_has_a_reason(
         assert found.gap <= ALLOWED
 
 
+@pytest.mark.exhaustive
 def test_most_are_tried() -> None:
     tried = [kind for kind in KINDS if outcome(kind).gap is not None]
     assert len(tried) > 60
@@ -72,6 +86,7 @@ def test_a_decoder_of_another_build_is_refused_not_run() -> None:
         GistLM(base, GistSpec(scope="full"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(
     not transformers.__version__.startswith(TABLE_VERSION), reason="the table is of another version"
 )
