@@ -20,7 +20,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeAlias, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
@@ -28,7 +28,7 @@ from transformers import PreTrainedModel
 from dnsity.errors import UnsupportedModelError
 from dnsity.model.architectures import layer_types, sliding_window
 from dnsity.model.caches import SegmentEnd, growing_cache, segment_cache
-from dnsity.shapes import KeyValues, Logits, PaddingMask, PositionIds, TokenIds, Visible
+from dnsity.shapes import KeyValues, Logits, PositionIds, TokenIds, Visible
 
 Masks: TypeAlias = Tensor | dict[str, Tensor]
 """4D attention masks: one for all layers, or one per layer type."""
@@ -85,7 +85,7 @@ def segment_keys(
     base: PreTrainedModel,
     inputs_embeds: Float[Tensor, "B T hidden"],
     position_ids: PositionIds,
-    attention_mask: PaddingMask | Masks | None,
+    attention_mask: Bool[Tensor, "B S"] | Masks | None,
     prefix: KeyValues | None = None,
     *,
     unneeded: int = 0,
@@ -130,7 +130,7 @@ def segment_logits(
     base: PreTrainedModel,
     input_ids: Tensor,
     position_ids: PositionIds,
-    attention_mask: PaddingMask | Masks,
+    attention_mask: Bool[Tensor, "B S"] | Masks,
     prefix: KeyValues | None,
     logits_to_keep: int | Tensor,
 ) -> Logits:
@@ -216,9 +216,9 @@ def generated(
     base: PreTrainedModel,
     prefix: KeyValues | None,
     input_ids: TokenIds,
-    attention_mask: PaddingMask,
+    attention_mask: Bool[Tensor, "B S"],
     **settings: Any,
-) -> TokenIds:
+) -> Int[Tensor, "B new"]:
     """Decode with transformers' `generate` and return the new tokens.
 
     Args:

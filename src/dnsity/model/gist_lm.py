@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -290,10 +290,10 @@ class GistLM(nn.Module):
         input_ids: TokenIds,
         attention_mask: PaddingMask,
         *,
-        prefix_mask: PaddingMask | None = None,
+        prefix_mask: Bool[Tensor, "B G"] | None = None,
         base: PreTrainedModel | None = None,
         **settings: Any,
-    ) -> TokenIds:
+    ) -> Int[Tensor, "B new"]:
         """Decode answers conditioned on gists or a whole document, with transformers' `generate`.
 
         Args:

@@ -9,8 +9,9 @@ document and gists have the same weights and gists attend to all earlier tokens.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -93,9 +94,9 @@ def two_segments(
         Per layer the gists' keys and values, `[B, K, G, D]`.
     """
     prefix = chunk.prefix
-    # In scope `gist` the first pass has nothing to train, unless its prefix is earlier gists.
-    untrained = spec.scope == "gist" and prefix is None
-    with switches.acting_on("document"), torch.no_grad() if untrained else nullcontext():
+    # The second pass may stop inside the last layer, before it attends to the document's keys.
+    unneeded = int(backbone.ends_early(base))
+    with switches.acting_on("document"), _document_graph(spec, prefix):
         before = all_slots(prefix, chunk.real)
         document = backbone.segment_keys(
             base,
@@ -103,8 +104,7 @@ def two_segments(
             chunk.positions,
             torch.cat([before, chunk.real], dim=1) if chunk.padded else None,
             prefix,
-            # The second pass stops inside the last layer, before it attends to these keys.
-            unneeded=int(backbone.ends_early(base)),
+            unneeded=unneeded,
         )
     with switches.acting_on("gist"):
         return backbone.segment_keys(
@@ -114,6 +114,14 @@ def two_segments(
             _gist_masks(base, chunk, spec),
             document if prefix is None else concatenate(prefix[: len(document)], document),
         )
+
+
+def _document_graph(spec: GistSpec, prefix: KeyValues | None) -> AbstractContextManager[Any]:
+    """Return a context without gradients if nothing in the document's pass is trained.
+
+    That is so in scope `gist`, unless the document attends to earlier gists.
+    """
+    return torch.no_grad() if spec.scope == "gist" and prefix is None else nullcontext()
 
 
 def _gist_masks(base: PreTrainedModel, chunk: Chunk, spec: GistSpec) -> backbone.Masks:

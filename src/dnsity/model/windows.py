@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Int
@@ -30,7 +31,7 @@ CPU_TOKENS = 4096
 """Most tokens of a forward pass on a CPU. Four chunks of 9,700 tokens took 50 s of one core and 0.6
 GB one by one, and 114 s and 2.3 GB in one batch. Short chunks are faster in a batch."""
 
-Ids = Int[Tensor, " tokens"]
+Ids: TypeAlias = Int[Tensor, " _tokens"]
 
 
 @dataclass(frozen=True, slots=True)

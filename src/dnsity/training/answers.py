@@ -11,10 +11,10 @@ many questions it has. `masked` runs document, gists and questions as one sequen
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -26,8 +26,11 @@ from dnsity.model.gist_lm import GistLM
 from dnsity.model.key_values import batched, concatenate, select, shared
 from dnsity.model.masked import masked_sequence, run_masked
 from dnsity.model.windows import compress_documents
-from dnsity.shapes import KeyValues, Logits, PaddingMask
+from dnsity.shapes import KeyValues, PaddingMask
 from dnsity.training.settings import GistPath
+
+AnswerLogits: TypeAlias = Float[Tensor, "R A vocab"]
+"""Of R questions (or texts) at the A labelled columns of a batch."""
 
 Condition = Literal["full", "gist", "none"]
 """What answers are conditioned on; see the module's picture."""
@@ -38,14 +41,14 @@ per document, kept in every layer: on a CPU (6 layers of width 256, four documen
 more time at 2,048 tokens, and separate passes took 18% more at 512."""
 
 
-def text_logits(lm: GistLM, batch: TextBatch) -> Logits:
-    """Return the logits of the labelled columns of plain text, `[B, A, vocab]`."""
+def text_logits(lm: GistLM, batch: TextBatch) -> AnswerLogits:
+    """Return the logits of the labelled columns of plain text."""
     return lm.answer(None, batch.input_ids, logits_to_keep=batch.labels.shape[1])
 
 
 def answers(
     lm: GistLM, batch: QuestionBatch, condition: Condition, path: GistPath = "two_pass"
-) -> Logits:
+) -> AnswerLogits:
     """Answer the questions of a batch.
 
     Args:
@@ -55,7 +58,7 @@ def answers(
         path: How gists are run.
 
     Returns:
-        Logits of the labelled columns, `[R, A, vocab]`.
+        Logits of the labelled columns.
 
     Raises:
         BadInputError: If a document does not fit one pass where weights are sharded.
@@ -85,8 +88,8 @@ def _after(
     lm: GistLM,
     batch: QuestionBatch,
     prefix: KeyValues | None,
-    prefix_mask: PaddingMask | None = None,
-) -> Logits:
+    prefix_mask: Bool[Tensor, "R slots"] | None = None,
+) -> AnswerLogits:
     """Return the logits of the answers, conditioned on a prefix."""
     return lm.answer(
         prefix,
@@ -145,7 +148,7 @@ def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tenso
 
 def _by_group(
     lm: GistLM, batch: QuestionBatch, condition: Condition, groups: Int[Tensor, " B"]
-) -> Logits:
+) -> AnswerLogits:
     """Answer the questions of each group of documents in passes of its own."""
     found: list[Tensor] = []
     order: list[Tensor] = []
@@ -156,7 +159,7 @@ def _by_group(
     return torch.cat(found)[torch.cat(order).argsort()]
 
 
-def _masked(lm: GistLM, batch: QuestionBatch) -> Logits:
+def _masked(lm: GistLM, batch: QuestionBatch) -> AnswerLogits:
     """Run each document with its gists and all its questions as one masked sequence."""
     kept, spec = batch.labels.shape[1], _spec(lm, batch)
     asked = [ids[mask] for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
