@@ -16,14 +16,13 @@ from dnsity.data.example import Example, Question
 from dnsity.errors import BadInputError
 from dnsity.evaluation import record
 from dnsity.evaluation.manifest import MANIFEST
-from dnsity.evaluation.methods import METHODS
+from dnsity.evaluation.methods.compressed import Compressed
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.runner import RECORDS, SUMMARY, run
 from dnsity.evaluation.settings import EvalConfig
 from dnsity.io.jsonl import write_records
 from tiny import DOCUMENT, save, tiny_gist_model
 
-Gist = METHODS["gist"]
 TIMES = ("ttft_s", "seconds")
 METHODS = ["gist", "gist_wrong_document", "full", "none"]
 
@@ -118,8 +117,8 @@ def test_a_killed_run_goes_on_and_gives_what_an_undisturbed_one_does(
     before = len(record.read(directory / RECORDS))
     assert before == after
     asked: list[int] = []
-    real = Gist.ingest
-    monkeypatch.setattr(Gist, "ingest", lambda self, d: (asked.append(1), real(self, d))[1])
+    real = Compressed.ingest
+    monkeypatch.setattr(Compressed, "ingest", lambda self, d: (asked.append(1), real(self, d))[1])
     summary = run(config(), directory)
     undisturbed = tmp_path / "undisturbed"
     whole = run(config(), undisturbed)
@@ -155,7 +154,7 @@ def test_a_finished_run_is_not_repeated(
     config: Callable[..., EvalConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run(config(), tmp_path)
-    monkeypatch.setattr(Gist, "ingest", lambda self, document: pytest.fail("asked again"))
+    monkeypatch.setattr(Compressed, "ingest", lambda self, document: pytest.fail("asked again"))
     assert run(config(), tmp_path)["rows"] == first["rows"]
 
 
@@ -201,14 +200,14 @@ def test_running_out_of_memory_costs_one_item(
     failure: Exception,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = Gist.ingest
+    real = Compressed.ingest
 
     def ingest(self: Any, document: str) -> Any:
         if "Number 2" in document:
             raise failure
         return real(self, document)
 
-    monkeypatch.setattr(Gist, "ingest", ingest)
+    monkeypatch.setattr(Compressed, "ingest", ingest)
     summary = run(config(methods=["gist", "none"]), tmp_path)
     failed = [one for one in record.read(tmp_path / RECORDS) if one.error]
     assert [(one.method, one.item[0]) for one in failed] == [("gist", "2")]
@@ -227,7 +226,7 @@ def test_other_failures_are_not_swallowed(
     def ingest(self: Any, document: str) -> Any:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(Gist, "ingest", ingest)
+    monkeypatch.setattr(Compressed, "ingest", ingest)
     with pytest.raises(RuntimeError, match="a defect"):
         run(config(methods=["gist"]), tmp_path)
 
@@ -248,8 +247,10 @@ def test_the_wrong_document_is_the_one_before_and_never_the_same(
     config: Callable[..., EvalConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingested: list[str] = []
-    real = Gist.ingest
-    monkeypatch.setattr(Gist, "ingest", lambda self, d: (ingested.append(d), real(self, d))[1])
+    real = Compressed.ingest
+    monkeypatch.setattr(
+        Compressed, "ingest", lambda self, d: (ingested.append(d), real(self, d))[1]
+    )
     run(config(methods=["gist_wrong_document"]), tmp_path / "one")
     wrong, ingested[:] = ingested[:], []
     run(config(methods=["gist"]), tmp_path / "two")
