@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Shape = Annotated[
     str,
     typer.Option(
-        help="mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b, llama-3.1-8b or the DIRECTORY of a base "
-        "(only its config.json is read; weights are random)."
+        help="Model shape: mini, qwen3-0.6b, qwen3-4b, llama-3.2-1b, llama-3.1-8b or the DIRECTORY "
+        "of a base (only its config.json is read; weights are random)."
     ),
 ]
 Output = Annotated[

@@ -43,7 +43,10 @@ Output = Annotated[
     typer.Option("--output", "-o", help="Gist file (default: next to the input), or folder."),
 ]
 MethodName = Annotated[
-    str, typer.Option("--method", help="gist (trained gist tokens), refine or select (any base).")
+    str,
+    typer.Option(
+        "--method", help="Method: gist (trained gist tokens), refine or select (any base)."
+    ),
 ]
 Gists = Annotated[
     int | None,
@@ -51,17 +54,19 @@ Gists = Annotated[
         help="Slots: per window (gist, refine; default: as trained) or in total (select)."
     ),
 ]
-Ratio = Annotated[float | None, typer.Option(help="select: document tokens per slot (default: 2).")]
+Ratio = Annotated[
+    float | None, typer.Option(help="Document tokens per slot, of select (default: 2).")
+]
 Even = Annotated[
     bool | None,
     typer.Option(
         "--even",
-        help="select: the same number of slots in every head, as export requires.",
+        help="Keep the same number of slots in every head; of select. Export requires it.",
         show_default=False,
     ),
 ]
-Minutes = Annotated[float | None, typer.Option(help="refine: time limit (default: 2).")]
-Steps = Annotated[int | None, typer.Option(help="refine: maximum number of training steps.")]
+Minutes = Annotated[float | None, typer.Option(help="Time limit of refine (default: 2).")]
+Steps = Annotated[int | None, typer.Option(help="Maximum number of training steps of refine.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

@@ -221,12 +221,12 @@ def stream(
     *,
     turns: Sequence[Turn] = (),
 ) -> Generator[str]:
-    """Yield the answer to one question piece by piece; the text of `bare(answer(...))`.
+    """Yield the answer to one question in parts; together they are the text of `bare(answer(...))`.
 
     Generation ends when the caller stops reading.
 
     Raises:
-        BadInputError: As `answer`, before the first piece.
+        BadInputError: As `answer`, before the first part.
     """
     prompt = _prompt(loaded, prefix, [question], sampling, turns=turns)
     pieces = _TextPieces(loaded)

@@ -12,6 +12,19 @@ from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done
 from dnsity.cli.options import Json, TokenizerOf, load_encoder
 from dnsity.errors import BadInputError
 
+Form = Annotated[
+    str,
+    typer.Option(
+        help="Form of the needles: prose (a sentence each), list or table (in one place)."
+    ),
+]
+Haystack = Annotated[
+    str,
+    typer.Option(
+        help="Haystack: filler (easy), or prose (hard) from a text or JSONL file, a folder of "
+        "them, or hf:NAME:SPLIT."
+    ),
+]
 _WORTH_PROCESSES = 500
 
 
@@ -32,20 +45,9 @@ def command(
     kind: Annotated[
         str, typer.Option(help="Kind of needle: passkey, word, spoken, fact or uuid.")
     ] = "passkey",
-    form: Annotated[
-        str,
-        typer.Option(
-            help="Form of the needles: prose (a sentence each), list or table (in one place)."
-        ),
-    ] = "prose",
+    form: Form = "prose",
     digits: Annotated[str, typer.Option(help="Numbers of digits in passkeys.")] = "5,6,7",
-    haystack: Annotated[
-        str,
-        typer.Option(
-            help="Haystack: filler (easy), or prose (hard) from a text or JSONL file, a folder of "
-            "them, or hf:NAME:SPLIT."
-        ),
-    ] = "filler",
+    haystack: Haystack = "filler",
     tokenizer: TokenizerOf = "mini",
     seed: Seed = 0,
     json: Json = False,

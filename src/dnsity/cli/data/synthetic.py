@@ -47,9 +47,8 @@ def command(
 ) -> None:
     """Make questions and answers from documents.
 
-    Rules or a model write the questions. Every answer occurs in its document.
-
-    A stopped run with a model resumes. Rejected questions are counted by reason.
+    Rules or a model write the questions. Every answer occurs in its document. A stopped run with
+    a model resumes. Rejected questions are counted by reason.
 
     Example: dnsity data synthetic notices/ --language ko -o questions.jsonl
     """

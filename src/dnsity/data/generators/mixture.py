@@ -137,18 +137,18 @@ class MixtureConfig(Config):
         return names
 
     @model_validator(mode="after")
-    def _has_what_it_draws(self) -> MixtureConfig:
-        drawn = {kind for kind, weight in self.documents.items() if weight > 0}
-        if "records" in drawn and not self.records:
+    def _has_sources(self) -> MixtureConfig:
+        kinds = {kind for kind, weight in self.documents.items() if weight > 0}
+        if "records" in kinds and not self.records:
             raise ValueError(_NO_RECORDS)
         most = self.max_facts + (self.absent > 0)
         if 0 < len(self.attributes) < most:
             lacking = " and one that is absent" if self.absent else ""
             raise ValueError(
-                f"max_facts={self.max_facts}{lacking} different attributes cannot be drawn from "
+                f"max_facts={self.max_facts}{lacking} different attributes cannot be sampled from "
                 f"the {len(self.attributes)} of attributes; name more or lower max_facts"
             )
-        if not self.corpus and (of_prose := sorted(drawn - {"records"})):
+        if not self.corpus and (of_prose := sorted(kinds - {"records"})):
             raise ValueError(f"data.documents has {', '.join(of_prose)}, but {_NO_PROSE}")
         return self
 

@@ -67,7 +67,7 @@ def method_of(compressor: type[Compressor]) -> type[Compressed]:
 
 
 class GistOfWrongDocument(Compressed):
-    """Gists of another document: do answers depend on the content of the gists?"""
+    """Gists of another document; shows whether answers depend on what the gists contain."""
 
     name = "gist_wrong_document"
     heading = "gist of the wrong document"
@@ -77,7 +77,7 @@ class GistOfWrongDocument(Compressed):
 
 
 class UntrainedGist(Compressed):
-    """Gists before any training: what does training add?"""
+    """Gists before any training; shows what training adds."""
 
     name = "gist_untrained"
     heading = "untrained gist"
@@ -91,7 +91,7 @@ class UntrainedGist(Compressed):
 
 
 class RefinedFromKeys(Compressed):
-    """Refined slots that start from selected keys: what is the amortised gist worth as a start?"""
+    """Refined slots that start from selected keys; shows what the trained gist adds as a start."""
 
     name = "refine_from_keys"
     heading = "refined from keys"

@@ -118,7 +118,7 @@ class StoredFullContext(FullContext):
 
 
 class Truncated(_Fixed):
-    """Beginning and end of the document: is retrieval better than no retrieval?"""
+    """Beginning and end of the document; shows whether retrieval is better than truncation."""
 
     name = "truncate"
     heading = "truncated"

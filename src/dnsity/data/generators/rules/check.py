@@ -1,4 +1,4 @@
-"""Verify questions made by rules: does the document support question and answer?"""
+"""Verify questions made by rules: the document has to support question and answer."""
 
 from __future__ import annotations
 
