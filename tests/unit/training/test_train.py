@@ -113,7 +113,7 @@ def test_a_run_is_not_begun_over_another(
     finished: Path, base_directory: Path, corpus: dict[str, list[str]], run_settings: dict[str, Any]
 ) -> None:
     before = (finished / "run.json").read_bytes()
-    with pytest.raises(BadInputError, match=r"holds checkpoints of an earlier run.*--resume"):
+    with pytest.raises(BadInputError, match=r"contains checkpoints of an earlier run.*--resume"):
         train(_config(base_directory, corpus, {**run_settings, "seed": 9}), finished)
     assert (finished / "run.json").read_bytes() == before
 
