@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dnsity.evaluation.units import data_size, duration, percent
+from dnsity.io.units import data_size, duration, percent
 from result_words import Words
 
 from dnsity.cli.demo import HEADINGS
