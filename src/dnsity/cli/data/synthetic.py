@@ -63,7 +63,6 @@ def command(
     examples = make(
         islice(read_documents(documents), limit),
         language=language_of(language),
-        source="model" if asker else "rules",
         per_document=per_document,
         seed=seed,
         report=report,

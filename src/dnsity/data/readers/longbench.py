@@ -85,10 +85,6 @@ class Prompt:
         """Fill in the input; return the texts before and after the context."""
         return self.before.format(input=text), self.after.format(input=text)
 
-    def render(self, context: str, text: str) -> str:
-        """Return the whole prompt, identical to that of the official code."""
-        return context.join(self.around(text))
-
 
 def load_records(folder: Path, task: str) -> Iterator[LongBenchRecord]:
     """Read the records of any of the 21 tasks, one at a time, in the file's order.

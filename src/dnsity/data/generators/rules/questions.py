@@ -37,8 +37,6 @@ from dnsity.data.generators.rules.page import (
     read_page,
 )
 
-__all__ = ["rule_questions", "supported"]
-
 _LEAST_WORDS = 4
 _LONGEST_MENTION = 40
 _ALIKE = 0.6
