@@ -25,7 +25,7 @@ _TRIES_PER_FACT = 200
 
 
 NeedleKind = Literal["passkey", "word", "spoken", "fact", "uuid"]
-"""What a needle's value is, from easy to hard to copy; see `draw`."""
+"""What a needle's value is, from easy to hard to copy; see `sample_needles`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def different_facts(
     raise ValueError(f"could not find {count} distinct facts")
 
 
-def draw(
+def sample_needles(
     rng: random.Random,
     language: Language,
     kind: NeedleKind,
@@ -270,10 +270,10 @@ def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Nee
     """State a value without an owner."""
     noun = rng.choice(wording.passkeys.nouns)
     # A sentence that begins with the value has its first letter capitalized.
-    holding = [s for s in wording.passkeys.sentences if value in wording.fill(s, n=noun, v=value)]
-    if not holding:
-        raise ValueError(f"no sentence can hold {value!r} as it is")
-    sentence = wording.fill(wording.sentence(rng, rng.choice(holding)), n=noun, v=value)
+    fitting = [s for s in wording.passkeys.sentences if value in wording.fill(s, n=noun, v=value)]
+    if not fitting:
+        raise ValueError(f"no sentence can contain {value!r} unchanged")
+    sentence = wording.fill(wording.sentence(rng, rng.choice(fitting)), n=noun, v=value)
     questions = tuple(
         wording.fill(wording.question(rng, question), n=noun)
         for question in wording.passkeys.questions
@@ -286,15 +286,15 @@ def _distinct(
 ) -> list[Needle]:
     """Sample needles of these attributes that do not clash."""
     found: list[Needle] = []
-    drawn: list[tuple[Kind, _Entity]] = []
+    earlier: list[tuple[Kind, _Entity]] = []
     for _ in range(_TRIES_PER_FACT * count):
         if len(found) == count:
             break
-        kind, entity = _related(rng, wording, allowed, drawn)
+        kind, entity = _related(rng, wording, allowed, earlier)
         needle = _state(rng, wording, kind, entity)
         if not any(_clash(needle, other) for other in found):
             found.append(needle)
-            drawn.append((kind, entity))
+            earlier.append((kind, entity))
     if len(found) < count:
         raise ValueError(f"could find only {len(found)} distinct facts, not {count}")
     return found
@@ -310,15 +310,15 @@ def _related(
     rng: random.Random,
     wording: Wording,
     kinds: Sequence[Kind],
-    drawn: Sequence[tuple[Kind, _Entity]],
+    earlier: Sequence[tuple[Kind, _Entity]],
 ) -> tuple[Kind, _Entity]:
     """Sample attribute and entity of the next fact, mostly similar to an earlier fact."""
     relation = rng.random()
-    if drawn and relation < _SAME_ENTITY:
-        entity = rng.choice(drawn)[1]
+    if earlier and relation < _SAME_ENTITY:
+        entity = rng.choice(earlier)[1]
         return rng.choice([kind for kind in kinds if entity.group in kind.groups]), entity
-    if drawn and relation < _SAME_ENTITY + _SAME_KIND:
-        kind, entity = rng.choice(drawn)
+    if earlier and relation < _SAME_ENTITY + _SAME_KIND:
+        kind, entity = rng.choice(earlier)
         return kind, _namesake(rng, wording, kind, entity)
     kind = rng.choice(kinds)
     return kind, _entity(rng, wording, rng.choice(kind.groups))

@@ -69,7 +69,7 @@ def make(
     Args:
         documents: The documents to ask about.
         language: Language of documents and questions.
-        per_document: The most questions on one document.
+        per_document: Maximum questions on one document.
         seed: Random seed. `model.study` has a separate one for the excerpts that a model sees.
         report: Updated while examples are generated.
         model: The model that writes questions, and its work file (None: rules make them).

@@ -50,7 +50,7 @@ class Records:
         self._tokens = [tokens for tokens, _ in measured]
         self._examples = [example for _, example in measured]
 
-    def draw(self, rng: random.Random, tokens: int) -> Example:
+    def sample(self, rng: random.Random, tokens: int) -> Example:
         """Sample a record whose document has at most so many tokens, and more than half of it.
 
         If there is none of more than half, one of the longest that fit is sampled.

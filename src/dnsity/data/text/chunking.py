@@ -68,8 +68,8 @@ def chunk(
         text: The whole text, or its blocks in order (see `corpus.stream_documents`).
         count_tokens: Counts the tokens of a text. Every chunk is checked with it.
         tokens: The limit. A chunk also has at most `MOST_CHARACTERS` per token.
-        overlap: Most tokens of a chunk that the next one repeats: whole sentences if one fits,
-            otherwise whole words, otherwise characters; less if the next chunk needs the room.
+        overlap: Maximum tokens of a chunk that the next one repeats: whole sentences if one fits,
+            otherwise whole words, otherwise characters; fewer if the next chunk needs the room.
         source: Id of the document, copied into every chunk.
 
     Returns:
@@ -114,7 +114,7 @@ class _Buffer:
 
 @dataclass(slots=True)
 class _Cutter:
-    """Limits and token density. Offsets refer to the buffer."""
+    """Cuts a buffered text within token limits; offsets refer to the buffer."""
 
     count: CountTokens
     tokens: int
@@ -136,7 +136,7 @@ class _Cutter:
             if found is None and start == past:
                 raise BadInputError(
                     f"{text[start]!r} at character {buffer.base + start} alone has "
-                    f"{self.count(text[start])} tokens; allow chunks more than {self.tokens}"
+                    f"{self.count(text[start])} tokens; a chunk may have {self.tokens}, allow more"
                 )
             if found is None:  # no room after the overlap
                 start = past
@@ -149,9 +149,9 @@ class _Cutter:
             start, past = self._repeat_from(text, start, stop) if self.overlap else stop, stop
 
     def _fit(self, text: str, start: int, past: int, end: int, last: bool) -> _Found | None:
-        """Find the end of the chunk that begins at `start`; None if not after `past`.
+        """Find the end of the chunk that begins at `start`; None if no end after `past` fits.
 
-        The reach is an estimate, and a text may have more tokens than a longer text with the same
+        `_reach` is an estimate, and a text may have more tokens than a longer text with the same
         beginning. So the tokens of the chunk itself are counted, and it is shortened until it fits.
         """
         high = max(self._reach(text, start, end), past + 1)

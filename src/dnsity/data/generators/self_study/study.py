@@ -33,8 +33,8 @@ class SelfStudySettings:
     Attributes:
         prompt_types: Some of `PROMPT_TYPES`.
         per_prompt: Questions requested in one prompt.
-        characters: Most characters of a document in one prompt.
-        max_new_tokens: Most tokens of a reply.
+        characters: Maximum characters of a document in one prompt.
+        max_new_tokens: Maximum tokens of a reply.
         seed: Random seed of the excerpts of longer documents.
         label: Name of the model; one file has questions of one model only.
     """
