@@ -18,8 +18,8 @@ from dnsity.errors import BadInputError
 from dnsity.io.atomic import atomic_text
 
 _MISSING = (
-    "; if a configuration names it: such data are not part of dnsity, name files of your own there "
-    "or with --set (docs/train.md describes the format)"
+    "; data that a shipped configuration names are not part of dnsity: name files of your own in "
+    "it or with --set (docs/train.md describes the format)"
 )
 
 
@@ -51,7 +51,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Write one object a line, atomically; return the number of objects.
+    """Write one object per line, atomically; return the number of objects.
 
     Args:
         path: Where to write; its folder is created if needed.
@@ -124,7 +124,7 @@ def _record(line: str, where: str) -> dict[str, Any]:
 
 
 def _open(path: Path) -> IO[str]:
-    """Open a file as text; its suffix says how it is compressed."""
+    """Open a file as text; its suffix names the compression."""
     if path.suffix.lower() == ".zst":
         return _open_zst(path)
     openers: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}

@@ -6,7 +6,7 @@
     hf:NAME[:CONFIG]:SPLIT       a Hugging Face dataset with a `text` column, streamed
 
 A hash of its text assigns a document to training or testing, so the same document is always on the
-same side, in any file and on any machine.
+same side, in all files and on all machines.
 """
 
 from __future__ import annotations

@@ -81,8 +81,8 @@ def click(path: Path) -> Iterator[Example]:
 def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterator[Example]:
     """Read a KMMLU file; every question is closed-book and a separate example.
 
-    Rows without four distinct choices are skipped, since they cannot be scored; their
-    number is logged.
+    Rows without four distinct choices cannot be scored: they are skipped, and their number is
+    logged.
 
     Args:
         path: CSV or JSON lines with question, answer (1..4), A, B, C, D and Category. If the
@@ -116,7 +116,9 @@ def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterat
         yield from _grouped([_Item(question, identity, subject, f"kmmlu:{identity}")])
     if not kept:
         found, asked = ", ".join(sorted(met)) or "no rows", ", ".join(subjects or ["any subject"])
-        raise BadInputError(f"{path}: no question on {asked}; ask for what it holds: {found}")
+        raise BadInputError(
+            f"{path}: no question on {asked}; ask for what it holds: {found}"
+        )
     if skipped:
         _log.warning("%s: skipped %d rows without four distinct choices", path, skipped)
 
@@ -169,7 +171,7 @@ class _Item:
 
 
 def _grouped(items: Sequence[_Item]) -> Iterator[Example]:
-    """One example for each document, in order of first appearance; closed-book ones alone."""
+    """Yield one example per document, in order of appearance, and per closed-book question."""
     groups: dict[str | int, list[_Item]] = {}
     for number, item in enumerate(items):
         groups.setdefault(item.document or number, []).append(item)
@@ -186,7 +188,7 @@ def _grouped(items: Sequence[_Item]) -> Iterator[Example]:
 
 
 def _text(row: _Row, name: str, where: str, *, optional: bool = False) -> str:
-    """A field as text without surrounding space; whole numbers count as text."""
+    """Return a field as text without surrounding space; integers count as text."""
     value = row.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
         raise BadInputError(f"{where}: {name} is {type(value).__name__}; write it as text")
@@ -197,7 +199,7 @@ def _text(row: _Row, name: str, where: str, *, optional: bool = False) -> str:
 
 
 def _choices(row: _Row, where: str) -> tuple[str, ...]:
-    """The choices as a list (in CSV as JSON), or in fields choice_1, choice_2, ..."""
+    """Return the choices, given as a list (in CSV as JSON) or in fields choice_1, choice_2, ..."""
     found = row.get("choices")
     if isinstance(found, str):
         with suppress(ValueError):

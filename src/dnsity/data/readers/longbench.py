@@ -62,7 +62,7 @@ TASKS = {
 
 @dataclass(frozen=True, slots=True)
 class LongBenchRecord:
-    """One record of any task as in the file, where `id` is `_id` and no classes are null."""
+    """One record of any task as in the file; `id` is `_id`, and `all_classes` is () for null."""
 
     input: str
     context: str
@@ -147,7 +147,7 @@ def prompts(folder: Path) -> dict[str, Prompt]:
     """Read the official prompts.
 
     Raises:
-        BadInputError: If the file is missing or damaged, or a prompt has not one `{context}`.
+        BadInputError: If the file is missing or damaged, or a prompt lacks or repeats `{context}`.
     """
     return _read_prompts(folder / PROMPTS)
 
@@ -188,11 +188,11 @@ def fetch(output: Path, source: Path | None = None, tasks: Sequence[str] = ()) -
         tasks: Requested tasks (default: all of the source).
 
     Returns:
-        For every file "kept", "written" or "absent". The hub's archive has no prompts.
+        The state of every file: "kept", "written" or "absent". The hub's archive has no prompts.
 
     Raises:
         BadInputError: If a task is unknown or missing, the hub cannot be reached, an archive is
-            unsafe or damaged, a file is not what it should be, or nothing can be written.
+            unsafe or damaged, a file has wrong content, or a file cannot be written.
     """
     wanted = {_file(task) for task in tasks or TASKS}
     names = wanted | {PROMPTS, LIMITS}

@@ -77,5 +77,5 @@ class HeldOut:
 
 def _runs(text: str, words: int) -> Iterator[int]:
     """Hash every run; collisions of 64-bit hashes are negligible."""
-    read = _WORD.findall(text.casefold())
-    return map(hash, zip(*(read[start:] for start in range(words)), strict=False))
+    found = _WORD.findall(text.casefold())
+    return map(hash, zip(*(found[start:] for start in range(words)), strict=False))
