@@ -62,8 +62,9 @@ def _numbers(value: Any) -> Iterator[int | float]:
             yield one
 
 
-_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""ValueError: an impossible date, a number with too many digits, bytes that are not UTF-8."""
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError)
+"""ValueError: an impossible date, a number with too many digits, bytes that are not UTF-8. The last
+three: a value that does not fit its explicit tag, such as `!!bool maybe`."""
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
@@ -72,9 +73,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        doubled = {key for key in keys if keys.count(key) > 1}
+        doubled = [key for key in keys if keys.count(key) > 1]
         if doubled:
-            raise BadInputError(f"key {sorted(doubled)[0]!r} occurs twice{node.start_mark}")
+            raise BadInputError(f"key {doubled[0]!r} occurs twice{node.start_mark}")
         return super().construct_mapping(node, deep)
 
 
@@ -198,7 +199,9 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise BadInputError(f"--set {override!r}: {parent!r} is a single value, it has no keys")
     try:
-        values[last] = yaml.safe_load(value)
+        values[last] = yaml.load(value, _UniqueKeyLoader)  # noqa: S506 - safe
+    except BadInputError as error:
+        raise BadInputError(f"--set {reprlib.repr(override)}: {error}") from error
     except _NO_YAML as error:
         raise BadInputError(
             f"--set {reprlib.repr(override)}: the value is not valid YAML"

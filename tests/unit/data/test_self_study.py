@@ -204,6 +204,11 @@ def test_replies_without_a_question_give_none(reply: str) -> None:
     assert parse_reply(reply) == []
 
 
+@pytest.mark.parametrize("answer", ["1" * 5000, '"half of an emoji: \\ud83d"'])
+def test_an_answer_that_no_file_can_hold_is_dropped(answer: str) -> None:
+    assert parse_reply(f'{{"question": "Why?", "answer": {answer}}} {GOOD}') == parse_reply(GOOD)
+
+
 def test_structured_answers_stay_json() -> None:
     reply = '{"question": "List.", "answer": {"월": ["호밀"]}}'
     assert parse_reply(reply) == [("List.", '{"월": ["호밀"]}')]

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from dnsity.data.example import Detail, Example, Question
 from dnsity.errors import BadInputError
-from dnsity.io.jsonl import read_records
+from dnsity.io.jsonl import parse_json, read_records
 from dnsity.io.text import read_text
 
 KMMLU_SUBJECTS = ("Law", "Public-Safety", "Political-Science-and-Sociology", "Korean-History")
@@ -116,9 +116,7 @@ def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterat
         yield from _grouped([_Item(question, identity, subject, f"kmmlu:{identity}")])
     if not kept:
         found, asked = ", ".join(sorted(met)) or "no rows", ", ".join(subjects or ["any subject"])
-        raise BadInputError(
-            f"{path}: no question on {asked}; ask for what it holds: {found}"
-        )
+        raise BadInputError(f"{path}: no question on {asked}; ask for what it holds: {found}")
     if skipped:
         _log.warning("%s: skipped %d rows without four distinct choices", path, skipped)
 
@@ -202,7 +200,7 @@ def _choices(row: _Row, where: str) -> tuple[str, ...]:
     """Return the choices, given as a list (in CSV as JSON) or in fields choice_1, choice_2, ..."""
     found = row.get("choices")
     if isinstance(found, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(found)
     if not found:
         count = sum(name.startswith("choice_") for name in row)
@@ -258,10 +256,7 @@ def _rows(path: Path) -> Iterator[tuple[str, _Row]]:
 
 
 def _json_list(path: Path) -> list[Any]:
-    try:
-        records = json.loads(_read(path, str(path)))
-    except json.JSONDecodeError as error:
-        raise BadInputError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
+    records = parse_json(_read(path, str(path)), str(path))
     if not isinstance(records, list):
         raise BadInputError(f"{path} is a JSON {type(records).__name__}; write a list of rows")
     return records

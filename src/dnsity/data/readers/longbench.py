@@ -226,7 +226,7 @@ def _file(task: str) -> str:
 def _json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")).items())
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         advice = f"copy it from the config folder of github.com/{REPOSITORY}"
         raise BadInputError(f"cannot read {path} ({first_line(error)}); {advice}") from error
 

@@ -12,7 +12,6 @@ It assigns the article to training or testing, so no article is in both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,7 @@ from dnsity.data.example import Example, Language, Question
 from dnsity.data.readers.corpus import Side, side_of
 from dnsity.data.readers.stories import read_rows, whole_story
 from dnsity.errors import BadInputError
-from dnsity.io.jsonl import read_records
+from dnsity.io.jsonl import parse_json, read_records
 from dnsity.io.text import read_text
 
 KIND = "qa"
@@ -82,12 +81,7 @@ def on_side(examples: Iterable[Example], side: Side, test_share: float) -> Itera
 
 
 def _squad(path: Path, language: Language) -> Iterator[Example]:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadInputError(
-            f"{path} line {error.lineno} is not JSON ({error.msg}); copy or download it again"
-        ) from error
+    content = parse_json(read_text(path), str(path))
     for number, article in enumerate(_field(content, "data", list, str(path)), start=1):
         where = f"{path} article {number}"
         contexts, asked = [], list[_Asked]()
