@@ -361,6 +361,16 @@ def test_an_article_is_asked_for_what_is_left_out_of_it(
         mixture.sample(rng, 5000)
 
 
+def test_prose_that_contains_every_answer_already_is_refused(
+    encoder: TextEncoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "digits.txt"
+    path.write_text("The code is 0 1 2 3 4 5 6 7 8 9. " * 40, encoding="utf-8")
+    config = _config(corpus={"en": [str(path)]}, documents={"passkey": 1.0}, digits=[1])
+    with pytest.raises(BadInputError, match=r"more digits in data\.digits"):
+        Mixture(config, encoder).sample(random.Random(0), 400)
+
+
 def test_pairs_are_of_words_of_the_corpus_and_stand_in_the_document(
     mixture: Mixture, articles: dict[str, str]
 ) -> None:

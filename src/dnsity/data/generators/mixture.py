@@ -79,7 +79,7 @@ _SENTENCE_SHARE = 0.25
 """Share of articles with a question whose answer is a sentence. The loss is a mean over answer
 tokens, so long answers outweigh all others of a step (docs/log.md)."""
 _TRIES = 1000
-"""Passages sampled for one question before an error is raised."""
+"""Passages sampled for one document before an error is raised."""
 _NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
 _NO_RECORDS = (
     "`documents` has a weight for records, but data.records is empty; set it to [your.jsonl], or "
@@ -215,7 +215,7 @@ class Mixture:
 
         Raises:
             BadInputError: If there is no corpus or record, no record is that short, or the corpus
-                gives no questions on its own words.
+                gives no document of the sampled kind.
         """
         language = self.language(rng) if self.corpora else None
         weights = documents or self.config.documents
@@ -234,7 +234,7 @@ class Mixture:
         count = rng.randint(1, most)
         # Only where configured, so that earlier configurations keep their random sequence.
         lacks = self.config.absent > 0 and rng.random() < self.config.absent
-        while True:
+        for _ in range(_TRIES):
             needles = self._needles(rng, language, kind, count + lacks)
             needles, absent = (needles[:-1], needles[-1:]) if lacks else (needles, [])
             taken = sum(len(self.encoder.encode(needle.sentence)) for needle in needles)
@@ -243,6 +243,10 @@ class Mixture:
                 return needle_example(
                     rng, haystack, language, needles, absent=absent, source=source
                 )
+        raise BadInputError(
+            f"{_TRIES} passages of data.corpus.{language} contain an answer of kind {kind!r} "
+            "before it is hidden; allow more digits in data.digits, or other prose"
+        )
 
     def packed(self, rng: random.Random, language: Language, tokens: int) -> list[int]:
         """Return exactly so many ids of packed documents for language modeling, see `pack`."""

@@ -16,6 +16,7 @@ from typing import Literal
 from dnsity.data.example import Language
 from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.wording import Kind, Part, Value, Wording
+from dnsity.errors import BadInputError
 
 ATTRIBUTES = sorted({kind.name for pack in LANGUAGES.values() for kind in pack.wording.kinds})
 """Attributes that a fact can state."""
@@ -143,7 +144,7 @@ def facts(
         occurs in the sentence of another.
 
     Raises:
-        ValueError: If so many distinct facts could not be found.
+        BadInputError: If so many distinct facts could not be found.
     """
     wording = _wording(language, part, owners)
     return _distinct(rng, wording, wording.kinds, count)
@@ -202,7 +203,7 @@ def sample_needles(
         part: Which sentences, questions and names.
 
     Raises:
-        ValueError: If so many distinct needles could not be found.
+        BadInputError: If so many distinct needles could not be found.
     """
     if kind == "fact":
         return facts(rng, language, count, part)
@@ -238,7 +239,7 @@ def codes(
         owners: Words to name the owners by instead, see `Wording.about`.
 
     Raises:
-        ValueError: If so many distinct codes could not be found.
+        BadInputError: If so many distinct codes could not be found.
     """
 
     def value(rng: random.Random) -> Value:
@@ -296,7 +297,10 @@ def _distinct(
             found.append(needle)
             earlier.append((kind, entity))
     if len(found) < count:
-        raise ValueError(f"could find only {len(found)} distinct facts, not {count}")
+        raise BadInputError(
+            f"could find only {len(found)} distinct facts, not {count}; ask for fewer, or for "
+            "numbers of more digits"
+        )
     return found
 
 
