@@ -224,17 +224,20 @@ def test_a_text_changed_while_it_is_compressed_is_done_again(
     tried: Tried, model: GistModel, tmp_path: Path
 ) -> None:
     from dnsity.inference import files
+    from dnsity.inference.methods import Gist
 
     texts = tmp_path / "texts"
     texts.mkdir()
     for name in ("a.txt", "b.txt"):
         (texts / name).write_text(DOCUMENT)
-    todo = files.jobs(texts, tmp_path / "store")
-    outcomes = files.compress_files(model.loaded, todo)
+    todo = files.survey(texts, tmp_path / "store")[0]
+    outcomes = files.compress_files(model.loaded, todo, method=Gist())
     next(outcomes)  # both texts are read, one gist is written
     todo[1].source.write_text(LONG_DOCUMENT)
     list(outcomes)
-    assert [files.is_done(model.loaded, job) for job in todo] == [True, False]
+    reasons = [files.reason_to_compress(model.loaded, job, Gist()) for job in todo]
+    assert reasons[0] == ""
+    assert "text has changed" in reasons[1]
     tried()
 
 

@@ -14,13 +14,12 @@ from dnsity.data.text.chat import Turn
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import FrameName, GistSpec
 from dnsity.inference import check as _check
-from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
 from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import Check, GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Compressor, build_compressor
+from dnsity.inference.methods import Compressor, build_compressor, require_trained
 from dnsity.model import checkpoint
 from dnsity.model.base import DeviceMap, Quantization, load_base
 from dnsity.model.borrowed import borrow
@@ -210,8 +209,8 @@ class GistModel:
         texts = documents(text)
         if isinstance(method, str):
             method = build_compressor(method, {"gists": gists})
-        _compress.require_trained(self.loaded, method)
-        caches = _compress.compress(self.loaded, texts, method, progress)
+        require_trained(self.loaded, method)
+        caches = method.compress(self.loaded, texts, progress)
         return caches[0] if isinstance(text, str) else caches
 
     @overload

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dnsity.errors import BadInputError
-from dnsity.inference.compress import compress
 from dnsity.inference.loaded import LoadedModel
+from dnsity.inference.methods import Gist
 from dnsity.model import backbone
 
 
@@ -42,7 +42,7 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
     watched = replace(loaded, lm=loaded.lm.twin("eager"))
     _ = watched.movable  # the same, before there is a hook
     backbone.show_attention(watched.lm.base, see)
-    info = compress(watched, [text])[0].info
+    info = Gist().compress(watched, [text])[0].info
     if info.n_chunks > 1:
         raise BadInputError(
             f"the document is compressed in {info.n_chunks} chunks; show one of at most "

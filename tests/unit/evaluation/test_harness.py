@@ -15,11 +15,10 @@ from lm_eval.tasks import TaskManager
 
 from dnsity.errors import BadInputError
 from dnsity.evaluation.harness import _KEPT, DnsityLM
-from dnsity.evaluation.methods import compressed
-from dnsity.inference.compress import compress
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
+from dnsity.inference.methods import Gist
 from dnsity.shapes import KeyValues
 from tiny import DOCUMENT, LONG_DOCUMENT, save, tiny_gist_model
 
@@ -50,10 +49,11 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
     decode = model.loaded.encoder.decode
     base: Any = model.loaded.lm.base
     real_answer, real_generate = model.loaded.lm.answer, base.generate
+    real_compress = Gist.compress
 
-    def spy_compress(loaded: Any, documents: list[str], **more: Any) -> Any:
+    def spy_compress(method: Gist, loaded: Any, documents: list[str]) -> Any:
         texts["compressed"] += documents
-        return compress(loaded, documents, **more)
+        return real_compress(method, loaded, documents)
 
     def spy_answer(prefix: Any, ids: torch.Tensor, *rest: Any, **more: Any) -> Any:
         texts["asked"] += map(decode, ids.tolist())
@@ -63,7 +63,7 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
         texts["asked"] += map(decode, arguments["input_ids"].tolist())
         return real_generate(**arguments)
 
-    monkeypatch.setattr(compressed, "compress", spy_compress)
+    monkeypatch.setattr(Gist, "compress", spy_compress)
     monkeypatch.setattr(model.loaded.lm, "answer", spy_answer)
     monkeypatch.setattr(base, "generate", spy_generate)
     return texts
@@ -121,7 +121,7 @@ def _open(rows: list[dict[str, Any]], until: str) -> dict[str, Any]:
 
 
 def _gists(model: GistModel, text: str) -> KeyValues:
-    return compress(model.loaded, [text])[0].layers
+    return Gist().compress(model.loaded, [text])[0].layers
 
 
 def _direct(model: GistModel, row: dict[str, Any]) -> list[float]:

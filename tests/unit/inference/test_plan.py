@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,4 +103,4 @@ def test_a_resumed_run_keeps_its_plan(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(refine, "plan", lambda *_, **__: pytest.fail("planned again"))
     done = model.compress(TEXT, method=how)
     assert counts == [16, 16]
-    assert done.info.settings["plan"] == planned.as_dict()
+    assert done.info.settings["plan"] == asdict(planned)

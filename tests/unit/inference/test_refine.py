@@ -18,7 +18,7 @@ from dnsity.inference.gist_model import GistModel
 from dnsity.inference.methods import remove_state_files
 from dnsity.inference.methods.refine import Refine, examples
 from dnsity.inference.methods.refine.examples import Example, make_examples
-from dnsity.inference.methods.refine.scoring import frozen, loss_of, score
+from dnsity.inference.methods.refine.scoring import loss_of, score
 from dnsity.inference.methods.refine.slots import Slots
 from dnsity.inference.methods.refine.teacher import teacher_outputs
 from dnsity.inference.methods.select import select_key_values
@@ -87,7 +87,7 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
     rows = [Example("span", ids[:4], ids[4:20]), Example("general", ids[9:10], ids[30:40])]
     pairs = list(zip(rows, teacher_outputs(loaded, rows, document), strict=True))
     start = [tensor.clone() for layer in slots.layers(torch.float32) for tensor in layer]
-    with frozen(lm):
+    with lm.frozen():
         assert not any(parameter.requires_grad for parameter in lm.parameters())
         loss = loss_of(lm, slots.layers(torch.float32), pairs)
         slots.learn(loss, 0.1)

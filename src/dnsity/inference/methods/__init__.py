@@ -16,6 +16,7 @@ from typing import Any
 
 from dnsity.config import configured
 from dnsity.errors import BadInputError
+from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.compressor import Compressor
 from dnsity.inference.methods.gist import Gist
 from dnsity.inference.methods.refine import Refine
@@ -55,6 +56,24 @@ def build_compressor(
                 f"{', '.join(method.setting_names())}"
             )
     return configured(method, given, overrides, f"--method {name}")
+
+
+def require_trained(loaded: LoadedModel, method: Compressor) -> None:
+    """Refuse a method that needs trained gist tokens if the model has none.
+
+    Raises:
+        BadInputError: If the model is a plain base; the message names the other methods.
+    """
+    if method.needs_gists and not loaded.trained:
+        others = " or ".join(
+            f"--method {name} ({other.cost})"
+            for name, other in COMPRESSORS.items()
+            if not other.needs_gists
+        )
+        raise BadInputError(
+            f"{loaded.name} is a base model without trained gists; use {others}, or train gists on "
+            "it with dnsity train"
+        )
 
 
 def with_state_file(method: Compressor, output: Path) -> Compressor:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -214,7 +214,7 @@ class Refine(Compressor):
             "start": trained.start,
             "steps": trained.step,
             "seconds": round(run.elapsed, 1),
-            "plan": run.plan.as_dict(),
+            "plan": asdict(run.plan),
             "questions": len(run.probes),
             "right_full": sum(trained.full),
             "kept_start": best.is_start and trained.step > 0,

@@ -63,7 +63,7 @@ class State:
             "is_start": slots.best.is_start,
             "lowest": slots.lowest,
             "full": slots.full,
-            "plan": None if slots.plan is None else slots.plan.as_dict(),
+            "plan": None if slots.plan is None else asdict(slots.plan),
         }
         write_whole(self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)}))
 
