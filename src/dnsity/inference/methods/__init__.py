@@ -4,8 +4,8 @@
     refine    slots trained for one document            any base model; minutes
     select    some of the document's own keys           any base model; seconds
 
-To add a method, write one file with a subclass of `Compressor` and import it here: one line. The
-command line, `GistModel.compress` and evaluations then know it by name.
+To add a method, write one file with a subclass of `Compressor` and import the class here. The
+import registers it: the command line, `GistModel.compress` and evaluations then know it by name.
 """
 
 from __future__ import annotations
@@ -24,9 +24,16 @@ from dnsity.inference.methods.select import Select
 
 __all__ = ["COMPRESSORS", "Compressor", "Gist", "Refine", "Select"]
 
-_METHODS = sorted(Compressor.__subclasses__(), key=lambda one: (not one.by_default, one.name))
-"""All methods imported above; those of default evaluations come first in tables."""
-COMPRESSORS: dict[str, type[Compressor]] = {method.name: method for method in _METHODS}
+COMPRESSORS: dict[str, type[Compressor]] = {
+    method.name: method
+    for method in sorted(
+        Compressor.__subclasses__(), key=lambda one: (not one.by_default, one.name)
+    )
+}
+"""The methods imported above; those of default evaluations come first in tables.
+
+This module runs before any other can import `Compressor`, so subclasses elsewhere are not included.
+"""
 
 
 def build_compressor(

@@ -296,8 +296,8 @@ class Refine(Compressor):
         if self._start_method(loaded) == "gist":
             return "gist", Gist(gists=self.gists).compress(loaded, [text])[0].layers
         # With an adapter, `select` needs the document's keys and values computed with it.
-        read = loaded.after_head(document) if loaded.lm.peft_model is None else None
-        return "select", select_key_values(loaded, ids, slots, read=read)
+        known = loaded.after_head(document) if loaded.lm.peft_model is None else None
+        return "select", select_key_values(loaded, ids, slots, document=known)
 
 
 def _progress_of_chunk(progress: Progress, number: int, chunks: int) -> Progress:
