@@ -83,8 +83,8 @@ def _reason(path: Path) -> tuple[str, bool]:
         return "", False
     if is_media(name):
         return "a picture, a sound, a film or a font", True
-    suffix = f"'{path.suffix}'" if path.suffix else "no suffix"
+    suffix = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
     return by_name(name) or (
-        f"its name has {suffix}, of a folder {' and '.join(TEXT_SUFFIXES)} are taken; rename it, "
-        "or compress it by itself if it is text"
+        f"its name has {suffix}, of a folder only {' and '.join(TEXT_SUFFIXES)} files are "
+        "compressed; rename it, or compress it by itself if it is text"
     ), False

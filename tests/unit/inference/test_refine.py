@@ -93,10 +93,10 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
         slots.learn(loss, 0.1)
     assert all(parameter.grad is None for parameter in lm.parameters())
     now = [tensor for layer in slots.layers(torch.float32) for tensor in layer]
-    for old, new, moving in zip(start, now, slots.moving, strict=True):
+    for old, new, trained in zip(start, now, slots.trainable, strict=True):
         assert torch.equal(old[:, :, 0], new[:, :, 0]), "the sink moved"
-        assert moving.grad is not None
-        assert (moving.grad != 0).any(dim=-1).all(), "a slot learns nothing"
+        assert trained.grad is not None
+        assert (trained.grad != 0).any(dim=-1).all(), "a slot learns nothing"
         assert (old[:, :, 1:] != new[:, :, 1:]).any(dim=-1).all()
 
 

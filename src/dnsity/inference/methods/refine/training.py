@@ -165,7 +165,7 @@ class Run:
         def answer() -> tuple[bool, ...]:
             return tuple(answered_right(self.loaded, self.loaded.without_head(layers), self.probes))
 
-        self.slots.judge(found, answer)
+        self.slots.keep_if_best(found, answer)
 
     def _show_progress(self) -> None:
         """Report steps or seconds, and how many held-out questions are answered right."""
