@@ -27,7 +27,7 @@ STORE_TESTS = "tests/unit/inference/test_store.py tests/golden tests/trust/test_
 BACKBONE_TESTS = (
     "tests/unit/model/test_backbone.py tests/equivalence/test_two_pass.py "
     "tests/equivalence/test_batching.py tests/equivalence/test_gradients.py "
-    "tests/equivalence/test_scopes.py tests/unit/inference/test_reading.py "
+    "tests/equivalence/test_scopes.py tests/unit/inference/test_gist_attention.py "
     "tests/equivalence/test_sharded.py"
 ).split()
 CORE = {

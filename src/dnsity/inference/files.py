@@ -22,7 +22,7 @@ from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Compressor, remove_state_files, with_state_file
 from dnsity.inference.origin import is_made_from
-from dnsity.inference.store import SUFFIX
+from dnsity.io.formats import GIST_SUFFIX
 from dnsity.io.text import read_text
 
 NEW = "no gist yet"
@@ -70,7 +70,7 @@ def survey(directory: Path, store: Path) -> tuple[list[Job], list[LeftOut]]:
     sources, left = listing(directory, store)
     sources.sort(key=lambda path: (-_size(path), path))
     return [
-        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX), store)
+        Job(path, store / path.relative_to(directory).with_name(path.name + GIST_SUFFIX), store)
         for path in sources
     ], left
 

@@ -1,4 +1,4 @@
-"""Harness tasks over gists: what the harness gets is what asking the gists gives, and no more."""
+"""Harness tasks give the same results as asking the gists directly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def model() -> GistModel:
 
 @pytest.fixture
 def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Note all text that is compressed, and all that the model gets behind the gists."""
+    """Record the text that is compressed, and the text that the model gets after the gists."""
     texts: dict[str, list[str]] = {"compressed": [], "asked": []}
     decode = model.loaded.encoder.decode
     base: Any = model.loaded.lm.base
@@ -71,7 +71,7 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
 
 @pytest.fixture
 def evaluate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Run tasks of ours alone: no search through the built-in ones, no survey of this machine."""
+    """Run our own tasks only, without searching the built-in ones or describing the machine."""
     monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda storage: None)
 
     def run(model: Any, tasks: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _gists(model: GistModel, text: str) -> KeyValues:
 
 
 def _direct(model: GistModel, row: dict[str, Any]) -> list[float]:
-    """Ask the gists of a row's document without any harness."""
+    """Ask the gists of a record's document without the harness."""
     layers = _gists(model, row["passage"])
     question = _without_document(row)
     continuations = [f" {choice}" for choice in CHOICES]
@@ -142,7 +142,7 @@ def _request(prompt: str, second: Any, **doc: Any) -> Instance:
     return Instance("loglikelihood", doc, (prompt, second), 0, ("task", 0, 1))
 
 
-def test_choices_are_scored_behind_the_gists(
+def test_choices_are_scored_after_the_gists(
     model: GistModel, seen: dict[str, list[str]], evaluate: Callable[..., dict[str, Any]]
 ) -> None:
     results = evaluate(DnsityLM(model, context_field="passage"), [_choice()])

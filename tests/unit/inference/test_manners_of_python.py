@@ -1,4 +1,4 @@
-"""What Python users meet first: names, printing, comparing, and mistakes in what is passed."""
+"""The Python interface: names, printing, comparison, and errors for wrong arguments."""
 
 from __future__ import annotations
 

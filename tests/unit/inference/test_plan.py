@@ -1,4 +1,4 @@
-"""What fits the minutes of `refine`: sized by measured speed, refused before any work, kept."""
+"""The time limit of `refine`: work is planned by measured speed, and refused if too long."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training one document's slots: they learn, nothing else moves, and a stopped run goes on."""
+"""`refine`: slots learn, nothing else changes, and an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ SHORT: dict[str, Any] = {
 
 
 class Killed(BaseException):
-    """What ends a run in the middle; nothing in it may be there to catch it."""
+    """Ends a run in the middle; no handler of the package catches it."""
 
 
 def _read() -> tuple[GistModel, list[int], KeyValues]:
-    """A base, the ids of the text, and what it keeps of them."""
+    """Return a base, the ids of the text, and their keys and values."""
     model = tiny_base_model("llama")
     ids = model.loaded.encoder.encode(TEXT)
     with torch.no_grad():
@@ -153,7 +153,7 @@ def test_it_starts_from_the_models_own_gists_and_is_never_worse() -> None:
     assert more.info.settings["start"] == "select", "the model holds no eight gists"
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path) -> None:
     """The same slots, bit for bit, as of a run that nothing stopped."""
     model = tiny_base_model("qwen3-tied")
     state = tmp_path / "state"

@@ -88,7 +88,7 @@ def test_keeping_everything_is_full_context(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_the_tokens_keep_their_keys_and_the_sink(family: str) -> None:
-    """What is kept are real keys, moved; values only where nothing is refitted."""
+    """Selected keys are the document's, moved; values are the document's unless fitted."""
     model = tiny_base_model(family)
     loaded = model.loaded
     ids = list(range(20, 50))  # each once: in the first layer a token's value is the same anywhere
@@ -130,10 +130,10 @@ def test_refitted_values_bring_answers_nearer_to_full_context(family: str) -> No
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
+def test_values_are_fitted_to_queries_after_the_slots(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the first layer a query depends on its token and place alone, so it can be read again."""
+    """In the first layer a query depends on token and position alone, so it can be recomputed."""
     loaded = tiny_base_model(family).loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
     used: list[torch.Tensor] = []
@@ -151,7 +151,7 @@ def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
     assert_same(used[0], seen[0].queries[:, len(asked) :])
 
 
-def test_what_the_repeating_model_looks_at_is_kept() -> None:
+def test_tokens_with_the_most_attention_are_selected() -> None:
     """The scores are those of attention computed by hand, in blocks and passes or not."""
     loaded = tiny_base_model("qwen3-tied").loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)

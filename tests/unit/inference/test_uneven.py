@@ -1,4 +1,4 @@
-"""Heads that hold different numbers of slots: every answer is that of heads cut one by one."""
+"""Heads with different numbers of slots: answers equal attention computed head by head."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HEADS, LAYERS = 2, 3
 
 
 def uneven_gist(model: GistModel, text: str = LONG_DOCUMENT, gists: int = 30) -> GistCache:
-    """Compress so that heads hold different numbers of slots."""
+    """Compress so that heads have different numbers of slots."""
     gist = model.compress(text, method=Select(gists=gists))
     assert gist.info.slots is not None
     assert len({count for layer in gist.info.slots for count in layer}) > 1
@@ -54,7 +54,7 @@ MODELS = [*(partial(tiny_base_model, family) for family in FAMILIES), in_chat_te
 def head_by_head(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
-    """Attend with each head alone, over the slots it holds: slow and obvious."""
+    """Attend with each head alone, over its own slots: slow and obvious."""
     tokens, length, group = query.shape[2], key.shape[2], query.shape[1] // key.shape[1]
     outputs = torch.zeros_like(query)
     for head in range(query.shape[1]):
@@ -163,7 +163,7 @@ def test_all_heads_share_one_budget() -> None:
 
 
 @torch.inference_mode()
-def test_what_is_kept_are_tokens_at_their_positions() -> None:
+def test_selected_tokens_are_in_order_before_the_question() -> None:
     """Slots of a head are its best tokens in order, and end right before the question."""
     model = tiny_base_model("llama")
     loaded = model.loaded

@@ -1,4 +1,4 @@
-"""Every compression method as a method of an evaluation, and controls of some of them."""
+"""Compression methods as evaluation methods, and controls that change one part of a method."""
 
 from __future__ import annotations
 

@@ -35,7 +35,6 @@ from dnsity.model.uneven import packed, unpacked
 
 FORMAT_VERSION = 2
 """Version 1 has the same number of slots in every head; such gists are still written as 1."""
-SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
 LARGEST_SPREAD = 64
@@ -126,10 +125,10 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     rest is read, so that a file with a false size does not fill the memory.
     """
     if os.path.isdir(path):
-        raise BadInputError(f"{path} is a directory; give a *{SUFFIX} file")
+        raise BadInputError(f"{path} is a directory; give a *{GIST_SUFFIX} file")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise BadInputError(f"{path} is a pipe or a device; give a *{SUFFIX} file")
+            raise BadInputError(f"{path} is a pipe or a device; give a *{GIST_SUFFIX} file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_FILE_BYTES:
