@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 import forked
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference import store
+from dnsity.inference import gist_file
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.model import checkpoint
@@ -443,7 +443,7 @@ def test_two_writers_and_many_readers_of_one_name(tried: Tried, tmp_path: Path) 
     def look() -> None:
         count = 0
         while not over.is_set():
-            loaded = store.load(path)
+            loaded = gist_file.load(path)
             assert all(map(torch.equal, flat(loaded.layers),
                            flat(gists[infos.index(loaded.info)].layers)))  # fmt: skip
             count += 1
@@ -539,5 +539,5 @@ def test_a_torn_file_would_be_noticed(tried: Tried, tmp_path: Path, model: GistM
     for size in range(0, len(data), 97):
         path.write_bytes(data[:size])
         with pytest.raises(DamagedFileError):
-            store.load(path)
+            gist_file.load(path)
         tried()

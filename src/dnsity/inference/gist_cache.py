@@ -206,9 +206,9 @@ class GistCache:
         Raises:
             BadInputError: If the path cannot be written.
         """
-        from dnsity.inference import store
+        from dnsity.inference import gist_file
 
-        return store.save(self, Path(path))
+        return gist_file.save(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> GistCache:
@@ -218,6 +218,6 @@ class GistCache:
             BadInputError: If there is no such file.
             DamagedFileError: If it is damaged or altered.
         """
-        from dnsity.inference import store
+        from dnsity.inference import gist_file
 
-        return store.load(Path(path))
+        return gist_file.load(Path(path))

@@ -72,7 +72,7 @@ def save(gist: GistCache, path: Path) -> Path:
         **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)
-    write_whole(path, serialise(tensors, metadata={"gist": canonical(description)}))
+    write_atomically(path, serialise(tensors, metadata={"gist": canonical(description)}))
     return path
 
 
@@ -253,7 +253,7 @@ def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
     )
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically and durably; only its owner can read it.
 
     Raises:

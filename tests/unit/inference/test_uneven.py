@@ -15,7 +15,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference import cartridge, store
+from dnsity.inference import cartridge, gist_file
 from dnsity.inference.generate import Sampling, answer, bare, stream
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
@@ -257,7 +257,7 @@ def test_counts_that_do_not_fit_are_refused(
     gist = uneven_gist(tiny_base_model("llama"))
     flat = uneven.packed(gist.layers)[1]
     wrong = GistCache(gist.layers, gist.info.model_copy(update=change))
-    monkeypatch.setattr(store, "packed", lambda _: (None, flat))
+    monkeypatch.setattr(gist_file, "packed", lambda _: (None, flat))
     if change == {"slots": None}:  # as many positions in every layer, and not what is said
         wrong = GistCache(gist.layers, gist.info.model_copy(update={"slots": None}))
     path = wrong.save(tmp_path / "a.gist.safetensors")

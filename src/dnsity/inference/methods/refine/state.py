@@ -19,10 +19,10 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError, first_line
+from dnsity.inference.gist_file import write_atomically
 from dnsity.inference.methods.refine.plan import Plan
 from dnsity.inference.methods.refine.scoring import Score
 from dnsity.inference.methods.refine.slots import Best, Slots
-from dnsity.inference.store import write_whole
 from dnsity.shapes import KeyValues
 
 
@@ -65,7 +65,9 @@ class State:
             "full": slots.full,
             "plan": None if slots.plan is None else asdict(slots.plan),
         }
-        write_whole(self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)}))
+        write_atomically(
+            self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)})
+        )
 
     def load(self, device: torch.device) -> Slots | None:
         """Return the saved slots; None if there is no state file.
