@@ -124,7 +124,7 @@ def is_plain_base(name: str) -> bool:
     if os.path.isdir(path):
         if (path / CONFIG_FILE).exists():
             return False
-        return (path / "config.json").exists() or any(path.glob("*.gguf"))
+        return (path / "config.json").exists() or names.source(name).gguf is not None
     if path.suffix.lower() == ".gguf":
         return names.source(name).gguf is not None
     return not (find(name) / CONFIG_FILE).exists()

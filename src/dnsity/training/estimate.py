@@ -25,7 +25,7 @@ from dnsity.gist.layout import cut
 from dnsity.inference.hardware import bfloat16_is_fast
 from dnsity.io.units import GB, MB, hours_and_minutes, millions
 from dnsity.model import checkpoint
-from dnsity.model.base import base_config
+from dnsity.model.base import attention_kernel, base_config
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import QUESTION_TOKENS, documents_of
 from dnsity.training.curriculum import Stage
@@ -81,7 +81,9 @@ def skeleton(config: TrainConfig) -> GistLM:
     described = base_config(name)
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(
-            described, attn_implementation="sdpa", dtype=getattr(torch, config.dtype)
+            described,
+            attn_implementation=attention_kernel(described),
+            dtype=getattr(torch, config.dtype),
         )
         return GistLM(base, config.gist, lora=lora_of(config))
 

@@ -76,6 +76,11 @@ def test_a_folder_with_one_file_is_that_file(file: Path) -> None:
         assert checkpoint.tokenizer_of(name).chat_template == TEMPLATE
 
 
+def test_the_suffix_of_a_file_in_a_folder_may_be_in_capitals(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "MODEL.GGUF").write_bytes(file.read_bytes())
+    assert checkpoint.is_plain_base(str(tmp_path))
+
+
 def test_the_end_of_a_turn_that_a_file_declares_ends_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
