@@ -37,7 +37,6 @@ from dnsity.evaluation.summary import break_even
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import backbone
 from dnsity.model.key_values import stacked
 from dnsity.shapes import KeyValues
 
@@ -186,9 +185,8 @@ class _Length:
     def _prefill(self) -> None:
         """Prefill the document as usual: whole layers, a growing cache, no logits."""
         ids = self.loaded.frame.head + self.loaded.frame.document(self.text)
-        backbone.body(self.loaded.lm.base)(
-            input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True
-        )
+        decoder = self.loaded.lm.base.get_decoder()
+        decoder(input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True)
 
     def _store(self, name: str, held: Ingested) -> tuple[int, Callable[[], Any] | None]:
         """Write the KV cache that a method keeps; return its size and a function that loads it.

@@ -11,7 +11,7 @@ from torch import Tensor
 from dnsity.errors import BadInputError
 from dnsity.inference.compress import compress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import backbone
+from dnsity.model.attention import observe_weights
 
 
 def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
@@ -41,7 +41,7 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
 
     watched = replace(loaded, lm=loaded.lm.twin("eager"))
     _ = watched.movable  # the same, before there is a hook
-    backbone.show_attention(watched.lm.base, see)
+    observe_weights(watched.lm.base, see)
     info = compress(watched, [text])[0].info
     if info.n_chunks > 1:
         raise BadInputError(

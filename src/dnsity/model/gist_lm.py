@@ -173,8 +173,9 @@ class GistLM(nn.Module):
             prefix=prefix,
             head=head,
         )
-        one = self.spec.placement == "append" and self.spec.scope != "gist"
-        return (one_segment if one else two_segments)(self.base, chunk, self.spec, self._switches)
+        if self.spec.placement == "append" and self.spec.scope != "gist":
+            return one_segment(self.base, chunk, self._switches)
+        return two_segments(self.base, chunk, self.spec, self._switches)
 
     def read(self, document_ids: TokenIds, document_mask: PaddingMask | None = None) -> KeyValues:
         """Prefill documents uncompressed: the full-context control, in the form `answer` takes.

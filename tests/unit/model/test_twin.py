@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dnsity.model import backbone
+from dnsity.model.attention import observe_weights
 from support import (
     FAMILIES,
     assert_same_keys,
@@ -38,7 +39,7 @@ def test_a_twin_shares_weights_and_nothing_else(family: str) -> None:
     assert [id(p) for p in twin.parameters()] == [id(p) for p in base.parameters()]
     assert (base.config._attn_implementation, twin.config._attn_implementation) == ("sdpa", "eager")
     seen: list[torch.Tensor] = []
-    backbone.show_attention(twin, seen.append)
+    observe_weights(twin, seen.append)
     ids = random_ids(1, 9)
     assert torch.allclose(base(input_ids=ids).logits, twin(input_ids=ids).logits, atol=1e-4)
     assert len(seen) == backbone.num_layers(base)
