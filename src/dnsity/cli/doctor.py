@@ -228,7 +228,8 @@ def _devices() -> list[dict[str, Any]]:
 
 def _bundled() -> str:
     from dnsity.errors import BadInputError
-    from dnsity.model.checkpoint import BUNDLED, find
+    from dnsity.model.checkpoint import find
+    from dnsity.model.names import BUNDLED
 
     try:
         find(BUNDLED)

@@ -56,7 +56,7 @@ def train(
     Example: dnsity train --config experiments/configs/smoke.yaml --output-dir checkpoints/smoke
     """
     from dnsity.training.estimate import estimate, lines
-    from dnsity.training.runs import read_result
+    from dnsity.training.finished_runs import read_result
     from dnsity.training.train_gist import TrainConfig
     from dnsity.training.train_gist import train as run
 

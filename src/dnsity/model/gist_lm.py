@@ -100,14 +100,14 @@ class GistLM(nn.Module):
         """Return a context in which the adapter is as in answers: off, unless scope is `both`."""
         return self._switches.acting_on("answer")
 
-    def untouched(self) -> AbstractContextManager[None]:
+    def without_adapter(self) -> AbstractContextManager[None]:
         """Return a context without the adapter, whatever the scope: the teacher's view."""
         return self._switches.adapter_off()
 
     @contextmanager
     def untrained(self) -> Iterator[None]:
         """Let this thread compress as before any training: initial gist rows, no adapter."""
-        with self.untouched():
+        with self.without_adapter():
             rows = initial_gist_rows(self.base, self.spec.gists)
             with self._switches.with_gist_rows(rows):
                 yield

@@ -35,10 +35,11 @@ AnswerLogits: TypeAlias = Float[Tensor, "R A vocab"]
 Condition = Literal["full", "gist", "none"]
 """What answers are conditioned on; see the module's picture."""
 
-ALONE = 768
-"""Longer documents of different lengths run in passes of their own. Padding needs a mask `[N, N]`
-per document, kept in every layer: on a CPU (6 layers of width 256, four documents) that took 46%
-more time at 2,048 tokens, and separate passes took 18% more at 512."""
+MOST_PADDED = 768
+"""Tokens of the longest document that is padded to another's length. Longer ones run in separate
+passes. Padding needs a mask `[N, N]` per document in every layer: on a CPU (6 layers of width 256,
+four documents) that took 46% more time at 2,048 tokens, and separate passes took 18% more at
+512."""
 
 
 def text_logits(lm: GistLM, batch: TextBatch) -> AnswerLogits:
@@ -125,9 +126,9 @@ def _with_head(batch: QuestionBatch) -> tuple[Int[Tensor, "B T"], PaddingMask]:
 
 
 def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tensor, " B"]:
-    """Number the documents so that those of one number run together.
+    """Return the group of each document; the documents of a group run in one batch.
 
-    Together run documents of equally many chunks, or of one length where they are long.
+    They have the same number of chunks, or the same length where they are long.
     """
     spec = _spec(lm, batch)
     lengths = batch.document_mask.sum(dim=1)
@@ -141,7 +142,7 @@ def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tenso
                 "stages.windows or shorten stages.tokens"
             )
         return torch.zeros_like(chunks)
-    if batch.longest > ALONE:
+    if batch.longest > MOST_PADDED:
         return lengths
     return chunks if condition == "gist" else torch.zeros_like(chunks)
 
@@ -149,7 +150,7 @@ def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tenso
 def _by_group(
     lm: GistLM, batch: QuestionBatch, condition: Condition, groups: Int[Tensor, " B"]
 ) -> AnswerLogits:
-    """Answer the questions of each group of documents in passes of its own."""
+    """Answer the questions of each group of documents in a separate pass."""
     found: list[Tensor] = []
     order: list[Tensor] = []
     for group in torch.unique(groups):

@@ -27,6 +27,7 @@ from dnsity.io.units import GB, MB, hours_and_minutes, millions
 from dnsity.model import checkpoint
 from dnsity.model.base import attention_kernel, base_config
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.names import base_path
 from dnsity.training.batches import QUESTION_TOKENS, documents_of
 from dnsity.training.curriculum import Stage
 from dnsity.training.train_gist import TrainConfig, lora_of
@@ -75,7 +76,7 @@ def skeleton(config: TrainConfig) -> GistLM:
         BadInputError: If there is no such base, or scope and adapter do not fit it.
         UnsupportedModelError: If the base does not support gists.
     """
-    name = checkpoint.base_of(config.base)
+    name = base_path(config.base)
     if (Path(name) / checkpoint.CONFIG_FILE).exists():
         name = checkpoint.base_under(Path(name), checkpoint.read_config(Path(name)))
     described = base_config(name)

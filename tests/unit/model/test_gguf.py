@@ -216,7 +216,7 @@ def test_a_fetched_name_is_its_file(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("DNSITY_MODELS", str(tmp_path))
-    for ask in (load_base, checkpoint.is_plain_base, checkpoint.tokenizer_of, checkpoint.base_of):
+    for ask in (load_base, checkpoint.is_plain_base, checkpoint.tokenizer_of, names.base_path):
         with pytest.raises(BadInputError, match=r"fetch it with `dnsity models --fetch smollm2`"):
             ask(name)
     assert checkpoint.base_named(name) == name
@@ -224,7 +224,7 @@ def test_a_fetched_name_is_its_file(
     target.parent.mkdir(parents=True)
     target.write_bytes(file.read_bytes())
     assert checkpoint.is_plain_base(name)
-    assert checkpoint.base_of(name) == str(target)
+    assert names.base_path(name) == str(target)
     assert checkpoint.tokenizer_of(name).chat_template == TEMPLATE
     model = GistModel.from_base(name)
     assert (model.loaded.name, model.loaded.base_name) == (name, name)

@@ -12,7 +12,7 @@ import yaml
 
 from dnsity.data.example import Example, Question
 from dnsity.io.jsonl import write_records
-from dnsity.training.runs import RESULT
+from dnsity.training.finished_runs import RESULT
 from tiny import DOCUMENT, save, tiny_gist_model
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "experiments" / "compare.py"))

@@ -64,7 +64,7 @@ def test_both_paths_take_the_same_steps(tmp_path: Path, values: dict[str, Any]) 
     masked = _weights(_with(values, training={"path": "masked"}), tmp_path / "masked")
     for name, weight in two_pass.items():
         # AdamW divides by a gradient's own size: where it is nearly zero, rounding steps as far as
-        # any other gradient. Gradients themselves are compared to `TOLERANCE` in test_passes.
+        # any other gradient. test_model_with_loss compares gradients themselves to `TOLERANCE`.
         assert_same(masked[name], weight, name, allowed=10 * TOLERANCE)
 
 
