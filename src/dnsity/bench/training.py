@@ -85,7 +85,7 @@ def trainable(config: BenchConfig, lm: GistLM) -> GistLM:
 
 
 def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
-    """Return the loss of each kind of step, on one random document of so many tokens."""
+    """Return the loss of each kind of step, on one random document of this many tokens."""
     generator = torch.Generator().manual_seed(tokens)
     vocabulary = int(lm.base.config.get_text_config().vocab_size)
 

@@ -73,8 +73,8 @@ def train(
             say("\n".join(lines(found, there)))
         return
     if first:
-        told = "\n".join(lines(estimate(settings)))
-        err.print(told, markup=False, highlight=False, soft_wrap=True)
+        estimated = "\n".join(lines(estimate(settings)))
+        err.print(estimated, markup=False, highlight=False, soft_wrap=True)
     make_directory(output_dir)
     path = run(settings, output_dir, resume=resume)
     if not first:

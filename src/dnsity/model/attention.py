@@ -246,7 +246,7 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
 
     All rows of a layer get the input of the first row, so that rounding errors do not accumulate
     over layers. Rows then differ only by the effect of the position on the layer. (Otherwise logits
-    of Qwen2.5-Coder-0.5B in bfloat16 would differ by 0.86 of the largest.)
+    of Qwen2.5-Coder-0.5B in bfloat16 would differ by 86% of the largest logit.)
 
     Args:
         base: The causal LM.

@@ -31,12 +31,12 @@ class Chunk:
     """One chunk of each document in a batch, ready for a forward pass.
 
     Attributes:
-        ids: Its tokens.
+        ids: Tokens of the chunk, left-padded.
         real: True at real tokens.
         padded: Whether there is padding.
-        positions: Of its tokens.
-        rows: Input embeddings of its gists.
-        row_positions: Of its gists.
+        positions: Positions of the tokens.
+        rows: Input embeddings of the gists.
+        row_positions: Positions of the gists.
         prefix: Keys and values that precede it; None: nothing does.
         head: How many of each document's first real tokens are the head's copy.
     """

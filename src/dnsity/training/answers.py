@@ -30,7 +30,7 @@ from dnsity.shapes import KeyValues, PaddingMask
 from dnsity.training.settings import GistPath
 
 AnswerLogits: TypeAlias = Float[Tensor, "R A vocab"]
-"""Of R questions (or texts) at the A labelled columns of a batch."""
+"""Logits of R questions (or texts) at the A labelled columns of a batch."""
 
 Condition = Literal["full", "gist", "none"]
 """What answers are conditioned on; see the module's picture."""
@@ -80,7 +80,7 @@ def answers(
     head = _head_keys(lm, batch)
     starts = (~batch.document_mask).sum(dim=1).tolist()
     documents = [ids[start:] for ids, start in zip(batch.document_ids, starts, strict=True)]
-    found = compress_documents(lm, documents, _spec(lm, batch), batch.head)
+    found = compress_documents(lm, documents, _spec_of(lm, batch), batch.head)
     gists = select(batched(found), rows)
     return _after(lm, batch, gists if head is None else concatenate(head, gists))
 
@@ -101,8 +101,8 @@ def _after(
     )
 
 
-def _spec(lm: GistLM, batch: QuestionBatch) -> GistSpec:
-    """Return how the batch is compressed: as the model is, except for what its step sampled."""
+def _spec_of(lm: GistLM, batch: QuestionBatch) -> GistSpec:
+    """Return the compression settings of a batch: the model's, with the values its step sampled."""
     sampled = {"gists": batch.gists, "window_tokens": batch.window_tokens}
     return lm.spec.model_copy(update={name: n for name, n in sampled.items() if n is not None})
 
@@ -130,7 +130,7 @@ def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tenso
 
     They have the same number of chunks, or the same length where they are long.
     """
-    spec = _spec(lm, batch)
+    spec = _spec_of(lm, batch)
     lengths = batch.document_mask.sum(dim=1)
     chunks = torch.tensor([chunks_of(n, spec) for n in lengths.tolist()], device=lengths.device)
     if lm.is_sharded:
@@ -162,7 +162,7 @@ def _by_group(
 
 def _masked(lm: GistLM, batch: QuestionBatch) -> AnswerLogits:
     """Run each document with its gists and all its questions as one masked sequence."""
-    kept, spec = batch.labels.shape[1], _spec(lm, batch)
+    kept, spec = batch.labels.shape[1], _spec_of(lm, batch)
     asked = [ids[mask] for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
     found: list[Tensor] = []
     for number, (ids, mask) in enumerate(zip(batch.document_ids, batch.document_mask, strict=True)):

@@ -1,4 +1,4 @@
-"""HuggingFace's Trainer for `ModelWithLoss`: one compression per document, many questions.
+"""Hugging Face's Trainer for `ModelWithLoss`.
 
 Batches ──▶ DataLoader ──▶ GistTrainer.compute_loss ──▶ ModelWithLoss ──▶ loss
 """
