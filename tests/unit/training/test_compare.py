@@ -1,4 +1,4 @@
-"""Recipes side by side: each variant is the run with its change, and nothing is trained twice."""
+"""Comparisons: each variant is the run with one change, and no variant is trained twice."""
 
 from __future__ import annotations
 

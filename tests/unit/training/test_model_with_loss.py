@@ -121,7 +121,7 @@ def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
 
 
 def test_the_gist_path_never_sees_the_document_and_full_context_does() -> None:
-    """Of two documents with the same gists, only full context can tell them apart."""
+    """Of two documents with the same gists, only full context distinguishes them."""
     lm = small_lm()
     batch = asked_batch([EXAMPLES[0]])
     other = replace(batch, document_ids=batch.document_ids.flip(1))

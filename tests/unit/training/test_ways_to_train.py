@@ -181,7 +181,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     tmp_path: Path, values: dict[str, Any]
 ) -> None:
-    """A real limit of the operating system on file size stands in for the full disk."""
+    """A file size limit of the operating system replaces the full disk."""
     path = tmp_path / "config.yaml"
     values = _with(values, training={"save_steps": 2})
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
