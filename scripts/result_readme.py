@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dnsity.evaluation.units import data_size, duration, percent
 from result_words import Words
 
 from dnsity.cli.demo import HEADINGS
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.methods import heading
 from dnsity.evaluation.row import Row
+from dnsity.io.units import data_size, duration, percent
 
 METHODS = ("gist", "gist_wrong_document", "full", "rag", "rag_equal_kv", "none")
 TASKS = {

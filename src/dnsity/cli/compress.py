@@ -105,7 +105,7 @@ def command(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Compress a document, or a folder of documents.
+    """Compress a document or a folder of texts.
 
     The gist is saved; the text is not needed to ask questions about it.
 

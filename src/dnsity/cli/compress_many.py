@@ -56,6 +56,7 @@ def compress_folder(
             if reason:
                 reasons[job] = reason
     todo = list(reasons)
+    loaded = _in_type_of(next((job for job in listed if job not in reasons), None), loaded, load)
     report.kept = len(listed) - len(todo)
     err.print(
         f"{len(todo):,} of {len(listed):,} files to compress; if stopped, start it again to resume",
@@ -80,6 +81,19 @@ def compress_folder(
     if report.skipped:
         total = len(listed) + sum(not each.expected for each in left)
         raise BadInputError(f"{len(report.skipped)} of {total} files could not be compressed")
+
+
+def _in_type_of(kept: Job | None, loaded: LoadedModel, load: Load) -> LoadedModel:
+    """Return the model in the compute type of the gists that are kept.
+
+    The faster type is measured anew in every run, and the gists of one folder have one type.
+    """
+    from dnsity.inference.gist_cache import GistCache
+
+    if kept is None:
+        return loaded
+    dtype = GistCache.load(kept.target).layers[0][0].dtype
+    return loaded if dtype == loaded.lm.base.dtype else load(dtype).loaded
 
 
 class _Report:

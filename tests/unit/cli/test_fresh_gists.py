@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+from dnsity.inference import hardware
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.origin import is_made_from, source_hash, text_hash
@@ -120,6 +122,21 @@ def test_a_text_that_can_no_longer_be_compressed_leaves_its_old_gist_with_a_word
     done = run(*command)
     assert done.code == 2
     assert f"{store / 'a.txt.gist.safetensors'} stays as it was" in done.err
+
+
+@pytest.mark.parametrize("first", [1.0, 3.0])
+def test_a_folder_keeps_the_compute_type_of_its_gists(
+    run: Run, tmp_path: Path, model_directory: str, monkeypatch: pytest.MonkeyPatch, first: float
+) -> None:
+    """The measurement can come out differently in the next run."""
+    texts, store = tmp_path / "texts", tmp_path / "store"
+    command = ("compress", texts, "-o", store, "-m", model_directory)
+    for number, gain in enumerate([first, 4.0 - first]):
+        _put(texts / f"{number}.txt", THEN)
+        monkeypatch.setattr(hardware, "cpu_speeds", lambda gain=gain: hardware.Speeds(gain, 1.0))
+        assert run(*command).code == 0
+    types = {GistCache.load(path).layers[0][0].dtype for path in store.iterdir()}
+    assert types == {torch.float32 if first == 1.0 else torch.bfloat16}
 
 
 def test_hashes_tell_texts_and_models_apart(tmp_path: Path, model_directory: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+import forked
 from dnsity.training.callbacks import METRICS
 from dnsity.training.train_gist import TrainConfig, train
 from dnsity.training.trainer import WEIGHTS
@@ -45,27 +45,26 @@ def config(base_directory: Path, corpus: dict[str, list[str]]) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _command(folder: Path, config: dict[str, Any], *more: str, processes: int = 1) -> list[str]:
-    """The command line of a run in `folder`, as a user would type it."""
+def _arguments(folder: Path, config: dict[str, Any]) -> list[str]:
+    """The options of a run in `folder`, as a user would type them."""
     folder.mkdir(exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    launch = [sys.executable]
-    if processes > 1:  # what a GPU machine types; `--cpu` would start one process only
-        launch += "-m accelerate.commands.launch --multi_gpu --num_machines 1".split()
-        launch += "--dynamo_backend no --mixed_precision no --main_process_port 0".split()
-        launch += ["--num_processes", str(processes)]
-    arguments = ["--config", str(folder / "config.yaml"), "--output-dir", str(folder / "run")]
-    return [*launch, "-m", "dnsity.training.train_gist", *arguments, *more]
+    return ["--config", str(folder / "config.yaml"), "--output-dir", str(folder / "run")]
 
 
-def _run(folder: Path, config: dict[str, Any], *more: str, processes: int = 1) -> Path:
-    command = _command(folder, config, *more, processes=processes)
-    done = subprocess.run(command, env=_ENV, capture_output=True, text=True, timeout=300)
+def _on_two(folder: Path, config: dict[str, Any], *more: str) -> Path:
+    """Run in two processes, as on a machine with two GPUs; `--cpu` would start only one."""
+    launch = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1"),
+        *("--dynamo_backend", "no", "--mixed_precision", "no", "--main_process_port", "0"),
+        *("--num_processes", "2", "-m", "dnsity.training.train_gist"),
+    ]
+    done = subprocess.run(
+        [*launch, *_arguments(folder, config), *more],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return folder / "run"
-
-
-_ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def _here(folder: Path, config: dict[str, Any], **settings: Any) -> Path:
@@ -85,59 +84,64 @@ def _gap(one: Path, other: Path) -> float:
     return max(float((mine[name] - theirs[name]).abs().max()) for name in mine)
 
 
+def _require_same_trajectory(whole: Path, split: Path, processes: int) -> None:
+    states = list((split / f"checkpoint-{STEPS}").glob("rng_state*"))
+    assert len(states) == processes  # each process keeps its own
+    assert _gap(whole, split) <= SPLIT_TOLERANCE
+    lines, same = _metrics(split), _metrics(whole)
+    assert [x["step"] for x in lines] == [x["step"] for x in same]
+    for line, expected in zip(lines, same, strict=True):
+        assert line["stage"] == expected["stage"]
+        if "loss" in expected:
+            assert line["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+    results = [json.loads((run / "result.json").read_text("utf-8")) for run in (whole, split)]
+    assert results[0]["tokens"] == results[1]["tokens"]
+
+
 def test_eight_documents_are_one_step_however_they_are_split(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
     whole = _here(tmp_path / "whole", config)
-    in_turns = _here(tmp_path / "turns", config, accumulation=8)
-    on_two = _run(tmp_path / "two", config, processes=2)
-    on_two_in_turns = _run(
-        tmp_path / "four", config, "--set", "training.accumulation=2", processes=2
-    )
-    for run, processes in [(in_turns, 1), (on_two, 2), (on_two_in_turns, 2)]:
-        states = list((run / f"checkpoint-{STEPS}").glob("rng_state*"))
-        assert len(states) == processes  # each process keeps its own
-    for split in (in_turns, on_two, on_two_in_turns):
-        assert _gap(whole, split) <= SPLIT_TOLERANCE
-        lines, same = _metrics(split), _metrics(whole)
-        assert [x["step"] for x in lines] == [x["step"] for x in same]
-        for line, expected in zip(lines, same, strict=True):
-            assert line["stage"] == expected["stage"]
-            if "loss" in expected:
-                assert line["loss"] == pytest.approx(expected["loss"], rel=1e-4)
-    tokens = {json.loads((run / "result.json").read_text("utf-8"))["tokens"]
-              for run in (whole, in_turns, on_two, on_two_in_turns)}  # fmt: skip
-    assert len(tokens) == 1
+    _require_same_trajectory(whole, _here(tmp_path / "turns", config, accumulation=8), 1)
+    on_two = _on_two(tmp_path / "two", config, "--set", "training.accumulation=2")
+    _require_same_trajectory(whole, on_two, 2)
     # The control: with another seed the documents differ, and so does the trajectory.
     other = _here(tmp_path / "other", config, seed=1)
     assert _gap(whole, other) > 100 * SPLIT_TOLERANCE
+
+
+@pytest.mark.exhaustive
+def test_two_processes_without_accumulation_take_the_same_steps(
+    tmp_path: Path, config: dict[str, Any]
+) -> None:
+    whole = _here(tmp_path / "whole", config)
+    _require_same_trajectory(whole, _on_two(tmp_path / "two", config), 2)
 
 
 def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(
     tmp_path: Path, config: dict[str, Any]
 ) -> None:
     whole = _here(tmp_path / "whole", config)
-    command = _command(tmp_path / "killed", config)
-    run = tmp_path / "killed" / "run"
+    folder = tmp_path / "killed"
+    run, command = folder / "run", _arguments(folder, config)
     rng = random.Random(0)
     for attempt in range(3):
         more = [] if attempt == 0 else ["--resume"]
-        process = subprocess.Popen(
-            [*command, *more], env=_ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = forked.start(folder, "train", *command, *more).process
         # A while after a new checkpoint directory appears: in the midst of writing it or later.
         before = len(list(run.glob("checkpoint-*")))
         newest = max((p.name for p in run.glob("checkpoint-*")), default="")
         deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
+        while time.monotonic() < deadline and process.is_alive():
             now = [p.name for p in run.glob("checkpoint-*")]
             if len(now) > before or max(now, default="") > newest:
                 break
             time.sleep(0.002)
         time.sleep(rng.random() * 0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    resumed = _run(tmp_path / "killed", config, "--resume")
+        process.kill()
+        process.join()
+    assert forked.start(folder, "train", *command, "--resume").wait().code == 0
+    resumed = run
     mine, theirs = (load_file(r / f"checkpoint-{STEPS}" / WEIGHTS) for r in (whole, resumed))
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     steps = [line["step"] for line in _metrics(resumed)]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+import forked
 from dnsity.data.encode import TextEncoder
 from dnsity.data.generators.niah import NiahConfig, generate
 from dnsity.errors import BadInputError
@@ -186,22 +184,16 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     values = _with(values, training={"save_steps": 2})
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "dnsity", "train", "--config", str(path), "--output-dir"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     train(TrainConfig.model_validate(_with(values, training={"steps": 2})), run)
     kept = newest_complete(run)
     assert kept == run / "checkpoint-2"
     largest = max(p.stat().st_size for p in kept.iterdir())
-    done = subprocess.run(
-        [*command, str(run), "--resume"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest - 1, largest - 1)),
-    )
-    assert done.returncode == 2, done.stderr
-    last = done.stderr.strip().splitlines()[-1]
+    done = forked.start(
+        tmp_path, "train", "--config", path, "--output-dir", run, "--resume",
+        limits={resource.RLIMIT_FSIZE: largest - 1},
+    ).wait()  # fmt: skip
+    assert done.code == 2, done.err
+    last = done.err.strip().splitlines()[-1]
     assert "cannot write checkpoint" in last
     assert f"{kept} is complete: make room and --resume" in last
     assert newest_complete(run) == kept
