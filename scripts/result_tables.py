@@ -20,7 +20,8 @@ from result_words import Words, provenance
 from dnsity.evaluation import tables
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.row import Row
-from dnsity.model.checkpoint import BUNDLED, find, read_config
+from dnsity.model.checkpoint import find, read_config
+from dnsity.model.names import BUNDLED
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {

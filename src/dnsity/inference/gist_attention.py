@@ -11,7 +11,7 @@ from torch import Tensor
 from dnsity.errors import BadInputError
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Gist
-from dnsity.model import backbone
+from dnsity.model.attention import observe_weights
 
 
 def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
@@ -39,7 +39,7 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
 
     watched = replace(loaded, lm=loaded.lm.twin("eager"))
     watched.require_shift_invariant()  # its forward passes run before attention is recorded
-    backbone.show_attention(watched.lm.base, record)
+    observe_weights(watched.lm.base, record)
     info = Gist().compress(watched, [text])[0].info
     if info.n_chunks > 1:
         raise BadInputError(

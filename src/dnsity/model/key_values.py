@@ -101,8 +101,9 @@ def unpadded(
     """Yield the prefix of each question without its padding.
 
     Args:
-        prefix: Keys and values `[B, K, G, D]`, or `[1, K, G, D]` for all questions; None: nothing.
-        mask: True at real slots, `[B, G]`; None: all are.
+        prefix: Keys and values `[B, K, G, D]`, or `[1, K, G, D]` for all questions; None if there
+            is no prefix.
+        mask: True at real slots, `[B, G]`; None if there is no padding.
         rows: Number of questions.
     """
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""Steps: drawn by seed and number alone, the same documents however a step is split."""
+"""Steps depend on seed and number only, and have the same documents however they are split."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ class Refine(Compressor):
             require_time(speed, len(ids) + head, self.seconds, repeated=repeated, chunks=chunks)
         self._show_progress("reading the document", began, progress)
         reading = time.perf_counter()
-        with loaded.lm.untouched():
+        with loaded.lm.without_adapter():
             document = loaded.read(ids)
         if speed is not None:
             speed = replace(speed, each=max(speed.each, (time.perf_counter() - reading) / len(ids)))
