@@ -24,8 +24,8 @@ SENTENCES = {
         "cores, commit `{commit}`; TTFT is the time to the first token of an answer:",
         "results": "Score from 25 gists and from its controls, English / Korean, {cpu}, {cores} "
         "cores, commits `{commit}` and `{far}` (32,768 tokens):",
-        "untrained": "{model} without gist training, {documents} documents of 1,000 tokens with one "
-        "named passkey each: full context {full}, `select` at {ratio}x {select}.",
+        "untrained": "{model} without gist training, {documents} documents of 1,000 tokens with "
+        "one named passkey each: full context {full}, `select` at {ratio}x {select}.",
         "shapes": "The same ratios in bfloat16 and on the shapes of real models with random "
         "weights, by document length ({cpu}, {cores} cores; commits in `results/`):",
         "multiple": "ratio, {gists} gists",
