@@ -245,7 +245,7 @@ class GistModel:
         """
         questions = strings(question, "ask", "question")
         layers = self._prefix(gist, "ask").layers
-        answers = _generate.bare(
+        answers = _generate.stripped(
             _generate.answer(
                 self.loaded, layers, questions, sampling, turns=turns,
                 one_at_a_time=self._alone(deterministic),
@@ -279,7 +279,7 @@ class GistModel:
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask,
             one_at_a_time=self._alone(deterministic),
         )  # fmt: skip
-        return _generate.bare(answers)
+        return _generate.stripped(answers)
 
     def check(self, gist: GistCache, text: str) -> Check:
         """Compare answers from the gist with answers from the whole document; takes seconds.
