@@ -66,7 +66,9 @@ Even = Annotated[
         show_default=False,
     ),
 ]
-Minutes = Annotated[float | None, typer.Option(help="Time limit of refine (default: 2).")]
+Minutes = Annotated[
+    float | None, typer.Option(help="Time limit of refine in minutes (default: 2).")
+]
 Steps = Annotated[int | None, typer.Option(help="Maximum number of training steps of refine.")]
 Settings = Annotated[
     list[str] | None,
