@@ -1,4 +1,4 @@
-r"""Compare variants of a run, one thing changed at a time: recipes, or settings of a method.
+r"""Compare variants of a run, one setting changed at a time: recipes, or settings of a method.
 
     python experiments/compare.py --config experiments/comparisons/recipes.yaml \
         --output-dir runs/compare --result results/compare_recipes.json
@@ -92,9 +92,8 @@ def run_one(
     name, variant, seed = one
     directory, command = output_dir / f"{name}-{seed}", COMMANDS[comparison.command]
     if not (directory / command.result).exists():
-        begun = any(
-            directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        )  # an evaluation resumes without it
+        # Only training needs --resume; an evaluation always resumes.
+        begun = any(directory.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
         directory.mkdir(parents=True, exist_ok=True)
         settings = [*variant.settings, f"{command.seed}={seed}"]
         with (directory / "log.txt").open("a") as log:
@@ -110,8 +109,8 @@ def run_one(
                 stderr=log,
                 check=True,
             )
-    told = {"variant": name, "change": variant.change, "seed": seed}
-    return told | command.figures(directory)
+    described = {"variant": name, "change": variant.change, "seed": seed}
+    return described | command.figures(directory)
 
 
 def compare(config: Comparison, output_dir: Path) -> list[dict[str, Any]]:
@@ -131,7 +130,7 @@ if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True, help="the comparison")
     parser.add_argument("--output-dir", type=Path, default=Path("runs/compare"))
-    parser.add_argument("--result", type=Path, required=True, help="where all figures go")
+    parser.add_argument("--result", type=Path, required=True, help="JSON file of all figures")
     given = parser.parse_args()
     config = load(given.config, Comparison)
     described = manifest(config, seed=0)  # of the code that runs, not of later commits

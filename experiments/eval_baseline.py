@@ -20,7 +20,7 @@ BASELINES = [name for name in DEFAULT_METHODS if not METHODS[name].needs_gists]
 
 
 def settings(given: Namespace) -> EvalConfig:
-    """Replace the configuration's models and methods."""
+    """Return the configuration with its models and methods replaced."""
     replaced = ["models=[]", f"bases=[{','.join(given.base)}]"]
     replaced.append(f"methods=[{','.join(given.method)}]")
     return load(given.config, EvalConfig, [*replaced, *given.set])
@@ -29,6 +29,6 @@ def settings(given: Namespace) -> EvalConfig:
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", nargs="+", required=True, help="directories or hub ids")
-    parser.add_argument("--config", type=Path, required=True, help="as dnsity eval takes it")
+    parser.add_argument("--config", type=Path, required=True, help="configuration of dnsity eval")
     parser.add_argument("--set", nargs="*", default=[], help="override a setting: limit=5")
     script(parser, settings, methods=BASELINES, output_dir=Path("runs/baseline"))

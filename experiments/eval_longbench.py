@@ -16,7 +16,7 @@ from dnsity.evaluation.settings import DEFAULT_METHODS, EvalConfig
 
 
 def settings(given: Namespace) -> EvalConfig:
-    """Ask for the datasets."""
+    """Return the configuration of the chosen datasets."""
     values = {
         "models": given.checkpoint,
         "tasks": [{"family": "longbench", "folder": given.folder, "datasets": given.dataset}],

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         dest="source",
         metavar="DIR",
-        help="take them from this folder or data.zip instead of the hub",
+        help="copy them from this folder or data.zip instead of the hub",
     )
     parser.add_argument(
         "--tasks",

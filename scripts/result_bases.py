@@ -45,9 +45,9 @@ def _base(words: Words, model: str, rows: list[Row], where: dict[str, Any]) -> l
         first = next(iter(own.values()))
         scores = (_score(words, own.get(name)) for name in names)
         lines.append([task, str(first.documents), str(first.questions), first.metric, *scores])
-    told = words.say("base", model=model, documents=documents, tasks=len(by_task), **where)
+    intro = words.say("base", model=model, documents=documents, tasks=len(by_task), **where)
     header = ["task", "documents", "questions", "metric", *map(heading, names)]
-    found = [told, "", *table([*map(words.cell, header)], lines)]
+    found = [intro, "", *table([*map(words.cell, header)], lines)]
     beyond = [
         f"`{task}`"
         for task, own in by_task.items()
@@ -71,9 +71,9 @@ def _frames(words: Words, summary: dict[str, Any]) -> list[str]:
             full, none = (_score(words, own.get((model, name))) for name in ("full", "none"))
             cells.append(f"{full} ({none})")
         lines.append([task, str(first.documents), str(first.questions), *cells])
-    told = words.say("frames", **provenance(summary))
+    intro = words.say("frames", **provenance(summary))
     header = [*map(words.cell, ("task", "documents", "questions")), *models]
-    return [told, "", *table(header, lines)]
+    return [intro, "", *table(header, lines)]
 
 
 def _by_task(rows: list[Row]) -> dict[str, dict[str, Row]]:

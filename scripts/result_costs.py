@@ -48,8 +48,8 @@ def cost(words: Words, result: dict[str, Any]) -> str:
     rows = {row["method"].replace("_", " "): row for row in found}
     columns = [name for name in COLUMNS if name not in ONLY_IN_THE_GUIDE]
     lines = [[words.cell(name), *_cells(rows[key], columns)] for key, name in METHODS.items()]
-    told = words.say("costs", tokens=longest, **provenance(result))
-    return "\n".join([told, "", *table([*map(words.cell, ("method", *columns))], lines)])
+    intro = words.say("costs", tokens=longest, **provenance(result))
+    return "\n".join([intro, "", *table([*map(words.cell, ("method", *columns))], lines)])
 
 
 def _longest(result: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
@@ -72,7 +72,7 @@ def bench(words: Words, result: dict[str, Any]) -> str:
     lines = [[words.cell(row["method"].replace("_", " ")), *_cells(row, COLUMNS)] for row in rows]
     lengths = [words.say("length", tokens=row["tokens"]) for row in result["ratios"]]
     batch = result["batch"]
-    told = words.say(
+    intro = words.say(
         "batch",
         documents=batch["documents"],
         gist=batch["gist_tokens_per_second"],
@@ -91,7 +91,7 @@ def bench(words: Words, result: dict[str, Any]) -> str:
                 _ratios(words, result["ratios"]),
             ),
             "",
-            told,
+            intro,
         ]
     )
 
@@ -104,8 +104,8 @@ def shapes(words: Words, results: list[dict[str, Any]]) -> str:
         config = result["manifest"]["config"]
         kind = config["quantization"] or config["dtype"]
         header.append(f"{config['shape']}, {kind}, {column['tokens']:,}")
-    told = words.say("shapes", **provenance(results[-1]))
-    return "\n".join([told, "", *table(header, _ratios(words, columns))])
+    intro = words.say("shapes", **provenance(results[-1]))
+    return "\n".join([intro, "", *table(header, _ratios(words, columns))])
 
 
 def training(words: Words, costs: dict[str, Any], run: dict[str, Any]) -> str:
@@ -155,9 +155,9 @@ def card(words: Words, result: dict[str, Any]) -> str:
         ]
         for row in result["estimates"]
     ]
-    told = words.say("card", **result["manifest"]["config"])
+    intro = words.say("card", **result["manifest"]["config"])
     header = ["configuration", "steps", "estimated memory", "estimated hours"]
-    return "\n".join([told, "", *table([*map(words.cell, header)], lines)])
+    return "\n".join([intro, "", *table([*map(words.cell, header)], lines)])
 
 
 def _ratios(words: Words, columns: list[dict[str, Any]]) -> list[list[str]]:

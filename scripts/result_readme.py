@@ -90,7 +90,7 @@ def results(
         for task, name in TASKS.items()
     ]
     header = ["25 gists, document length", *map(heading, METHODS)]
-    told = words.say("results", **provenance(mini), far=provenance(far)["commit"])
+    intro = words.say("results", **provenance(mini), far=provenance(far)["commit"])
     task, full, select = UNTRAINED
     base = dict(_rows(untrained))
     more = words.say(
@@ -101,7 +101,7 @@ def results(
         select=percent(base[task, select].score.value, 0),
         ratio=select.rpartition("=")[2],
     )
-    return "\n".join([told, "", *table([*map(words.cell, header)], lines), "", more])
+    return "\n".join([intro, "", *table([*map(words.cell, header)], lines), "", more])
 
 
 def _rows(summary: dict[str, Any]) -> Iterable[tuple[tuple[str, str], Row]]:

@@ -44,7 +44,7 @@ def evaluation(words: Words, summary: dict[str, Any]) -> str:
     """Write the scores of every method on every task."""
     rows = [Row.model_validate(row) for row in summary["rows"]]
     gist = next(row for row in rows if row.method == "gist")
-    told = words.say(
+    intro = words.say(
         "evaluation",
         documents=sum(row.documents for row in rows if row.method == "gist"),
         tasks=len({row.task for row in rows}),
@@ -52,7 +52,7 @@ def evaluation(words: Words, summary: dict[str, Any]) -> str:
         window=read_config(find(BUNDLED)).spec.window_tokens,
         **provenance(summary),
     )
-    return "\n".join([told, "", *_translated(words, tables.glance(rows))])
+    return "\n".join([intro, "", *_translated(words, tables.glance(rows))])
 
 
 def against_plan(words: Words, evaluations: list[dict[str, Any]], costs: dict[str, Any]) -> str:

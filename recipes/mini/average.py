@@ -1,8 +1,8 @@
 """Average the weights of gist models: `python recipes/mini/average.py TARGET MODEL MODEL ...`.
 
-Consecutive stages end around a better optimum than the last of them reaches: the mean of their
-weights has a lower loss (weight averaging, Izmailov et al. 2018; docs/log.md, 2026-11-27). Only for
-models of one shape with scope `full`.
+The mean of the weights of consecutive stages has a lower loss than the last of them (weight
+averaging, Izmailov et al. 2018; docs/log.md, 2026-11-27). Only for models of one shape with scope
+`full`.
 """
 
 from __future__ import annotations

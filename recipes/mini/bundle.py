@@ -26,10 +26,10 @@ def card(summary: dict[str, Any] | None) -> str:
     lines = [
         "# mini: the model bundled with dnsity",
         "",
-        "An 11M-parameter bilingual (English, Korean) Qwen3, trained from nothing on two CPU",
+        "An 11M-parameter bilingual (English, Korean) Qwen3, trained from scratch on two CPU",
         "cores. `recipes/mini` is its recipe; its weights are the mean of the last five stages.",
-        "All weights are trained, with 25 appended gists. It makes the first minute possible",
-        "without a download.",
+        "All weights are trained, with 25 appended gists. It is for trying dnsity without a",
+        "download.",
         "",
         "**It can** carry a passkey, or a fact about a named place, person or thing, from ordinary",
         "prose of thousands of tokens through 25 gists: digits, words and names, as often as the",

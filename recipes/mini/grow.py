@@ -26,24 +26,24 @@ from transformers import PreTrainedModel
 from dnsity.errors import BadInputError
 from dnsity.model import checkpoint
 
-QUIET = 0.1
+COPY_SCALE = 0.1
 """Output scale of a copied layer; with zero, only its output projections would get a gradient."""
-SOFT = 0.3
-"""Scale of a head's new pairs; 0.15 to 0.6 score the same, 1 is worse (docs/log.md)."""
+NEW_PAIR_SCALE = 0.3
+"""Scale of the new pairs of a head; 0.15 to 0.6 score the same, 1 is worse (docs/log.md)."""
 
 
 @torch.no_grad()
-def deepen(base: PreTrainedModel, after: list[int], share: float = QUIET) -> None:
+def deepen(base: PreTrainedModel, after: list[int], scale: float = COPY_SCALE) -> None:
     """Insert a copy with scaled outputs after each of these layers."""
     layers, sources = [], []
     for number, layer in enumerate(base.model.layers):
         layers.append(layer)
         sources.append(number)
         if number in after:
-            quiet = copy.deepcopy(layer)
-            quiet.self_attn.o_proj.weight.mul_(share)
-            quiet.mlp.down_proj.weight.mul_(share)
-            layers.append(quiet)
+            added = copy.deepcopy(layer)
+            added.self_attn.o_proj.weight.mul_(scale)
+            added.mlp.down_proj.weight.mul_(scale)
+            layers.append(added)
             sources.append(number)
     for number, layer in enumerate(layers):
         layer.self_attn.layer_idx = number
@@ -75,18 +75,18 @@ def widen(base: PreTrainedModel, still_beyond: int | None) -> PreTrainedModel:
     wide = type(base)(config)
     for old, new in zip(base.model.layers, wide.model.layers, strict=True):
         before, after = old.self_attn, new.self_attn
-        alike = torch.randn(config.num_key_value_heads, width, config.hidden_size)
+        shared = torch.randn(config.num_key_value_heads, width, config.hidden_size)
         groups = config.num_attention_heads // config.num_key_value_heads
-        _rows(before.k_proj.weight, after.k_proj.weight, kept, alike)
-        _rows(before.q_proj.weight, after.q_proj.weight, kept, alike.repeat_interleave(groups, 0))
-        _rows(before.v_proj.weight, after.v_proj.weight, kept, torch.randn_like(alike))
+        _rows(before.k_proj.weight, after.k_proj.weight, kept, shared)
+        _rows(before.q_proj.weight, after.q_proj.weight, kept, shared.repeat_interleave(groups, 0))
+        _rows(before.v_proj.weight, after.v_proj.weight, kept, torch.randn_like(shared))
         out = torch.randn(config.num_attention_heads, width, config.hidden_size)
-        _rows(before.o_proj.weight.T, after.o_proj.weight.T, kept, QUIET * out)
+        _rows(before.o_proj.weight.T, after.o_proj.weight.T, kept, COPY_SCALE * out)
         for name in ("q_norm", "k_norm"):
-            scale, wider = getattr(before, name).weight, getattr(after, name).weight
-            wider.fill_(SOFT * float(scale.abs().mean()))
+            old_scale, wider = getattr(before, name).weight, getattr(after, name).weight
+            wider.fill_(NEW_PAIR_SCALE * float(old_scale.abs().mean()))
             # Scores are divided by the root of the width, which has doubled.
-            wider[kept] = scale * 2**0.25
+            wider[kept] = old_scale * 2**0.25
     grown = wide.state_dict()
     same = {n: w for n, w in base.state_dict().items() if grown[n].shape == w.shape}
     wide.load_state_dict({**grown, **same})

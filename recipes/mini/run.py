@@ -1,4 +1,4 @@
-"""Train the bundled model from nothing: `python recipes/mini/run.py --output-dir runs/mini`.
+"""Train the bundled model from scratch: `python recipes/mini/run.py --output-dir runs/mini`.
 
 Reads `recipe.yaml` and runs its stages in order, each as one command. A stage whose result exists
 is skipped, a stage that was interrupted resumes. Run it from the root of the project.
@@ -28,7 +28,7 @@ RECIPE = HERE / "recipe.yaml"
 
 
 class Shared(Config):
-    """Settings of every training stage; a stage replaces single values."""
+    """Settings of every training stage; a stage may replace single values."""
 
     gist: dict[str, Any]
     data: dict[str, Any]
@@ -36,7 +36,7 @@ class Shared(Config):
 
 
 class Train(Config):
-    """Train gists, or pretrain the base where there is nothing to start from.
+    """Train gists, or pretrain the base if there is no model to start from.
 
     Attributes:
         name: Names the stage and its directory.
@@ -45,7 +45,7 @@ class Train(Config):
         data: Training documents, in addition to the shared settings.
         stages: The curriculum.
         training: The optimiser, in addition to the shared settings.
-        stop_at: Step at which the run ends, on the learning rates of the full schedule.
+        stop_at: Step at which the run ends, with the learning rates of the full schedule.
         planned: Runs only if `--only` names it.
     """
 

@@ -139,7 +139,7 @@ def test_unscored_kinds_are_given_by_their_beginning() -> None:
     assert collate(EXAMPLES, Plain(ENCODER, TEMPLATE)).scored.all()
 
 
-def test_text_in_a_frame_is_encoded_apart_from_it() -> None:
+def test_text_in_a_frame_is_encoded_separately() -> None:
     """So that no question can change how the frame is read, and the other way round."""
     before, after = TEMPLATE.split("{question}")
     question = "What is the passkey?"

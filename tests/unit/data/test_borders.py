@@ -73,7 +73,7 @@ def _segments(
 
 
 def _holds(ours: list[int], inside: list[int], cut_start: bool, cut_end: bool) -> bool:
-    """Say whether our ids are the library's inside a segment, but for tokens cut at its ends."""
+    """Return whether our ids are the library's in a segment, except for tokens cut at its ends."""
     if not cut_start and not cut_end:
         return ours == inside
     if not cut_start:
@@ -179,7 +179,7 @@ def _around(kind: str, single: str) -> PreTrainedTokenizerFast:
         ("[INST] <s> $A [/INST] </s>", ["[INST]", "<s>"]),
     ],
 )
-def test_the_prefix_stands_once_and_the_suffix_never(
+def test_the_prefix_occurs_once_and_the_suffix_never(
     kind: str, single: str, head: list[str]
 ) -> None:
     tokenizer = _around(kind, single)
@@ -193,7 +193,7 @@ def test_the_prefix_stands_once_and_the_suffix_never(
 
 
 @pytest.mark.parametrize("single", ["<s> $A", "$A"])
-def test_a_start_token_in_the_template_stands_once_and_first(single: str) -> None:
+def test_a_start_token_in_the_template_occurs_once_and_first(single: str) -> None:
     encoder = TextEncoder(_around("gpt2", single))
     frame = Plain(encoder, "<s>[INST]{question}[/INST]")
     start, bracket = encoder.tokenizer.convert_tokens_to_ids(["<s>", "[INST]"])

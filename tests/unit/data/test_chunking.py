@@ -44,7 +44,7 @@ def characters(text: str) -> int:
 
 
 def dear_ends(text: str) -> int:
-    """A text has more tokens than the longer one behind it in which its last word is complete."""
+    """Count more tokens for a text with an incomplete last word than for the completed text."""
     return len(text) + (3 if text and not text.endswith((" ", ".")) else 0)
 
 
@@ -119,7 +119,7 @@ def test_else_at_a_sentence() -> None:
     ]
 
 
-def test_at_a_korean_sentence_and_behind_its_closing_quote() -> None:
+def test_at_a_korean_sentence_and_after_its_closing_quote() -> None:
     parts = [
         "도서관은 조용하다. “사람이 많은가요?” ",
         "그가 몹시 조용히 물었어요. ",

@@ -73,7 +73,7 @@ def test_sides_have_their_share_and_a_larger_one_holds_the_smaller() -> None:
     small = {text for text in texts if side_of(text, 0.1) == "test"}
     large = {text for text in texts if side_of(text, 0.3) == "test"}
     assert small < large
-    # Four standard deviations of 2,000 draws at 0.1.
+    # Four standard deviations of 2,000 samples at 0.1.
     assert len(small) == pytest.approx(200, abs=54)
 
 

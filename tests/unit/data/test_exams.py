@@ -95,7 +95,7 @@ def test_every_bundled_question_has_four_choices_and_one_is_right(bundled: list[
     assert len({question.text for question in questions(bundled)}) == len(questions(bundled))
 
 
-def test_the_evidence_stands_once_and_verbatim_in_the_document(bundled: list[Example]) -> None:
+def test_the_evidence_occurs_once_and_verbatim_in_the_document(bundled: list[Example]) -> None:
     for example in bundled:
         evidence = example.details["evidence"]
         assert isinstance(evidence, list)
@@ -106,7 +106,7 @@ def test_the_evidence_stands_once_and_verbatim_in_the_document(bundled: list[Exa
             assert example.document.count(span) == 1, span
 
 
-def test_right_answers_stand_evenly_in_all_places(bundled: list[Example]) -> None:
+def test_right_answers_are_evenly_distributed_over_the_choices(bundled: list[Example]) -> None:
     places = Counter(question.choices.index(question.answer) for question in questions(bundled))
     assert max(places.values()) - min(places[place] for place in range(4)) <= 1
     for example in bundled:
@@ -142,7 +142,7 @@ def test_size_does_not_give_a_numeric_answer_away(bundled: list[Example]) -> Non
     assert max(ranks.values()) <= 0.4 * sum(ranks.values())
 
 
-def test_kinds_of_bundled_questions_can_be_told_apart(bundled: list[Example]) -> None:
+def test_kinds_of_bundled_questions_are_distinguished(bundled: list[Example]) -> None:
     kinds = Counter(question.kind for question in questions(bundled))
     wanted = "number deadline exception who condition negative compute".split()
     assert set(kinds) == {f"exam:open_book:{name}" for name in wanted}

@@ -38,7 +38,7 @@ TURNS = [("When does it open?", "At nine."), ("몇 시?", "열 시\n정각입니
 
 
 def _library(tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]) -> list[int]:
-    """What anyone would write; the date stands still, and hybrid models answer at once."""
+    """The ids of the library; the date is fixed, and hybrid models answer directly."""
     template = str(tokenizer.chat_template).replace(TODAY, "26 Jul 2024")
     options: dict[str, Any] = {"chat_template": template, "enable_thinking": False}
     ids: list[int] = tokenizer.apply_chat_template(

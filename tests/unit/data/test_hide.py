@@ -108,7 +108,7 @@ def placed(text: str) -> list[str]:
         ("He left.\nShe left.\n", ["He left.", "She left.", ""]),
     ],
 )
-def test_a_place_is_neither_in_an_aside_nor_behind_a_heading(text: str, wanted: list[str]) -> None:
+def test_a_place_is_neither_in_an_aside_nor_after_a_heading(text: str, wanted: list[str]) -> None:
     assert placed(text) == wanted
 
 
@@ -152,7 +152,7 @@ def test_each_sentence_appears_once_between_white_space(haystack: str, depths: l
 
 
 @given(haystack=haystacks, depths=depth_lists)
-def test_sentences_stand_in_order_of_depth(haystack: str, depths: list[float]) -> None:
+def test_sentences_are_in_order_of_depth(haystack: str, depths: list[float]) -> None:
     sentences = marks(len(depths))
     by_depth = [sentence for _, sentence in sorted(zip(depths, sentences, strict=True))]
     assert MARKED.findall(insert(haystack, sentences, depths)) == by_depth

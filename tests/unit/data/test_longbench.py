@@ -175,7 +175,7 @@ def assert_official(found: longbench.Prompt, template: str) -> None:
         assert context.join(found.around(text)) == template.format(context=context, input=text)
 
 
-def test_prompts_come_apart_and_together_again(tmp_path: Path) -> None:
+def test_prompts_are_split_and_joined_again(tmp_path: Path) -> None:
     settings_into(tmp_path)
     found = prompts(tmp_path)
     assert list(found) == list(TEMPLATES)

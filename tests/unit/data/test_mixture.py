@@ -1,4 +1,4 @@
-"""What the mixture draws beside hidden facts, and what it refuses to begin with."""
+"""What the mixture samples in addition to hidden facts, and which settings it refuses."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_corpus_that_can_never_be_asked_is_given_up(tmp_path: Path, encoder: T
         mixture.sample(random.Random(0), 50, {"quote": 1.0})
 
 
-def test_records_stand_beside_prose(
+def test_records_are_sampled_in_addition_to_prose(
     corpus: dict[str, list[str]], tmp_path: Path, encoder: TextEncoder
 ) -> None:
     paths = _records(tmp_path / "r.jsonl")
@@ -172,12 +172,12 @@ def test_a_mixture_without_what_it_draws_is_refused(values: dict[str, Any], mess
         validated(MixtureConfig, values, "run.yaml")
 
 
-def test_what_is_not_drawn_is_not_needed() -> None:
+def test_what_is_not_sampled_is_not_needed() -> None:
     _config(records=["x"], documents={"records": 1, "quote": 0})
     _config(corpus={"en": ["x"]}, records=["x"])
 
 
-def test_unusable_files_are_told_with_their_setting(tmp_path: Path, encoder: TextEncoder) -> None:
+def test_unusable_files_are_named_with_their_setting(tmp_path: Path, encoder: TextEncoder) -> None:
     config = _config(corpus={"ko": ["nowhere.jsonl"]})
     with pytest.raises(BadInputError, match=r"^data\.corpus\.ko: cannot read nowhere\.jsonl") as no:
         Mixture(config, encoder)
@@ -205,7 +205,7 @@ def test_a_packed_row_holds_the_language_asked_for(
         assert any(begins in text for id, text in articles.items() if id[:2] == language)
 
 
-def test_prose_that_is_held_out_is_never_drawn(tmp_path: Path) -> None:
+def test_prose_that_is_held_out_is_never_sampled(tmp_path: Path) -> None:
     run = "the ferry to the island leaves from the north quay at nine every morning"
     texts = [f"Sentence {n} of an ordinary text stands here. " * 5 for n in range(5)]
     corpus, test = tmp_path / "corpus.jsonl", tmp_path / "test.jsonl"
@@ -246,7 +246,7 @@ def test_some_documents_are_asked_for_what_they_lack(
     assert 15 <= lacking <= 45
 
 
-def _asked_and_told(
+def _asked_and_stated(
     config: dict[str, Any], encoder: TextEncoder, articles: dict[str, str], folder: Path
 ) -> tuple[list[Question], set[str]]:
     """Ask sixty documents of one needle; return the questions and the words of the corpus."""
@@ -268,7 +268,7 @@ def test_owners_may_be_named_by_words_of_the_corpus(
     def of_the_corpus(share: float) -> int:
         weights = {"codes": 1.0, "facts": 1.0, "alike": 1.0, "value_first": 1.0}
         config = {"documents": weights, "any_name": share}
-        asked, told = _asked_and_told(config, encoder, articles, tmp_path)
+        asked, told = _asked_and_stated(config, encoder, articles, tmp_path)
         return sum(not told.isdisjoint(_words_of(q.text)) for q in asked)
 
     assert of_the_corpus(0.0) == 0
@@ -284,7 +284,7 @@ def test_persons_may_be_named_by_words_of_the_corpus_too(
 
     def of_the_corpus(share: float) -> int:
         config = {"documents": {"facts": 1.0}, "attributes": ["person"], "any_name": share}
-        asked, told = _asked_and_told(config, encoder, articles, tmp_path)
+        asked, told = _asked_and_stated(config, encoder, articles, tmp_path)
         assert [q.answer for q in asked if q.answer[0].islower()] == []
         return sum(not told.isdisjoint(_words_of(q.answer)) for q in asked)
 
@@ -302,15 +302,15 @@ def test_passphrases_may_be_of_any_tokens(
     write_records(corpus, [{"text": text}])
     values = {"corpus": {language: [str(corpus)]}, "documents": {"passphrase": 1.0}}
 
-    def drawn(share: float) -> list[str]:
+    def sampled(share: float) -> list[str]:
         config = MixtureConfig.model_validate({**values, "any_name": share})
         mixture, rng = Mixture(config, encoder), random.Random(0)
         return [mixture.sample(rng, 60).questions[0].answer for _ in range(60)]
 
-    assert all(answer in text for answer in drawn(0.0))
+    assert all(answer in text for answer in sampled(0.0))
     letters = "[A-Za-z ]+" if language == "en" else "[가-힣 ]+"
-    assert all(re.fullmatch(letters, answer) for answer in drawn(1.0))
-    assert sum(answer in text for answer in drawn(1.0)) < 20
+    assert all(re.fullmatch(letters, answer) for answer in sampled(1.0))
+    assert sum(answer in text for answer in sampled(1.0)) < 20
 
 
 def test_what_is_absent_needs_an_attribute_of_its_own() -> None:
@@ -323,7 +323,7 @@ def test_what_is_absent_needs_an_attribute_of_its_own() -> None:
 def test_an_article_is_asked_for_what_is_left_out_of_it(
     encoder: TextEncoder, tmp_path: Path
 ) -> None:
-    """Its body alone is the document; title, definition and lead stand before it."""
+    """Its body alone is the document; title, definition and lead precede it."""
     quarters = "north south east west upper lower old new long market river church".split()
     body = " ".join(f"Farmers of the {q} quarter share a mill and two wells." for q in quarters)
     names = ["Halden", "Morvale", "Stockley", "Grimthorpe"]
@@ -371,7 +371,7 @@ def test_prose_that_contains_every_answer_already_is_refused(
         Mixture(config, encoder).sample(random.Random(0), 400)
 
 
-def test_pairs_are_of_words_of_the_corpus_and_stand_in_the_document(
+def test_pairs_are_of_words_of_the_corpus_and_occur_in_the_document(
     mixture: Mixture, articles: dict[str, str]
 ) -> None:
     rng, asked = random.Random(0), 0

@@ -85,7 +85,7 @@ def test_the_plain_passkey_question_is_always_listed() -> None:
 
 
 @given(seed=seeds, language=languages, value=st.sampled_from(["river", "Kansas of", "바람이 분"]))
-def test_a_passphrase_stands_in_its_sentence_as_it_is(
+def test_a_passphrase_occurs_unchanged_in_its_sentence(
     seed: int, language: Language, value: str
 ) -> None:
     needle = passphrase(random.Random(seed), language, value)
@@ -94,7 +94,7 @@ def test_a_passphrase_stands_in_its_sentence_as_it_is(
     assert all(value not in question for question in needle.questions)
 
 
-def test_a_passphrase_that_no_sentence_can_hold_is_refused() -> None:
+def test_a_passphrase_that_no_sentence_can_contain_is_refused() -> None:
     with pytest.raises(ValueError, match="unchanged"):
         passphrase(random.Random(0), "en", "and .. so")
 
@@ -108,8 +108,8 @@ def test_codes_have_owners_of_every_nature(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_codes_can_all_stand_before_their_owners(language: Language) -> None:
-    """Sentences of either order are drawn otherwise, so that the wish has something to do."""
+def test_codes_can_all_precede_their_owners(language: Language) -> None:
+    """By default both orders are sampled, so the setting has an effect."""
     rng = random.Random(0)
 
     def orders(value_first: bool) -> set[bool]:
@@ -186,7 +186,7 @@ def test_no_field_is_left_open_and_every_sentence_is_closed(language: Language) 
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_kind_is_drawn_and_entities_rarely_repeat(language: Language) -> None:
+def test_every_kind_is_sampled_and_entities_rarely_repeat(language: Language) -> None:
     needles = draw_many(language)
     assert {needle.kind for needle in needles} == {f"fact:{kind}" for kind in KINDS}
     assert len({needle.entity for needle in needles}) > 0.95 * MANY

@@ -90,13 +90,13 @@ def test_depths_and_lengths_make_a_full_grid(
     assert cells == {(t, d): 2 for t in (600, 1200) for d in (0.0, 0.5, 1.0)}
     for example in made:
         (placed,) = example.details["placed"]  # type: ignore[misc]
-        # Behind depth 1 stand the needle itself and at most one broken sentence: some 60 characters
+        # After depth 1 only the needle and one incomplete sentence follow: some 60 characters
         # of the 320 that 600 tokens make in Korean here.
         assert placed == pytest.approx(example.details["depth"], abs=0.2)
 
 
 @pytest.mark.parametrize(("form", "line"), [("list", "- {}: {}"), ("table", "| {} | {} |")])
-def test_lists_and_tables_stand_in_one_place(
+def test_lists_and_tables_are_in_one_place(
     encoder: TextEncoder, prose: dict[Language, str], form: str, line: str
 ) -> None:
     options = {"haystack": prose["ko"], "language": "ko", "samples": 5, "tokens": [400]}

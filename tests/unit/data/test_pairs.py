@@ -9,7 +9,7 @@ WORDS = [f"{head}{tail}" for head in ("ba", "do", "ke", "mi", "nu") for tail in 
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_every_pair_can_be_told_apart(language: Language) -> None:
+def test_every_pair_can_be_distinguished(language: Language) -> None:
     for seed in range(100):
         drawn = pairs(random.Random(seed), language, WORDS, 5, [4, 6])
         assert len(drawn) == 5
@@ -25,7 +25,7 @@ def test_every_pair_can_be_told_apart(language: Language) -> None:
 
 
 def test_no_single_word_gives_most_answers_away() -> None:
-    """A key of which some word stands in no other pair could be found by that word alone."""
+    """A key with a word that no other pair has could be found by that word alone."""
     shared = told = 0
     for seed in range(200):
         keys = [set(n.entity.split()) for n in pairs(random.Random(seed), "en", WORDS, 5, [5])]

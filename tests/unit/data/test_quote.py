@@ -1,4 +1,4 @@
-"""A document's own words: asked for by words that stand once, and answered by what follows."""
+"""A document's own words: asked for by words that occur once, and answered by what follows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_all_of_a_long_text_is_asked_for() -> None:
     assert numbers[-1] > 185
 
 
-def test_pieces_do_not_overlap() -> None:
+def test_quotations_do_not_overlap() -> None:
     text = " ".join(f"w{n}" for n in range(200))
     asked = quotes(random.Random(0), "en", text, 12)
     answered = [word for question in asked for word in question.answer.split()]
@@ -79,7 +79,7 @@ def test_the_beginning_and_every_other_place_are_asked_for(encoder: TextEncoder)
 @pytest.mark.parametrize(
     "text", ["a b a b a b a b a b", 'She "said" it.', "One.\nTwo.\nThree.", "gas as a b c d"]
 )
-def test_only_a_phrase_that_stands_once_is_quoted_else_the_beginning_is_asked_for(
+def test_only_a_phrase_that_occurs_once_is_quoted_else_the_beginning_is_asked_for(
     encoder: TextEncoder, text: str
 ) -> None:
     for seed in range(20):

@@ -1,4 +1,4 @@
-"""Records are drawn by length, and come back as they were written."""
+"""Records are sampled by length, and are read as they were written."""
 
 from __future__ import annotations
 
@@ -38,25 +38,25 @@ def _of_length(encoder: TextEncoder, source: str, tokens: int) -> Example:
     return Example(document, (WHO,), "en", source)
 
 
-def test_records_are_drawn_by_length(tmp_path: Path, encoder: TextEncoder) -> None:
+def test_records_are_sampled_by_length(tmp_path: Path, encoder: TextEncoder) -> None:
     lengths = {"a": 60, "b": 10, "c": 31, "d": 30, "e": 10, "f": 200}
     examples = [_of_length(encoder, source, tokens) for source, tokens in lengths.items()]
     records = _read(tmp_path, encoder, examples[:3], examples[3:])
 
-    def drawn(tokens: int) -> set[str]:
+    def sampled(tokens: int) -> set[str]:
         rng = random.Random(tokens)
         return {records.sample(rng, tokens).source for _ in range(80)}
 
-    assert drawn(60) == {"a", "c"}, "half as long is not long enough"
-    assert drawn(59) == {"c", "d"}
-    assert drawn(29) == {"b", "e"}, "none is longer than half: the longest"
-    assert drawn(10) == {"b", "e"}
-    assert drawn(1000) == {"f"}
+    assert sampled(60) == {"a", "c"}, "half as long is not long enough"
+    assert sampled(59) == {"c", "d"}
+    assert sampled(29) == {"b", "e"}, "none is longer than half: the longest"
+    assert sampled(10) == {"b", "e"}
+    assert sampled(1000) == {"f"}
     with pytest.raises(BadInputError, match="at most 9 tokens, the shortest has 10; ask for as"):
         records.sample(random.Random(0), 9)
 
 
-def test_the_same_seed_draws_the_same(tmp_path: Path, encoder: TextEncoder) -> None:
+def test_the_same_seed_samples_the_same(tmp_path: Path, encoder: TextEncoder) -> None:
     examples = [_of_length(encoder, str(number), 40) for number in range(50)]
     records = _read(tmp_path, encoder, examples)
     again = _read(tmp_path, encoder, examples)
@@ -75,6 +75,6 @@ def test_records_come_back_as_they_were_written(tmp_path: Path, encoder: TextEnc
     assert all(records.sample(random.Random(seed), 500) == record for seed in range(20))
 
 
-def test_files_without_a_record_to_draw_are_refused(tmp_path: Path, encoder: TextEncoder) -> None:
+def test_files_without_a_usable_record_are_refused(tmp_path: Path, encoder: TextEncoder) -> None:
     with pytest.raises(BadInputError, match=r"no record with a document and .*0\.jsonl"):
         _read(tmp_path, encoder, [Example("Nobody asks.", (), "en", "a")])

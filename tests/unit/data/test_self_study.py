@@ -35,7 +35,7 @@ GOOD = '{"question": "What does the mill grind?", "answer": "rye"}'
 
 @dataclass
 class Server:
-    """Plays an endpoint: gives the scripted answers in turn, the last one for ever."""
+    """Plays an endpoint: gives the scripted answers in turn, the last one repeatedly."""
 
     script: list[tuple[int, dict[str, str], bytes]]
     requests: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
@@ -205,7 +205,7 @@ def test_replies_without_a_question_give_none(reply: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["1" * 5000, '"half of an emoji: \\ud83d"'])
-def test_an_answer_that_no_file_can_hold_is_dropped(answer: str) -> None:
+def test_an_answer_that_cannot_be_stored_is_dropped(answer: str) -> None:
     assert parse_reply(f'{{"question": "Why?", "answer": {answer}}} {GOOD}') == parse_reply(GOOD)
 
 
@@ -234,7 +234,7 @@ def test_one_record_for_each_document_and_prompt_type(tmp_path: Path) -> None:
     assert [path.name for path in output.parent.iterdir()] == ["out.jsonl"]
 
 
-def test_a_killed_run_goes_on_where_it_stopped_and_gives_the_same_file(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_where_it_stopped_and_gives_the_same_file(tmp_path: Path) -> None:
     def dies_after(replies: int) -> Generator:
         left = [replies]
 

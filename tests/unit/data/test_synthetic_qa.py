@@ -1,4 +1,4 @@
-"""The one entry: rules and models give the same kind of example, filtered and counted."""
+"""One entry point: rules and models give the same kind of example, filtered and counted."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rules_give_examples_of_each_document_and_a_report() -> None:
     assert Example.from_record(examples[0].to_record(), "here") == examples[0]
 
 
-def test_a_document_keeps_its_questions_whatever_stands_before_it() -> None:
+def test_the_questions_on_a_document_do_not_depend_on_earlier_documents() -> None:
     alone = list(make(DOCUMENTS[2:], language="en", seed=4))
     together = list(make(DOCUMENTS, language="en", seed=4))
     assert alone[0] == together[-1]

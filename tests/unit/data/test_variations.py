@@ -21,7 +21,7 @@ LANGUAGES: tuple[Language, ...] = ("en", "ko")
 MANY = 400
 
 
-def drawn(language: Language, part: Part) -> list[Needle]:
+def sampled(language: Language, part: Part) -> list[Needle]:
     rng = random.Random(5)
     return [
         needle
@@ -68,7 +68,7 @@ def test_evaluation_uses_plain_templates(language: Language, part: Part) -> None
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_varied_questions_still_name_what_they_ask_for(language: Language) -> None:
-    for needle in drawn(language, "seen"):
+    for needle in sampled(language, "seen"):
         assert needle.answer in needle.sentence
         for question in needle.questions:
             assert needle.answer not in question
@@ -93,7 +93,7 @@ def test_no_variation_makes_a_seen_question_or_sentence_an_unseen_one(language: 
             )
 
 
-def test_a_sentence_goes_on_in_lower_case_unless_it_begins_with_a_name() -> None:
+def test_a_sentence_continues_in_lower_case_unless_it_begins_with_a_name() -> None:
     rng = random.Random(3)
     plain, named = "The {n} is {v}.", "{e} opens at {v}."
     for _ in range(MANY):

@@ -27,7 +27,7 @@ from dnsity.data.readers.corpus import Document
 from dnsity.data.text.sentences import sentence_ends
 
 _CLEAR = 0.15
-"""Share of a third at both of its ends from which no sentence is asked for."""
+"""Share of a third at each of its ends from which no sentence is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def whether_about(title: str, language: Language, *, yes: bool) -> Question:
 
 
 def in_which_third(rng: random.Random, language: Language, document: str) -> Question | None:
-    """Ask in which third a sentence is; it is complete, unique and understandable alone."""
+    """Ask in which third a complete, unique sentence is that is understandable alone."""
     rules, found = rules_for(language), dict[int, list[str]]()
     for start, end in pairwise(sentence_ends(document)):
         sentence = flatten(document[start:end])

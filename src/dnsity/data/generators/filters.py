@@ -50,7 +50,7 @@ def filter_questions(
         rejects: Counter of reasons, which is updated.
 
     Returns:
-        The questions that pass. Duplicates are only looked for within one document.
+        The questions that pass. Duplicates are detected only within one document.
     """
     counts = Counter[str]() if rejects is None else rejects
     kept: list[Question] = []

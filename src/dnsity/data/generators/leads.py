@@ -21,7 +21,7 @@ _ASIDE = re.compile(r"\s*(?:\([^()]*\)|\[[^\[\]]*\])|\s\](?=[\s,.])")
 _LOST_WORD = re.compile(r"\b(\w+) \1\b|를로 |(?<![마가])을로 ")
 _LONGEST_DEFINITION = 160
 _LEAST_TELLING = 2
-"""Content words left in a masked sentence: "____ is a ____ genre." could open any text."""
+"""Fewest content words of a masked sentence: "____ is a ____ genre." could open many texts."""
 _STOP_WORDS = frozenset("the and for from with that its his her who was are".split())
 """Words of English titles, which Korean articles have too, that do not give a title away."""
 

@@ -1,7 +1,7 @@
 """Needles: single sentences to remember, each with questions on what it says.
 
-A model must not succeed by repeating the only unusual number. So the facts of a set share their
-attribute, their entity or half of the entity's name, and only the question distinguishes them.
+Facts of a set share their attribute, their entity or half of the entity's name, so that only the
+question distinguishes them. Otherwise a model could succeed by repeating the only unusual number.
 """
 
 from __future__ import annotations

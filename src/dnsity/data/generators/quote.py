@@ -54,8 +54,7 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
             break
         cue = text[words[at].start() : words[middle - 1].end()]
         answer = text[words[middle].start() : words[end - 1].end()]
-        once = text.find(cue) == text.rfind(cue)  # `count` misses what overlaps: "two two two"
-        if once and '"' not in cue and "\n" not in cue + answer:
+        if _is_cue(cue, text) and "\n" not in answer:
             question = rng.choice(LANGUAGES[language].questions.quote).format(cue=cue)
             found.append(Question(question, answer, "quote"))
         at = end
@@ -87,7 +86,7 @@ def values(rng: random.Random, language: Language, text: str, count: int) -> tup
         start, middle, end = places[at % len(places)]
         words = list(_WORD.finditer(text, start, middle))[-rng.randint(*_VALUE_CUE) :]
         cue = text[words[0].start() : middle].rstrip() if words else ""
-        if cue and text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
+        if cue and _is_cue(cue, text):
             asked = rng.choice(LANGUAGES[language].questions.quote).format(cue=cue)
             made.append(Question(asked, text[middle:end], "value"))
     return tuple(made[:count])
@@ -116,8 +115,7 @@ def reconstruction(
             at = rng.randrange(len(words) - _CUE[1])
             middle = at + rng.randint(*_CUE)
             cue = text[words[at].start() : words[middle - 1].end()]
-            # Where words overlap themselves ("gas as a") `count` would miss the second place.
-            if text.find(cue) == text.rfind(cue) and '"' not in cue and "\n" not in cue:
+            if _is_cue(cue, text):
                 asked = rng.choice(LANGUAGES[language].questions.from_cue).format(cue=cue)
                 start = words[middle].start()
                 break
@@ -154,6 +152,12 @@ def continuation(
         return document, ()
     asked = rng.choice(LANGUAGES[language].questions.continuation)
     return document, (Question(asked, answer, "continuation"),)
+
+
+def _is_cue(cue: str, text: str) -> bool:
+    """Return whether a cue occurs once in the text and can be quoted in a question."""
+    once = text.find(cue) == text.rfind(cue)  # `count` misses what overlaps: "two two two"
+    return once and '"' not in cue and "\n" not in cue
 
 
 def _answer(encoder: TextEncoder, text: str, tokens: int) -> str:

@@ -53,8 +53,8 @@ class Group:
 class Kind:
     """One attribute of entities, with sentences that state it and questions that ask for it.
 
-    If it has several names (`nouns`), sentence and question use the same one as `{n}`. The
-    sentences of `further` are for training only, so that adding some does not change evaluation.
+    If it has several names (`nouns`), sentence and question use the same one as `{n}`. Only
+    training uses the sentences of `further`, so new ones do not change evaluation.
     """
 
     name: str
@@ -79,7 +79,7 @@ class PasskeyWording:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Everything that needles need of one language; `fill` also takes care of the grammar.
+    """The wording of needles in one language; `fill` also corrects the grammar.
 
     `hard` has attributes whose values cannot be guessed: `word`, `spoken` (five digits as words)
     and `uuid`. They are for needle tests, not for training. `variations` apply to training only.
@@ -103,8 +103,8 @@ class Wording:
     def part(self, part: Part) -> Wording:
         """Return one part of the sentences, questions and names; parts are disjoint.
 
-        Unseen are the last sentence and question of every attribute, and stems of names with a
-        certain hash, so the split does not depend on the random sequence.
+        The last sentence and question of every attribute, and name stems with a certain hash, are
+        unseen, so the split does not depend on the random sequence.
         """
         if part == "all":
             return replace(self, variations=None)
@@ -161,7 +161,7 @@ def _phrases(phrased: _Phrased, part: Part) -> _Phrased:
 
 
 def _named(passkeys: PasskeyWording) -> PasskeyWording:
-    """Keep "The passkey for X is V. Remember it. V is the passkey for X." and its question."""
+    """Select "The passkey for X is V. Remember it. V is the passkey for X." and its question."""
     said_twice = next(text for text in passkeys.sentences if text.count("{v}") == 2)
     return PasskeyWording(passkeys.named, (said_twice,), passkeys.questions[:1])
 

@@ -62,7 +62,7 @@ class Records:
         if stop == 0:
             raise BadInputError(
                 f"no document in data.records has at most {tokens} tokens, the shortest has "
-                f"{self._tokens[0]}; allow as many in `stages`, or add shorter documents"
+                f"{self._tokens[0]}; ask for as many in `stages`, or add shorter documents"
             )
         longest = bisect_left(self._tokens, self._tokens[stop - 1])
         start = min(longest, bisect_right(self._tokens, tokens / 2))

@@ -1,1 +1,1 @@
-"""English: values, sentences and questions of needles; shapes for questions by rule."""
+"""English: values, sentences and questions of needles; grammar of the question rules."""

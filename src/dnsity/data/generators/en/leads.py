@@ -34,7 +34,7 @@ def _define(match: re.Match[str]) -> Opening | None:
 
 
 def _shortened(definition: str) -> str:
-    """Remove what only adds to a definition."""
+    """Remove the parts that only add to a definition."""
     for end in _END.finditer(definition):
         short = definition[: end.start()]
         continues = _CONTINUES.search(short) or short.count('"') % 2

@@ -1,4 +1,4 @@
-"""English as the generators use it."""
+"""The language pack of English."""
 
 from __future__ import annotations
 

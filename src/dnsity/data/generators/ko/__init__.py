@@ -1,1 +1,1 @@
-"""Korean: values, sentences and questions of needles; shapes for questions by rule."""
+"""Korean: values, sentences and questions of needles; grammar of the question rules."""

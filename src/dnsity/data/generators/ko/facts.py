@@ -84,7 +84,7 @@ _HANGUL_FIRST, _FINALS, _NIEUN, _BIEUP, _SSANGSIOT = 0xAC00, 28, 4, 17, 20
 
 
 def facts(sentence: str) -> list[Fact]:
-    """Questions on the facts a sentence states; none if its shape is not a known one.
+    """Return questions on the facts of a sentence; none if it matches no pattern.
 
     Args:
         sentence: One sentence, white space flattened.
@@ -135,7 +135,7 @@ def _lives(sentence: str) -> Iterator[Fact]:
 
 
 def is_count(sentence: str, match: re.Match[str]) -> bool:
-    """Whether a match of `COUNTED` counts or measures something, rather than being a name."""
+    """Return whether a match of `COUNTED` counts or measures something, and is not a name."""
     before, behind = sentence[: match.start()], sentence[match.end() :]
     naming = _NAMING_BEHIND.get(match["c"])
     if match["c"] == "세" and len(match["n"]) < 2:  # Ludwig II, not a child of two

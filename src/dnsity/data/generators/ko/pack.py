@@ -1,4 +1,4 @@
-"""Korean as the generators use it."""
+"""The language pack of Korean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Korean for the question rules: what can be blanked, exchanged or listed, and how to ask."""
+"""Korean grammar of the question rules: what can be blanked, exchanged, listed and asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Korean wording of needles: the named entities, and what can be said of them."""
+"""Korean wording of needles: the named entities, and the attributes that needles state of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verify questions made by rules: the document has to support question and answer."""
+"""Verify questions made by rules: the document must support question and answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dnsity.data.generators.rules.page import (
     read_page,
 )
 
-# Sections that every encyclopedia article has; asking for them says nothing about this one.
+# Headings of many encyclopedia articles; a question on them is not specific to this one.
 _GENERIC = re.compile(
     r"(?:references?|external links?|further reading|see also|notes?|sources?|bibliography|other|"
     r"footnotes|gallery|overview|introduction|citations|참고 문헌|각주|같이 보기|외부 링크|출처)$",
@@ -125,8 +125,8 @@ def _cloze(question: Question, blanked: str, page: Page) -> bool:
 
 def _section(question: Question, asked: str, page: Page) -> bool:
     if question.kind == "section:of":
-        holding = [section.heading for section in page.sections if asked in section.body]
-        return holding == [question.answer]
+        mentioning = [section.heading for section in page.sections if asked in section.body]
+        return mentioning == [question.answer]
     headings = [section.heading for section in page.sections]
     return (
         headings.count(asked) == 1

@@ -3,7 +3,7 @@
     cloze     a sentence with one span blanked               cloze:number, :year, :date ...
     fact      from sentences of reliable structure           fact:year, :date, :number, :place, ...
     yesno     a statement, or the same made false            yesno
-    section   headings: who mentions what, what comes next   section:of, section:next
+    section   which section mentions a name, which follows   section:of, section:next
     list      how many items, and what follows one           list:count, list:next
     title     the title line, or what the text is about      title, topic
 
@@ -56,7 +56,7 @@ class _Made:
 
 @dataclass(slots=True)
 class _Work:
-    """The document and what all question makers share."""
+    """The document, and word counts that all question makers share."""
 
     page: Page
     title: str
