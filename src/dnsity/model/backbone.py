@@ -54,7 +54,7 @@ def require_layers(base: PreTrainedModel) -> None:
     if not isinstance(layers, nn.ModuleList) or len(layers) != num_layers(base):
         raise UnsupportedModelError(
             f"base model {base.config.get_text_config().model_type} not supported: its decoder "
-            f"keeps its layers in a way of its own. {ALTERNATIVES}"
+            f"has no list `layers` with all of its layers. {ALTERNATIVES}"
         )
 
 

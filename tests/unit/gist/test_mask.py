@@ -1,4 +1,4 @@
-"""The bottleneck as properties of random layouts: each says what one kind of token may see."""
+"""The attention mask of random layouts: each property says what one kind of token may see."""
 
 from __future__ import annotations
 
