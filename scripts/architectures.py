@@ -1,4 +1,4 @@
-"""Write docs/architectures.md: the verdict on every architecture, each tested as a tiny model.
+"""Write docs/supported_models.md: the verdict on every architecture, each tested as a tiny model.
 
 python scripts/architectures.py
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "architectures.md"
+PAGE = ROOT / "docs" / "supported_models.md"
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT / "tests"))

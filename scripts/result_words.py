@@ -24,8 +24,8 @@ SENTENCES = {
         "cores, commit `{commit}`; TTFT is the time to the first token of an answer:",
         "results": "Score from 25 gists and from its controls, English / Korean, {cpu}, {cores} "
         "cores, commits `{commit}` and `{far}` (32,768 tokens):",
-        "untrained": "Without gist training, {model}, passkey with a name in {documents} documents "
-        "of 1,000 tokens: {full} from full context, {select} from `select` at {ratio}x.",
+        "untrained": "{model} without gist training, {documents} documents of 1,000 tokens with "
+        "one named passkey each: full context {full}, `select` at {ratio}x {select}.",
         "shapes": "The same ratios in bfloat16 and on the shapes of real models with random "
         "weights, by document length ({cpu}, {cores} cores; commits in `results/`):",
         "multiple": "ratio, {gists} gists",
@@ -64,7 +64,7 @@ SENTENCES = {
         "`{commit}`:",
         "results": "요지 25개의 점수와 대조군, 영어 / 한국어, {cpu}, 코어 {cores}개, 커밋 "
         "`{commit}`, 32,768토큰은 `{far}`:",
-        "untrained": "요지 학습 없이, {model}, 이름이 붙은 암호를 숨긴 1,000토큰 문서 "
+        "untrained": "요지를 학습하지 않은 {model}, 이름이 붙은 암호를 하나씩 숨긴 1,000토큰 문서 "
         "{documents}편: 전체 문맥 {full}, `select` {ratio}배 압축 {select}.",
         "shapes": "bfloat16, 그리고 실제 모델의 형태(무작위 가중치)에서 잰 같은 비율, 문서 길이별 "
         "({cpu}, 코어 {cores}개, 커밋은 `results/`에):",
@@ -217,3 +217,14 @@ def _setting(text: str) -> str:
         if re.fullmatch(pattern, text):
             return re.sub(pattern, korean, text)
     return text
+
+
+def provenance(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a sentence that say where a result was measured."""
+    manifest = result["manifest"]
+    return {
+        "cpu": manifest["hardware"]["cpu"] or "CPU",
+        "cores": manifest["hardware"]["cores"],
+        "commit": manifest["commit"][:10],
+        "dtype": manifest["config"].get("dtype"),
+    }

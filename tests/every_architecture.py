@@ -213,20 +213,20 @@ def _mark(each: Outcome) -> str:
 
 
 ORDER = ("supported", "warned", "refused", "not tried")
-_PAGE = """# Architectures
+_PAGE = """# Supported models
 
 <!-- Written by scripts/architectures.py; do not edit. -->
 
 The verdict on each of the {total} model types that transformers loads as causal language models,
 by its default config: {supported} supported, {warned} warned (sliding windows), {refused} refused,
 {not_tried} not tried. A model's own config decides when it is loaded: a released model may have
-other layers or positions than the default, and `dnsity doctor --model NAME` tells.
+other layers or positions than the default. `dnsity doctor --model NAME` shows the verdict on it.
 
-Every architecture that is not refused was built in miniature with random weights, compressed and
-asked: the logits of two passes equal those of the one masked sequence (to 1e-4 of the largest),
-and a document moved to other positions means the same. That is a test of every commit
-(`tests/unit/model/test_every_architecture.py`). `select` says whether that method takes it; where
-it does not, it refuses with a reason, and `gist` and `refine` work.
+Every architecture that is not refused was built as a tiny model with random weights. The logits of
+the two functions `compress` and `answer` equal those of one masked sequence (to 1e-4 of the
+largest), and moving a document to other positions does not change them. `make test-all` repeats
+this for every type, `make test` for some (`tests/unit/model/test_every_architecture.py`). `select`
+says whether that method supports the type; where it does not, `gist` and `refine` work.
 
 | model type | verdict | `select` | why |
 |---|---|---|---|

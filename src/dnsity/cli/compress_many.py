@@ -36,8 +36,8 @@ def compress_folder(
 ) -> None:  # fmt: skip
     """Compress texts without a current gist file, and report; skipped files end in an error."""
     from dnsity.data.readers.corpus import TEXT_SUFFIXES
-    from dnsity.inference.compress import require_trained
     from dnsity.inference.files import NEW, reason_to_compress, survey
+    from dnsity.inference.methods import require_trained
 
     if os.path.exists(store) and not os.path.isdir(store):
         raise BadInputError(f"{store} is a file; give a folder for the gists with -o FOLDER")

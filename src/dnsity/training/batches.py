@@ -91,7 +91,7 @@ class Batches(IterableDataset[Batch]):
         rngs = [random.Random(f"{name}/{number}") for number in numbers]
         if mode == "text" or mode == "repeat":
             return self._text(rngs, length, mode)
-        examples = [self.mixture.draw(rng, length, stage.documents) for rng in rngs]
+        examples = [self.mixture.sample(rng, length, stage.documents) for rng in rngs]
         return collate(examples, self.frame, mode, unscored=UNSCORED)
 
     def _text(self, rngs: list[random.Random], length: int, mode: TextMode) -> TextBatch:

@@ -93,7 +93,7 @@ class Probe(TrainerCallback):
             for length in config.tokens:
                 rng = random.Random(f"probe/{config.seed}/{length}/{language}")
                 for _ in range(config.documents):
-                    batch = collate([mixture.draw(rng, length)], frame)
+                    batch = collate([mixture.sample(rng, length)], frame)
                     self._batches.append((length, batch))
 
     @torch.no_grad()

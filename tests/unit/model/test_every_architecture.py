@@ -17,7 +17,7 @@ from every_architecture import ALLOWED, KINDS, UNBUILT, outcome, table
 from support import tiny_base
 from tiny import tiny_tokenizer
 
-PAGE = Path(__file__).parents[3] / "docs" / "architectures.md"
+PAGE = Path(__file__).parents[3] / "docs" / "supported_models.md"
 TABLE_VERSION = "5.23"
 """The version of transformers that the table in the guide is of; others know other types."""
 
