@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from dnsity.gist.layout import Layout
-from dnsity.model import backbone
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.masked import run_masked
 from support import (
@@ -19,7 +18,6 @@ from support import (
     gradients_of,
     layout_ids,
     parts,
-    tiny_base,
     tiny_gist_lm,
     tiny_lora_lm,
 )
@@ -122,8 +120,3 @@ def test_checkpointing_really_recomputes() -> None:
     layout = Layout(CHUNKS["one"], 4, (5,))
     two_pass_gradients(model, layout)
     assert len(calls) == 2 * 2  # document with gists, question; each again in backward
-
-
-def test_reentrant_checkpointing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"wrong gradients.*use_reentrant=False"):
-        backbone.enable_checkpointing(tiny_base("llama"), use_reentrant=True)

@@ -106,7 +106,7 @@ def name_of(shape: str) -> str:
     return shape if shape in SHAPES else Path(os.path.abspath(shape)).name
 
 
-def measures(shape: str) -> dict[str, Any]:
+def base_sizes(shape: str) -> dict[str, Any]:
     """Return the sizes of a directory's base for results; nothing for named shapes.
 
     Raises:

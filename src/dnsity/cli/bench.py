@@ -89,14 +89,14 @@ def _measure(config: BenchConfig, device: str, kept: Path | None) -> dict[str, A
 
     from dnsity.bench.cost import measure
     from dnsity.bench.cost import ratios as ratios_of
-    from dnsity.bench.shapes import build, measures, name_of
+    from dnsity.bench.shapes import base_sizes, build, name_of
     from dnsity.inference.hardware import device_name
     from dnsity.io.atomic import write_json
     from dnsity.io.provenance import manifest
 
     source = config.shape
     config = config.model_copy(update={"shape": name_of(source)})  # results contain no paths
-    described = manifest(config, seed=0) | {"device": device_name(device)} | measures(source)
+    described = manifest(config, seed=0) | {"device": device_name(device)} | base_sizes(source)
     parts = {} if kept is None else _measured_before(kept, described)
 
     def keep(found: Mapping[str, Any]) -> None:

@@ -129,7 +129,7 @@ def command(
     from dnsity.cli.compress_many import compress_folder
 
     compress_folder(
-        Path(document), output, load=load, method=how, workers=jobs, json=json, check=check
+        Path(document), output, load=load, method=how, workers=jobs, check=check, json=json
     )
 
 

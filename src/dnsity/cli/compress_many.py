@@ -31,8 +31,8 @@ Load: TypeAlias = "Callable[..., GistModel]"
 
 
 def compress_folder(
-    directory: Path, store: Path, *, load: Load, method: Compressor, workers: int, json: bool,
-    check: bool = False,
+    directory: Path, store: Path, *, load: Load, method: Compressor, workers: int, check: bool,
+    json: bool,
 ) -> None:  # fmt: skip
     """Compress texts without a current gist file, and report; skipped files end in an error."""
     from dnsity.data.readers.corpus import TEXT_SUFFIXES

@@ -25,16 +25,10 @@ from dnsity.gist.layout import Layout, Segment
 from dnsity.gist.spec import Placement
 
 
-def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
-    """Return which tokens (columns) each token (row) may see.
+def visible(layout: Layout) -> Bool[Tensor, "T T"]:
+    """Return which tokens (columns) each token (row) may see: True where attention is allowed.
 
-    Args:
-        layout: The tokens.
-        window: Sliding window in positions, for sliding-attention layers: keys more than
-            `window - 1` positions before their query are hidden as well.
-
-    Returns:
-        True where attention is allowed.
+    In sliding-attention layers `backbone.masks` limits this to the window.
     """
     segments = layout.segments()
     total = segments[-1].stop
@@ -50,11 +44,7 @@ def visible(layout: Layout, window: int | None = None) -> Bool[Tensor, "T T"]:
             seen[query.start : query.stop, document.start : document.stop] = gist_sees_document(
                 layout.gists, real, layout.placement, own_head
             )[0]
-    seen &= torch.ones(total, total, dtype=torch.bool).tril()
-    if window is not None:
-        position = torch.tensor(layout.positions())
-        seen &= position[:, None] - position[None, :] < window
-    return seen
+    return seen.tril()
 
 
 def gist_sees_document(
@@ -79,7 +69,7 @@ def gist_sees_document(
 
 
 def _sees(query: Segment, key: Segment, layout: Layout) -> bool:
-    """Return whether one segment may see another; causality, spans and windows apply later."""
+    """Return whether one segment may see another; causality and spans apply later."""
     if query.kind == "head" or key.kind == "head":
         later = query.index > 0 and layout.chunking == "carry"
         return key.kind == "head" and (query.kind in ("head", "question") or later)

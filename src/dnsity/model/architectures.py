@@ -74,6 +74,14 @@ def sliding_window(config: PreTrainedConfig) -> int | None:
     return int(window) if window else None
 
 
+def layer_windows(config: PreTrainedConfig) -> list[int | None]:
+    """Return the sliding window of each layer in tokens; None for full attention."""
+    text = config.get_text_config()
+    types = getattr(text, "layer_types", None) or ["sliding_attention"] * text.num_hidden_layers
+    window = sliding_window(config)
+    return [window if each == "sliding_attention" else None for each in types]
+
+
 def rope_types(config: PreTrainedConfig) -> frozenset[str]:
     """Return the types of rotary embeddings; empty if the model has none."""
     parameters: Any = getattr(config.get_text_config(), "rope_parameters", None)

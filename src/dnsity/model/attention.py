@@ -25,7 +25,6 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from dnsity.errors import UnsupportedModelError
 from dnsity.model import backbone
-from dnsity.model.architectures import sliding_window
 from dnsity.model.caches import segment_cache
 from dnsity.shapes import KeyValues, TokenIds
 
@@ -155,14 +154,6 @@ def observe_weights(base: PreTrainedModel, observer: Callable[[Tensor], None]) -
     """
     for layer in cast(Any, backbone.body(base)).layers:
         layer.self_attn.register_forward_hook(lambda _, __, output: observer(output[1]))
-
-
-def windows(base: PreTrainedModel) -> list[int | None]:
-    """Return the sliding window of each layer in tokens; None for full attention."""
-    text = base.config.get_text_config()
-    kinds = getattr(text, "layer_types", None) or ["sliding_attention"] * text.num_hidden_layers
-    window = sliding_window(base.config)
-    return [window if kind == "sliding_attention" else None for kind in kinds]
 
 
 def moved(

@@ -54,7 +54,7 @@ def require_layers(base: PreTrainedModel) -> None:
     if not isinstance(layers, nn.ModuleList) or len(layers) != num_layers(base):
         raise UnsupportedModelError(
             f"base model {base.config.get_text_config().model_type} not supported: its decoder "
-            f"keeps its layers in a way of its own. {ALTERNATIVES}"
+            f"has no list `layers` with all of its layers. {ALTERNATIVES}"
         )
 
 
@@ -240,20 +240,13 @@ def generated(
     return cast(Tensor, output)[:, input_ids.shape[1] :]
 
 
-def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) -> None:
+def enable_checkpointing(base: PreTrainedModel) -> None:
     """Enable gradient checkpointing, and keep the segment caches in use under it.
 
     transformers drops caches under checkpointing, because appending twice would be wrong.
-    `SegmentLayer` overwrites, so layers that use it may declare themselves safe.
-
-    Raises:
-        ValueError: For reentrant checkpointing, which gives the right loss and wrong gradients.
+    `SegmentLayer` overwrites, so layers that use it may declare themselves safe. Reentrant
+    checkpointing would give the right loss and wrong gradients.
     """
-    if use_reentrant:
-        raise ValueError(
-            "reentrant gradient checkpointing gives wrong gradients through cached keys and "
-            "values; use use_reentrant=False"
-        )
     switch_on = getattr(base, "activation_checkpointing_enable", base.gradient_checkpointing_enable)
     switch_on({"use_reentrant": False, "context_fn": _AdapterReplay(base)})
     for module in base.modules():

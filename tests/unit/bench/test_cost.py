@@ -1,4 +1,4 @@
-"""The benchmark: every method at every length, what is kept of a document, and fair turns."""
+"""The benchmark: every method at every length, stored sizes, and timing in turns."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import repetition, select
 from dnsity.inference.methods.select import Select, select_key_values
 from dnsity.model import attention
-from dnsity.model.attention import moved, rotating_layers, windows
+from dnsity.model.architectures import layer_windows
+from dnsity.model.attention import moved, rotating_layers
 from dnsity.model.backbone import segment_keys
 from dnsity.model.gist_lm import GistLM
 from support import assert_same, assert_same_keys, gap, random_ids, tiny_base
@@ -104,7 +105,7 @@ def test_half_the_tokens_keep_their_keys_and_the_sink(family: str) -> None:
             )
             chosen = distance.argmin(dim=-1)
             assert distance.min(dim=-1).values.max() < 1e-4, "no value of the document"
-            seen_from_behind = windows(loaded.lm.base)[layer] is None
+            seen_from_behind = layer_windows(loaded.lm.base.config)[layer] is None
             assert (chosen[0] == 0) == seen_from_behind, "the sink, where a question sees it"
             assert (chosen.diff() > 0).all(), "out of order"
             by = torch.arange(slots) - chosen

@@ -1,4 +1,4 @@
-"""Which base models are taken, and that a refusal names the model and the reason."""
+"""Supported base models, and refusals that name the model and the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments, masks and caches: the part of the package that knows the library's internals."""
+"""Segments, masks and caches: the part of the package that uses transformers' internals."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_of_keys_that_are_not_kept_no_memory_is_left(family: str) -> None:
 @pytest.mark.usefixtures("no_grad")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_early_stop_leaves_the_model_as_it_was(family: str) -> None:
-    """The exception that ends the pass crosses the library's own hooks and contexts."""
+    """The exception that ends the pass crosses the hooks and contexts of transformers."""
     base = tiny_base(family)
     ids = random_ids(2, 9)
     before = base(input_ids=ids, output_hidden_states=True)
@@ -118,7 +118,7 @@ def test_early_stop_leaves_the_model_as_it_was(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_keys_are_those_the_library_stores(family: str) -> None:
     base = tiny_base(family)
-    ids = random_ids(2, 12)  # shorter than the sliding window, of which the library keeps no more
+    ids = random_ids(2, 12)  # shorter than the sliding window, of which transformers keeps no more
     stored = base(input_ids=ids, use_cache=True).past_key_values
     ours = backbone.segment_keys(
         base, base.get_input_embeddings()(ids), torch.arange(12).expand(2, -1), None
@@ -207,7 +207,7 @@ def test_keys_appended_in_place_are_those_the_library_copies(
 
 @pytest.mark.usefixtures("no_grad")
 def test_only_layers_that_see_everything_get_room_to_grow() -> None:
-    """A sliding layer is the library's, which forgets what has left the window."""
+    """A sliding layer is that of transformers, which drops tokens outside the window."""
     base = tiny_base("gemma3")
     prefix = backbone.segment_keys(base, *embeds_and_positions(base, 20, 0), None)
     cache = caches.growing_cache(base, prefix)
@@ -220,7 +220,7 @@ def test_only_layers_that_see_everything_get_room_to_grow() -> None:
 
 
 def test_segment_cache_never_grows() -> None:
-    """Gradient checkpointing runs `update` twice: the second time must find the same state."""
+    """Gradient checkpointing runs `update` twice, and the state must be the same both times."""
     prefix = tuple((torch.randn(1, 2, 4, 8), torch.randn(1, 2, 4, 8)) for _ in range(LAYERS))
     cache = caches.segment_cache(prefix, LAYERS)
     new = torch.randn(1, 2, 3, 8)

@@ -1,4 +1,4 @@
-"""A gist model on disk: it comes back as it was, or is refused with the reason."""
+"""Saving and loading gist models; damaged and foreign ones are refused with the reason."""
 
 from __future__ import annotations
 

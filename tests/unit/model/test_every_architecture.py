@@ -1,4 +1,4 @@
-"""`supported` means that it runs: every architecture of transformers, in miniature."""
+"""A supported architecture runs: every architecture of transformers as a tiny model."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_decoder_of_another_build_is_refused_not_run() -> None:
     """What a later release brings is not in the list."""
     base = tiny_base("llama")
     base.model.layers = base.model.layers[:2]
-    with pytest.raises(UnsupportedModelError, match="keeps its layers in a way of its own"):
+    with pytest.raises(UnsupportedModelError, match="has no list `layers`"):
         GistLM(base, GistSpec(scope="full"))
 
 

@@ -1,4 +1,4 @@
-"""Fingerprints: an edited model is another model, wherever it was edited; old files are known."""
+"""Fingerprints detect any edited model; those of earlier versions are still recognised."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_edited_row_is_seen_wherever_it_is(name: str, edit: str) -> None:
 
 
 def test_a_regular_stride_would_miss_it() -> None:
-    """The control: what earlier versions wrote."""
+    """The control: digests as earlier versions wrote them."""
     table, rng = _embedding(), random.Random(1)
     before = weight_digests.strided([("x", table)])
     missed = 0
@@ -130,7 +130,7 @@ def test_every_number_counts_in_the_complete_digest() -> None:
 
 
 def _large() -> GistModel:
-    """A model whose embedding is too large to be read whole."""
+    """A model whose embedding is too large for a digest of all values."""
     tokenizer = tiny_tokenizer()
     base = tiny_base("llama", vocab_size=4_000, eos_token_id=0, bos_token_id=None)
     return GistModel.from_base(base, tokenizer)

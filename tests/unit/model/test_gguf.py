@@ -1,4 +1,4 @@
-"""A base in a GGUF file is the base in its dequantised directory; others are refused in a line."""
+"""A base in a GGUF file equals its dequantised directory; unusable files are refused."""
 
 from __future__ import annotations
 

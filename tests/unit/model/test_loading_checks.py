@@ -1,4 +1,4 @@
-"""What is computed is what is stored: a base that would load as another model is refused."""
+"""Bases that would load as another model than the stored one are refused."""
 
 from __future__ import annotations
 

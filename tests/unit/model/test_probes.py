@@ -1,4 +1,4 @@
-"""The numeric probes of a base: do positions hold, can keys be moved, in every compute type."""
+"""Numeric probes of a base in every compute type: shift invariance, keys at other positions."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_queries_scaled_by_their_position_are_found_without_the_config(
     monkeypatch.setattr(positions, "require_compressible", lambda config: None)
     with pytest.raises(UnsupportedModelError, match="attention scores of layer 0"):
         require_shift_invariant(ministral3().to(dtype))
-    # Where only positions from 0 on count, the end of the window tells.
+    # Without negative positions, the end of the window shows it.
     monkeypatch.setattr(
         "transformers.models.ministral3.modeling_ministral3.get_llama_4_attn_scale",
         lambda where, beta, most: (

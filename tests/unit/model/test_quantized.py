@@ -1,4 +1,4 @@
-"""Bases in 4 bit: they train, come back, and are never taken for the original."""
+"""4-bit bases: training, saving and loading; they have another identity than the original."""
 
 from __future__ import annotations
 

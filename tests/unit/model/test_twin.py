@@ -1,4 +1,4 @@
-"""Twins of a model, and the switches that are left: local to a thread, counted, or locked."""
+"""Twins of a model, and temporary changes that are local to a thread, counted or locked."""
 
 from __future__ import annotations
 

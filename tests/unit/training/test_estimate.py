@@ -1,4 +1,4 @@
-"""What a run would take: counts are exact, memory and time follow what drives them."""
+"""Estimates of a run: counts are exact, memory and time follow the sizes of the run."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_a_gpu_that_is_not_here_is_planned_for_by_its_speed(base_directory: Path
     assert slow.seconds == pytest.approx(100 * fast.seconds)
     assert slow.memory_bytes == fast.memory_bytes
     assert slow.memory_bytes["weights"] == here.memory_bytes["weights"]
-    # A CPU's allocator holds on to more than is alive.
+    # A CPU's allocator takes more than the live tensors.
     assert slow.memory_bytes["activations"] < here.memory_bytes["activations"]
 
 

@@ -1,4 +1,4 @@
-"""A finished run's tag: its name, what it says, and when there is nothing to be named."""
+"""The tag of a finished run: its name and message, and runs that get none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROBE = {"documents": 32, "tokens": [512, 4096], "gist": 0.9, "gist_512": 0.98, 
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """Run git with a name of its own and no settings of this machine."""
+    """Run git with a fixed user name, without the settings of this machine."""
     identity = {
         f"GIT_{role}_{what}": "test@example.org"
         for role in ("AUTHOR", "COMMITTER")
@@ -47,7 +47,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _finished(
     folder: Path, *, commit: str = "a" * 40, dirty: bool = False, probe: Any = PROBE, **gist: Any
 ) -> Path:
-    """Write what a run leaves."""
+    """Write the manifest and the result of a run."""
     folder.mkdir(exist_ok=True)
     described = {
         "commit": commit, "dirty": dirty, "seed": 0, "versions": {},

@@ -1,4 +1,4 @@
-"""Both paths to the same loss and gradients, over every way a batch can look."""
+"""Both gist paths give the same loss and gradients, for every kind of batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A base from nothing: tokenizer and weights that transformers loads."""
+"""A base trained from scratch: tokenizer and weights that transformers loads."""
 
 from __future__ import annotations
 

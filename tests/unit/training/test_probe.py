@@ -1,4 +1,4 @@
-"""Probes: fixed held-out documents, honest ways to answer, no trace left in the run."""
+"""Probes: fixed held-out documents, comparable answers, and no effect on the run."""
 
 from __future__ import annotations
 

@@ -23,9 +23,12 @@ from dnsity.training.trainer import WEIGHTS
 
 STEPS = 20
 SPLIT_TOLERANCE = 2e-5
-"""Largest gap of a weight after 20 steps, weights being up to 1.5: sums in another order gave
-5.4e-7, and AdamW's first steps turn a gradient's sign into a full step, so a gradient near zero may
-take another machine further; one document lost or weighed otherwise moves weights by 1e-3."""
+"""Largest allowed difference of a weight after 20 steps; weights are up to 1.5.
+
+Sums in another order gave 5.4e-7. AdamW's first steps turn a gradient's sign into a full step, so
+gradients near zero may differ more on another machine. One document that is lost or has another
+weight moves weights by 1e-3.
+"""
 
 
 @pytest.fixture

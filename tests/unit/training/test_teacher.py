@@ -1,4 +1,4 @@
-"""Stored teacher output: as computed, found again in any batch, never that of another base."""
+"""Stored teacher output equals computed output in any batch, and is specific to a base."""
 
 from __future__ import annotations
 

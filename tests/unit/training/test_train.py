@@ -1,4 +1,4 @@
-"""Short real runs: what is trained, what is left alone, and that a resumed run is the same run."""
+"""Short real runs: what is trained, what is unchanged, and that resuming changes no result."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_result_compresses_and_answers(finished: Path) -> None:
 
 
 def _killed_after_three_steps(finished: Path, folder: Path) -> Path:
-    """Lay out what a run leaves that was killed between its two checkpoints."""
+    """Write the files of a run that was killed between its two checkpoints."""
     run = folder / "run"
     run.mkdir()
     shutil.copytree(finished / "checkpoint-3", run / "checkpoint-3")

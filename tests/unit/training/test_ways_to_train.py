@@ -1,4 +1,4 @@
-"""The choices a configuration offers, each as a short real run, and those it cannot offer."""
+"""Settings of a run, each in a short real run, and combinations that are refused."""
 
 from __future__ import annotations
 

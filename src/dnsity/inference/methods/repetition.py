@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dnsity.inference.gist_cache import Progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model.attention import Attention, observe, windows
+from dnsity.model.architectures import layer_windows
+from dnsity.model.attention import Attention, observe
 from dnsity.shapes import KeyValues
 
 _REPEAT = "Repeat the text word for word."
@@ -50,7 +51,7 @@ def repeat_document(
     base, first = loaded.lm.base, len(loaded.frame.head)
     asked = loaded.frame.question(_REPEAT)
     repeated = [Repeated(keys.shape[-2], window, first) for (keys, _), window in
-                zip(document, windows(base), strict=True)]  # fmt: skip
+                zip(document, layer_windows(base.config), strict=True)]  # fmt: skip
     most = min(_PASS, loaded.max_positions - first - len(ids) - _extra_positions(loaded))
     stride = math.ceil(len(ids) / _QUERIES) if fit_values else None
     with loaded.lm.answering():

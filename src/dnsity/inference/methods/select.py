@@ -52,7 +52,8 @@ from dnsity.inference.methods.repetition import (
     repeat_document,
     scaled_scores,
 )
-from dnsity.model.attention import moved, windows
+from dnsity.model.architectures import layer_windows
+from dnsity.model.attention import moved
 from dnsity.model.finite import require_finite
 from dnsity.model.uneven import aligned
 from dnsity.shapes import KeyValues
@@ -136,7 +137,7 @@ class Select(Compressor):
 
     def _most_per_head(self, loaded: LoadedModel, chunks: int) -> int | None:
         """Return the maximum slots of a head for one chunk; None: all heads have as many."""
-        if self.even or any(windows(loaded.lm.base)):
+        if self.even or any(layer_windows(loaded.lm.base.config)):
             return None
         return (loaded.max_positions * 3 // 4 - len(loaded.frame.head)) // chunks
 
