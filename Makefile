@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-.PHONY: demo-real help setup demo test test-all check fmt unit test-trust golden results docs clean
+.PHONY: demo-real help setup demo test test-all exhaustive check fmt unit test-trust golden results docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,8 +37,10 @@ demo-real: $(INSTALLED) ## Fetch SmolLM2-135M-Instruct (93 MB) and ask it about 
 
 test: check unit ## Lint, types, layering and the CPU tests
 
-test-all: check ## The same with every case of the exhaustive grids
-	$(TESTS)
+test-all: test exhaustive ## All of it: the tests, then every other case of the large grids
+
+exhaustive: $(TESTABLE) ## The cases of the large grids that `make test` leaves out
+	$(TESTS) -m exhaustive
 
 check: $(TESTABLE) ## Lint, types, layering
 	$(BIN)/ruff format --check .

@@ -30,7 +30,7 @@ from dnsity.evaluation import record
 from dnsity.evaluation.runner import RECORDS, SUMMARY
 from dnsity.io.atomic import write_json
 from dnsity.io.provenance import manifest
-from dnsity.training.runs import RESULT, read_result
+from dnsity.training.finished_runs import RESULT, read_result
 
 
 class Command(NamedTuple):

@@ -23,20 +23,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GIST_TESTS = "tests/unit/gist tests/golden tests/equivalence/test_two_pass.py".split()
-STORE_TESTS = "tests/unit/inference/test_store.py tests/golden tests/trust/test_the_file.py".split()
-BACKBONE_TESTS = (
-    "tests/unit/model/test_backbone.py tests/equivalence/test_two_pass.py "
-    "tests/equivalence/test_batching.py tests/equivalence/test_gradients.py "
-    "tests/equivalence/test_scopes.py tests/unit/inference/test_reading.py "
-    "tests/equivalence/test_sharded.py"
+FILE_TESTS = (
+    "tests/unit/inference/test_gist_file_format.py tests/golden tests/trust/test_the_file.py"
+).split()
+MODEL_FILES = "backbone caches segments windows switches masked".split()
+MODEL_TESTS = (
+    "tests/unit/model/test_backbone.py tests/unit/model/test_twin.py "
+    "tests/equivalence/test_two_pass.py tests/equivalence/test_batching.py "
+    "tests/equivalence/test_gradients.py tests/equivalence/test_scopes.py "
+    "tests/unit/inference/test_chunks.py tests/unit/inference/test_chunk_batches.py "
+    "tests/unit/inference/test_gist_attention.py tests/equivalence/test_sharded.py"
 ).split()
 CORE = {
     "gist/spec.py": GIST_TESTS,
     "gist/layout.py": GIST_TESTS,
     "gist/mask.py": GIST_TESTS,
     "gist/picture.py": GIST_TESTS,
-    "inference/store.py": STORE_TESTS,
-    "model/backbone.py": BACKBONE_TESTS,
+    "inference/gist_file.py": FILE_TESTS,
+    **{f"model/{name}.py": MODEL_TESTS for name in MODEL_FILES},
 }
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,

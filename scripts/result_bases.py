@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from result_words import Words
+from result_words import Words, provenance
 
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.methods import heading, ordered
@@ -30,13 +30,13 @@ def bases(
         rows = [Row.model_validate(row) for row in summary["rows"]]
         for model in dict.fromkeys(row.model for row in rows):
             own = [row for row in rows if row.model == model]
-            parts += [*_base(words, model, own, summary["manifest"]), ""]
+            parts += [*_base(words, model, own, provenance(summary)), ""]
     if frames is not None:
         parts += _frames(words, frames)
     return "\n".join(parts).strip()
 
 
-def _base(words: Words, model: str, rows: list[Row], manifest: dict[str, Any]) -> list[str]:
+def _base(words: Words, model: str, rows: list[Row], where: dict[str, Any]) -> list[str]:
     by_task = _by_task(rows)
     documents = sum(max(row.documents for row in own.values()) for own in by_task.values())
     names = ordered(row.method for row in rows)
@@ -45,13 +45,7 @@ def _base(words: Words, model: str, rows: list[Row], manifest: dict[str, Any]) -
         first = next(iter(own.values()))
         scores = (_score(words, own.get(name)) for name in names)
         lines.append([task, str(first.documents), str(first.questions), first.metric, *scores])
-    told = words.say(
-        "base",
-        model=model,
-        documents=documents,
-        tasks=len(by_task),
-        **_provenance(manifest),
-    )
+    told = words.say("base", model=model, documents=documents, tasks=len(by_task), **where)
     header = ["task", "documents", "questions", "metric", *map(heading, names)]
     found = [told, "", *table([*map(words.cell, header)], lines)]
     beyond = [
@@ -77,7 +71,7 @@ def _frames(words: Words, summary: dict[str, Any]) -> list[str]:
             full, none = (_score(words, own.get((model, name))) for name in ("full", "none"))
             cells.append(f"{full} ({none})")
         lines.append([task, str(first.documents), str(first.questions), *cells])
-    told = words.say("frames", **_provenance(summary["manifest"]))
+    told = words.say("frames", **provenance(summary))
     header = [*map(words.cell, ("task", "documents", "questions")), *models]
     return [told, "", *table(header, lines)]
 
@@ -95,11 +89,3 @@ def _score(words: Words, row: Row | None) -> str:
         return "-"
     score = percent(row.score.value, 0)
     return words.say("failed", score=score, failed=row.failed) if row.failed else score
-
-
-def _provenance(manifest: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "cpu": manifest["hardware"]["cpu"] or "CPU",
-        "cores": manifest["hardware"]["cores"],
-        "commit": manifest["commit"][:10],
-    }

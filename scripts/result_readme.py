@@ -1,17 +1,17 @@
-"""The generated parts of the READMEs: the demonstration, scores at a glance and costs."""
+"""The generated parts of the READMEs: the demonstration, and scores at a glance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from result_words import Words
+from result_words import Words, provenance
 
 from dnsity.cli.demo import HEADINGS
 from dnsity.evaluation.markdown import table
 from dnsity.evaluation.methods import heading
 from dnsity.evaluation.row import Row
-from dnsity.io.units import data_size, duration, percent
+from dnsity.io.units import percent
 
 METHODS = ("gist", "gist_wrong_document", "full", "rag", "rag_equal_kv", "none")
 TASKS = {
@@ -23,18 +23,11 @@ TASKS = {
     "qa_{}": "questions on passages (F1)",
     "understanding_{}": "questions on articles (choice, chance 33%)",
 }
-COSTS = {
-    "none": "no context",
-    "full": "full context",
-    "stored full kv": "stored full KV",
-    "rag": "RAG top-3",
-    "gist 25": "25 gists",
-}
 UNTRAINED = ("niah_en_named_1000", "full", "select:ratio=10")
 
 
 def demo(words: Words, report: dict[str, Any]) -> str:
-    """What `make demo` prints, as a table."""
+    """Write what `make demo` prints, as a table."""
     lines: list[str] = []
     for document in report["documents"]:
         lines += [
@@ -80,7 +73,7 @@ def results(
     documents: dict[str, Any],
     untrained: dict[str, Any],
 ) -> str:
-    """Scores of the bundled model on the main tasks, and one line on a real base.
+    """Write the scores of the bundled model on the main tasks, and one line on a real base.
 
     Args:
         words: The language.
@@ -97,14 +90,7 @@ def results(
         for task, name in TASKS.items()
     ]
     header = ["25 gists, document length", *map(heading, METHODS)]
-    manifest = mini["manifest"]
-    told = words.say(
-        "results",
-        cpu=manifest["hardware"]["cpu"] or "CPU",
-        cores=manifest["hardware"]["cores"],
-        commit=manifest["commit"][:10],
-        far=far["manifest"]["commit"][:10],
-    )
+    told = words.say("results", **provenance(mini), far=provenance(far)["commit"])
     task, full, select = UNTRAINED
     base = dict(_rows(untrained))
     more = words.say(
@@ -129,38 +115,3 @@ def _both(scores: dict[tuple[str, str], Row], task: str, method: str) -> str:
     found = [scores.get((task.format(language), method)) for language in ("en", "ko")]
     cells = ["-" if row is None else percent(row.score.value, 0) for row in found]
     return "-" if set(cells) == {"-"} else " / ".join(cells)
-
-
-def cost(words: Words, result: dict[str, Any]) -> str:
-    """What answering costs at the longest document."""
-    longest = max(row["tokens"] for row in result["rows"])
-    rows = {
-        row["method"].replace("_", " "): row for row in result["rows"] if row["tokens"] == longest
-    }
-    lines = []
-    for method, name in COSTS.items():
-        row = rows[method]
-        even = row["break_even_questions"]
-        lines.append(
-            [
-                words.cell(name),
-                duration(row["ingest_s"]),
-                data_size(row["stored_bytes"]),
-                duration(row["warm_ttft_s"]["median"]),
-                f"{row['tokens_per_second'] or 0:.0f}",
-                data_size(row["answer_peak_bytes"]),
-                "-" if even is None else str(even),
-            ]
-        )
-    header = ["method", "prepare (once)", "stored", "warm TTFT", "tokens/s"]
-    header += ["memory to answer", "break-even"]
-    manifest = result["manifest"]
-    told = words.say(
-        "costs",
-        tokens=longest,
-        dtype=manifest["config"]["dtype"],
-        cpu=manifest["hardware"]["cpu"] or "CPU",
-        cores=manifest["hardware"]["cores"],
-        commit=manifest["commit"][:10],
-    )
-    return "\n".join([told, "", *table([*map(words.cell, header)], lines)])

@@ -217,3 +217,14 @@ def _setting(text: str) -> str:
         if re.fullmatch(pattern, text):
             return re.sub(pattern, korean, text)
     return text
+
+
+def provenance(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a sentence that say where a result was measured."""
+    manifest = result["manifest"]
+    return {
+        "cpu": manifest["hardware"]["cpu"] or "CPU",
+        "cores": manifest["hardware"]["cores"],
+        "commit": manifest["commit"][:10],
+        "dtype": manifest["config"].get("dtype"),
+    }

@@ -20,13 +20,13 @@ import shapes_checked
 
 shapes_checked.install()  # before the first import of dnsity
 
-# A busy machine is slow at times; that is not a failure.
+# No deadline: a busy machine is slow at times, which is not a failure.
 settings.register_profile("dnsity", deadline=None)
 settings.load_profile("dnsity")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make test-trust` ask for the long form of tests/trust."""
+    """Add the option of `make test-trust` that runs the long form of tests/trust."""
     parser.addoption(
         "--trust-long", action="store_true", help="try far more cases in tests/trust (minutes)"
     )
@@ -51,7 +51,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _float32_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choose the same compute type on every machine, whatever its CPU supports."""
+    """Choose the same compute type on every machine, independent of its CPU."""
     from dnsity.inference import hardware
 
     monkeypatch.setattr(hardware, "cpu_speeds", lambda: hardware.Speeds(1.0, 2.0))
@@ -59,7 +59,7 @@ def _float32_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refuse every connection but local Unix sockets, except in tests marked `network`."""
+    """Refuse connections except local Unix sockets and in tests marked `network`."""
     if request.node.get_closest_marker("network"):
         return
 

@@ -26,7 +26,7 @@ MANIFEST: dict[str, Any] = {
 def answered(
     score: float, *, slots: int = 25, kind: str = "passkey", ttft_s: float = 0.02
 ) -> Answered:
-    """One answer of five digits with so many of them right as the score says."""
+    """Return an answer of five digits; the score is the share of right ones."""
     right = round(5 * score)
     return Answered(
         kind=kind,
@@ -43,7 +43,7 @@ def answered(
 
 
 def record(method: str, *answers: Answered, **fields: Any) -> Record:
-    """One document under one method; an error without answers leaves one question unanswered."""
+    """Return the record of a document and method; without answers it has one empty answer."""
     if not answers:
         answers = (Answered("passkey", "What is the passkey?", "", "12345", 0.0, 0, 0, 0, 0, 0),)
     values: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Every causal language model that transformers knows, judged, and tried in miniature.
+"""Verdicts on all causal language models of transformers, checked with tiny random models.
 
-Used by the test that proves the verdicts and by scripts/architectures.py, which writes the table of
-the guide.
+Used by tests/unit/model/test_every_architecture.py, which checks the verdicts, and by
+scripts/architectures.py, which writes the table of the guide.
 """
 
 from __future__ import annotations
@@ -92,25 +92,25 @@ _AS_RELEASED: dict[str, dict[str, Any]] = {
     kind: {"layer_types": ["conv", "full_attention"] * 2, "num_hidden_layers": 4}
     for kind in ("lfm2", "lfm2_moe")
 }
-"""Fields without which a default config is no model that anyone has."""
+"""Fields of released models, where the default config differs from all of them."""
 UNBUILT = {
     "gemma4_assistant": "transformers' default config cannot be made",
 }
-"""Not tried; loading one ends with a reason."""
+"""Model types that cannot be built, with the reason."""
 ALLOWED = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one architecture.
+    """The result for one architecture.
 
     Attributes:
-        kind: Its model type.
+        kind: Model type.
         level: `supported`, `warned`, `refused` or `not tried`.
-        reason: Of the verdict.
-        gap: How far two passes are from the masked sequence, as a share of the largest logit;
-            None for what is refused.
-        select: Whether `--method select` takes it.
+        reason: Reason of the verdict.
+        gap: Difference of logits between two passes and the masked sequence, relative to the
+            largest logit; None if the architecture is refused.
+        select: Whether `--method select` works.
     """
 
     kind: str
@@ -122,7 +122,7 @@ class Outcome:
 
 @cache
 def outcome(kind: str) -> Outcome:
-    """Judge an architecture by its default config; try in miniature what is not refused."""
+    """Judge an architecture by its default config; run a tiny model unless it is refused."""
     if kind in UNBUILT:
         return Outcome(kind, "not tried", UNBUILT[kind])
     verdict = judge(AutoConfig.for_model(kind, **_AS_RELEASED.get(kind, {})))
@@ -138,7 +138,7 @@ def outcome(kind: str) -> Outcome:
 
 
 def _from_the_masked_sequence(base: PreTrainedModel) -> float:
-    """Compress and ask two questions, in two passes and in one."""
+    """Return the difference of two passes from the masked sequence, for two questions."""
     lm = GistLM(base, GistSpec(gists=3, window_tokens=64, scope="full")).eval()
     layout = Layout((21,), 3, (5, 3))
     ids = layout_ids(layout)
@@ -149,7 +149,7 @@ def _from_the_masked_sequence(base: PreTrainedModel) -> float:
 
 
 def _selects(base: PreTrainedModel) -> bool:
-    """Try `select` from text to answer; say whether it refuses with a reason."""
+    """Return whether `select` compresses a text, or refuses with a reason."""
     model = GistModel.from_base(base, tiny_tokenizer())
     try:
         slots = model.compress(DOCUMENT * 2, method=Select(gists=8))
@@ -179,7 +179,7 @@ def _has(config: PreTrainedConfig, name: str) -> bool:
 
 
 def _tiny_model(config: PreTrainedConfig) -> PreTrainedModel:
-    """Build it with random weights: fp32, evaluation mode, the kernel that dnsity loads it with."""
+    """Build a random model in fp32 and evaluation mode, with the kernel that dnsity uses."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         base = AutoModelForCausalLM.from_config(

@@ -1,7 +1,7 @@
-"""`dnsity` in real processes that start at once, to be killed at any moment.
+"""`dnsity` in processes that start within milliseconds, so that tests can kill them at any moment.
 
-They are forked from one server process that has imported everything: importing alone would take
-seconds, and most kills would hit nothing else.
+They are forked from a server process that has imported all modules. Importing takes seconds, and
+most kills would otherwise happen during imports.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _context.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Running:
-    """A process under way; its output goes to files."""
+    """A running process; its output goes to files."""
 
     process: BaseProcess
     out: Path
     err: Path
 
     def wait(self) -> Done:
-        """Wait for the end; a signal that ended it is a negative code."""
+        """Wait until the process ends; the exit code is negative if a signal ended it."""
         self.process.join(120)
         assert self.process.exitcode is not None, "still running after two minutes"
         return Done(
@@ -52,7 +52,7 @@ class Running:
         )
 
     def signal(self, number: int, after_s: float) -> Done:
-        """Send a signal after so many seconds, unless the process has ended by then."""
+        """Send a signal after `after_s` seconds, unless the process has ended by then."""
         end = time.monotonic() + after_s
         while (left := end - time.monotonic()) > 0 and self.process.is_alive():
             self.process.join(left)
@@ -65,12 +65,12 @@ def start(folder: Path, *arguments: object, limits: dict[int, int] | None = None
     """Start `dnsity ARGUMENTS`.
 
     Args:
-        folder: Where its output is kept.
-        arguments: Of the command line.
+        folder: Directory for its output.
+        arguments: Arguments of the command line.
         limits: Resource limits (`resource.RLIMIT_FSIZE`, ...) to set in the process.
     """
     out, err = folder / "out", folder / "err"
-    # Truncated here: a process killed at birth must not leave the one before's.
+    # Truncated here, so that a process killed at its start does not leave earlier output.
     out.write_bytes(b"")
     err.write_bytes(b"")
     argv = ["dnsity", *map(str, arguments)]
@@ -80,13 +80,13 @@ def start(folder: Path, *arguments: object, limits: dict[int, int] | None = None
 
 
 def call(function: Callable[..., ReturnT], *arguments: Any) -> ReturnT:
-    """Call a function of a module in a process of its own."""
+    """Call a function of a module in a separate process."""
     with ProcessPoolExecutor(1, mp_context=_context) as pool:
         return pool.submit(function, *arguments).result(120)
 
 
 def _main(argv: list[str], out: str, err: str, limits: dict[int, Any]) -> None:
-    """Be the process of a command: what stands in `[project.scripts]`."""
+    """Run the entry point of `[project.scripts]` in this process."""
     import resource
     import signal
 
@@ -100,5 +100,9 @@ def _main(argv: list[str], out: str, err: str, limits: dict[int, Any]) -> None:
     torch.set_num_threads(1)
     sys.argv = argv
     from dnsity.cli.app import main
+    from dnsity.inference import hardware
+
+    # As in all tests: processes of one test compute in one type, however busy the machine is.
+    vars(hardware)["cpu_speeds"] = lambda: hardware.Speeds(1.0, 2.0)
 
     main()

@@ -11,7 +11,7 @@ from dnsity.gist.spec import Chunking, Placement
 def layouts(
     placement: Placement | None = None, chunking: Chunking | None = None
 ) -> st.SearchStrategy[Layout]:
-    """Draw layouts of up to three chunks and three questions; documents may have fewer tokens
+    """Sample layouts of up to three chunks and three questions; documents may have fewer tokens
     than gists."""
     lengths = st.integers(1, 12)
     return st.builds(

@@ -1,4 +1,4 @@
-"""What a run of the command line leaves behind."""
+"""Exit code and output of a run of the command line."""
 
 from __future__ import annotations
 

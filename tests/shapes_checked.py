@@ -37,12 +37,12 @@ def modules() -> list[str]:
 
 
 def install() -> None:
-    """Check these modules; they must not be imported yet."""
+    """Check the annotations of these modules, which must not be imported yet."""
     install_import_hook(modules(), "shapes_checked.check")
 
 
 def check(checked: Any) -> Any:
-    """Check the arrays of a function at every call; classes stay as they are."""
+    """Check the arrays of a function at every call; classes are unchanged."""
     if not isinstance(checked, types.FunctionType):
         return checked
     wanted = _of_arrays(checked.__annotations__)

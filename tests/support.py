@@ -1,6 +1,6 @@
-"""Tiny random models, small batches of tokens, and how far two tensors are apart.
+"""Tiny random models, small batches of tokens, and comparisons of tensors.
 
-Every model is built in memory from a config: no hub, no files, a few milliseconds each.
+Every model is built in memory from a config, without hub or files, in a few milliseconds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WINDOW = 16
 """Sliding window of the tiny models that have one: short enough for small documents to pass it."""
 
 TOLERANCE = 1e-5
-"""Largest gap between two fp32 ways to the same numbers, relative to the largest number.
+"""Largest allowed difference of two fp32 computations of the same numbers, relative to the largest.
 
 Different shapes mean a different order of summation. Measured over all families, both attention
 kernels and all tests that use it: at most 2.4e-6 for logits, keys and values and 3.7e-6 for
@@ -79,7 +79,7 @@ def tiny_config(family: str, **overrides: Any) -> PreTrainedConfig:
     if family == "gemma3":
         kinds = ["sliding_attention", "full_attention", "sliding_attention"]
         # Untied, unlike the real one: with its scaled embeddings a random tied model only repeats
-        # its input, whatever stands before it.
+        # its last token, whatever the context.
         fields = {"tie_word_embeddings": False, "query_pre_attn_scalar": 8, "layer_types": kinds}
         return Gemma3TextConfig(**{"sliding_window": WINDOW, **fields, **shape})
     raise ValueError(f"no tiny model for {family!r}, only {FAMILIES + SLIDING}")
@@ -117,7 +117,7 @@ def tiny_lora_lm(
     targets: str | list[str] = "all-linear",
     **spec: Any,
 ) -> GistLM:
-    """Build a gist model whose LoRA adapter changes what it acts on noticeably."""
+    """Build a gist model whose LoRA adapter has a noticeable effect."""
     from peft import LoraConfig
 
     with torch.random.fork_rng(devices=[]):
@@ -138,13 +138,13 @@ def tiny_lora_lm(
 
 
 def random_ids(rows: int, tokens: int, seed: int = 0) -> TokenIds:
-    """Draw token ids; the special ids 0, 1 and 2 do not occur."""
+    """Sample token ids; the special ids 0, 1 and 2 do not occur."""
     generator = torch.Generator().manual_seed(1000 * seed + tokens)
     return torch.randint(3, VOCAB, (rows, tokens), generator=generator)
 
 
 def tiny_hybrid() -> PreTrainedModel:
-    """LFM2 with random weights: its convolutions carry tokens round the attention mask."""
+    """Build a random LFM2, whose convolutions pass tokens on regardless of the attention mask."""
     torch.manual_seed(0)
     config = Lfm2Config(
         vocab_size=101,
@@ -161,7 +161,7 @@ def tiny_hybrid() -> PreTrainedModel:
 
 
 def layout_ids(layout: Layout, rows: int = 1, seed: int = 0) -> TokenIds:
-    """Draw ids for a whole layout; those at gist slots are ignored by `GistLM.masked`."""
+    """Sample ids for a whole layout; `run_masked` ignores those at gist slots."""
     return random_ids(rows, layout.segments()[-1].stop, seed)
 
 
@@ -173,7 +173,7 @@ def parts(ids: Tensor, layout: Layout, kind: str) -> list[Tensor]:
 def compress_chunks(
     model: GistLM, chunks: Sequence[TokenIds], gists: int | None = None
 ) -> KeyValues:
-    """Compress chunk by chunk as D2 and D5 say: each at its own offset, then joined."""
+    """Compress chunk by chunk, each at the offset of its gists, and join the gists."""
     count = model.spec.gists if gists is None else gists
     joined: KeyValues | None = None
     for number, chunk in enumerate(chunks):
@@ -227,15 +227,15 @@ def assert_same_keys(actual: KeyValues, expected: KeyValues) -> None:
 
 
 def gradients_of(model: torch.nn.Module) -> dict[str, Tensor]:
-    """Collect all gradients by name; a parameter the loss did not reach is left out."""
+    """Collect all gradients by name, except for parameters without one."""
     return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
 
 def assert_same_gradients(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     """Fail unless every gradient is the same up to `TOLERANCE` times the model's largest one.
 
-    Not relative to each tensor's own largest: some gradients are zero but for rounding, such as
-    those of key biases, which softmax ignores.
+    Not relative to the largest of each tensor, because some gradients are zero except for rounding,
+    such as those of key biases, which softmax ignores.
     """
     assert actual.keys() == expected.keys()
     scale = max(gradient.abs().max() for gradient in expected.values())

@@ -1,7 +1,7 @@
-"""A whole gist model in miniature: tokenizer and random weights, in memory or as a directory.
+"""A tiny gist model: tokenizer and random weights, in memory or as a directory.
 
-The tokenizer has every kind of added token that text could be mistaken for: an end token, control
-tokens of a chat (special), and a tool marker that is *not* marked special.
+The tokenizer has every kind of added token that could appear in text: an end token, control tokens
+of a chat (special), and a tool marker that is *not* marked special.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END = "<|end|>"
 CHAT = ("<|im_start|>", "<|im_end|>")
 TOOL = "<tool>"
 CONTROL_TEXTS = ("<GIST_0>", *CHAT, END, TOOL)
-"""What user text must never become, in any form."""
+"""Texts that must not become control tokens."""
 
 GISTS, WINDOW, POSITIONS = 4, 64, 512
 MOST_TOKENS = POSITIONS // 2 // GISTS * WINDOW
@@ -71,10 +71,10 @@ def tiny_tokenizer(more: str = "") -> PreTrainedTokenizerFast:
 
 
 def tiny_gist_model(seed: int = 0, *, more: str = "", **spec: Any) -> GistModel:
-    """Build a gist model in memory, of scope full; same seed, same weights.
+    """Build a gist model of scope `full` in memory; the seed determines the weights.
 
     Args:
-        seed: Of the weights.
+        seed: Random seed of the weights.
         more: See `tiny_tokenizer`.
         spec: Fields of `GistSpec` to change.
     """
@@ -94,11 +94,11 @@ def tiny_gist_model(seed: int = 0, *, more: str = "", **spec: Any) -> GistModel:
 
 
 def tiny_base_model(family: str, seed: int = 0, **overrides: Any) -> GistModel:
-    """Build a base of a family in memory, without trained gists: what `from_base` gives.
+    """Build a base model without trained gists in memory, as `from_base` returns.
 
     Args:
         family: See `support.FAMILIES`.
-        seed: Of the weights.
+        seed: Random seed of the weights.
         overrides: Fields of the base's config to change.
     """
     tokenizer = tiny_tokenizer()
@@ -116,12 +116,12 @@ def tiny_base_model(family: str, seed: int = 0, **overrides: Any) -> GistModel:
 
 
 def save(model: GistModel, directory: Path) -> Path:
-    """Write a model to a directory that `--model` takes."""
+    """Save a model to a directory that `--model` accepts."""
     loaded = model.loaded
     checkpoint.save(loaded.lm, loaded.tokenizer, directory, base_name="tiny-base", card=CARD)
     return directory
 
 
 def added_ids(model: GistModel) -> set[int]:
-    """Return the ids that no text may ever become."""
+    """Return the ids of all added tokens, which no text may become."""
     return set(model.loaded.tokenizer.get_added_vocab().values())

@@ -85,7 +85,7 @@ def write_gguf(
 
 
 def _as_stored(name: str, tensor: Tensor, config: Any) -> Tensor:
-    """Order the rows of queries and keys as llama.cpp rotates them: pairs side by side."""
+    """Order the rows of queries and keys as llama.cpp rotates them: pairs are neighbours."""
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     for part, count in heads.items():
         if part in name:

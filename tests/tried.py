@@ -1,4 +1,4 @@
-"""How many cases of a promise a test tried."""
+"""Counters of the cases that a test tries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Row:
-    """What was tried of one promise."""
+    """Counts of one property."""
 
     cases: int = 0
     failures: int = 0
@@ -16,10 +16,10 @@ class Row:
 
 
 class Tried:
-    """Counts the cases of one promise.
+    """Counts the cases of one property.
 
     Attributes:
-        long: Whether the long form is wanted.
+        long: Whether to try many cases (`--trust-long`).
     """
 
     def __init__(self, row: Row, long: bool) -> None:
@@ -27,11 +27,11 @@ class Tried:
         self.long = long
 
     def __call__(self, cases: int = 1) -> None:
-        """Count cases that were tried."""
+        """Add cases to the count."""
         self._row.cases += cases
 
     def times(self, short: int, long: int) -> Iterator[int]:
-        """Number the cases, few or many; each counts."""
+        """Yield the numbers of `short` or `long` cases, and count each."""
         for number in range(long if self.long else short):
             yield number
             self()

@@ -17,15 +17,18 @@ from dnsity.errors import BadInputError
 MOST = 2**53
 """Largest allowed number; integers up to it are exact as floats and in every JSON reader."""
 _LEAST = 1e-12
-"""Smallest allowed number above 0; smaller ones under- or overflow in a model's arithmetic."""
+"""Smallest allowed number above 0; smaller ones underflow, or overflow as divisors."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 """A random seed that every library accepts."""
 Tokens = Annotated[int, Field(ge=1, le=2**24)]
 """The length of a document in tokens."""
 Gists = Annotated[int, Field(ge=1, le=4096)]
+"""The number of gists of a window."""
 Digits = Annotated[int, Field(ge=1, le=100)]
+"""The length of a number in digits."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
+"""A relative sampling weight."""
 
 
 class Config(BaseModel):
@@ -38,7 +41,7 @@ class Config(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _can_be_computed_with(cls, value: Any) -> Any:
+    def _is_in_range(cls, value: Any) -> Any:
         for number in _numbers(value):
             if abs(number) > MOST or 0 < abs(number) < _LEAST:
                 raise ValueError(f"Number out of range, allowed are 0 and {_LEAST:g} to {MOST:,}")
@@ -59,8 +62,9 @@ def _numbers(value: Any) -> Iterator[int | float]:
             yield one
 
 
-_NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
-"""ValueError: an impossible date, a number with too many digits, bytes that are not UTF-8."""
+_NO_YAML = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError)
+"""ValueError: an impossible date, a number with too many digits, bytes that are not UTF-8. The last
+three: a value that does not fit its explicit tag, such as `!!bool maybe`."""
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
@@ -69,9 +73,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        doubled = {key for key in keys if keys.count(key) > 1}
+        doubled = [key for key in keys if keys.count(key) > 1]
         if doubled:
-            raise BadInputError(f"key {sorted(doubled)[0]!r} occurs twice{node.start_mark}")
+            raise BadInputError(f"key {doubled[0]!r} occurs twice{node.start_mark}")
         return super().construct_mapping(node, deep)
 
 
@@ -134,11 +138,10 @@ def validated(model: type[ConfigT], values: dict[str, Any], origin: str) -> Conf
         problems: dict[tuple[str, str], list[str]] = {}
         for one in error.errors():  # a union type gives one error per member
             found = f" (found {reprlib.repr(one['input'])})"
-            about_the_whole = one["type"] == "value_error" and isinstance(one["input"], dict)
-            if one["type"] == "missing" or about_the_whole:  # the message says it
+            of_a_model = one["type"] == "value_error" and isinstance(one["input"], dict)
+            if one["type"] == "missing" or of_a_model:  # the message names the values
                 found = ""
-            allowed = _allowed(model, one)
-            problems.setdefault((_path(values, one), found), []).append(allowed)
+            problems.setdefault((_path(values, one), found), []).append(_allowed(model, one))
         explained = "; ".join(
             f"{path}{' or '.join(allowed)}{found}" for (path, found), allowed in problems.items()
         )
@@ -196,7 +199,9 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise BadInputError(f"--set {override!r}: {parent!r} is a single value, it has no keys")
     try:
-        values[last] = yaml.safe_load(value)
+        values[last] = yaml.load(value, _UniqueKeyLoader)  # noqa: S506 - safe
+    except BadInputError as error:
+        raise BadInputError(f"--set {reprlib.repr(override)}: {error}") from error
     except _NO_YAML as error:
         raise BadInputError(
             f"--set {reprlib.repr(override)}: the value is not valid YAML"

@@ -62,16 +62,7 @@ OPENERS = ("Of", "As", "Also", "So", "But", "By", "To", "And", "Or", "What", "Wh
 MOST_CHARACTERS = 100
 """Of the first line of a docstring."""
 
-PENDING: tuple[str, ...] = ()
-"""Files that have not been rewritten yet; to be emptied."""
-
-PENDING_COMMANDS: tuple[str, ...] = ()
-"""Commands of such files; to be emptied."""
-
-
-def _paths() -> list[str]:
-    paths = (path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
-    return sorted(path for path in paths if not path.startswith(PENDING))
+PATHS = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py"))
 
 
 @cache
@@ -125,7 +116,7 @@ def _retired(text: str) -> list[tuple[int, str, str]]:
 
 def _helps() -> list[tuple[str, str]]:
     """List each command and option with its help text."""
-    found = []
+    found: list[tuple[str, str]] = []
 
     def visit(name: str, command: object) -> None:
         found.append((name, getattr(command, "help", None) or ""))
@@ -137,7 +128,7 @@ def _helps() -> list[tuple[str, str]]:
             visit(f"{name} {child}", inner)
 
     visit("dnsity", typer.main.get_command(app))
-    return [(name, text) for name, text in found if not name.startswith(PENDING_COMMANDS)]
+    return found
 
 
 def test_the_list_finds_a_retired_word() -> None:
@@ -148,7 +139,7 @@ def test_the_list_finds_a_retired_word() -> None:
     assert not _retired("The earlier underlies a sentencepiece tokenizer, and understands it.")
 
 
-@pytest.mark.parametrize("path", _paths())
+@pytest.mark.parametrize("path", PATHS)
 def test_docstrings_use_plain_words(path: str) -> None:
     found = [
         f"{path}:{line + offset}: '{word}': {advice}"
@@ -158,7 +149,7 @@ def test_docstrings_use_plain_words(path: str) -> None:
     assert not found, "\n" + "\n".join(found)
 
 
-@pytest.mark.parametrize("path", _paths())
+@pytest.mark.parametrize("path", PATHS)
 def test_messages_and_comments_use_plain_words(path: str) -> None:
     found = {
         f"{path}:{line + offset}: '{word}': {advice}"
@@ -168,7 +159,7 @@ def test_messages_and_comments_use_plain_words(path: str) -> None:
     assert not found, "\n" + "\n".join(sorted(found))
 
 
-@pytest.mark.parametrize("path", _paths())
+@pytest.mark.parametrize("path", PATHS)
 def test_docstrings_begin_with_one_sentence(path: str) -> None:
     found = []
     for line, text, owned in _docstrings(path):

@@ -1,4 +1,4 @@
-"""Shape annotations are checked while the tests run."""
+"""The tests check shape annotations at run time."""
 
 from __future__ import annotations
 

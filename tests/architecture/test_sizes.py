@@ -13,8 +13,6 @@ FILES = sorted(path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.p
 MOST_FILE_LINES = 400
 MOST_FUNCTION_LINES = 60
 """From `def` to the last line, signature and docstring included."""
-LONG: set[str] = set()
-"""Known exceptions: `FILE`, or `FILE: FUNCTION`. Only removals are welcome."""
 
 
 def _functions(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -35,13 +33,8 @@ def _too_long(file: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_files_and_functions_are_short(file: str) -> None:
-    found = {name: lines for name, lines in _too_long(file).items() if name not in LONG}
-    assert not found, f"at most {MOST_FILE_LINES} and {MOST_FUNCTION_LINES} lines are allowed"
-
-
-def test_exceptions_are_still_needed() -> None:
-    needed = {name for file in FILES for name in _too_long(file)}
-    assert needed >= LONG, f"remove {sorted(LONG - needed)} from the list"
+    allowed = f"at most {MOST_FILE_LINES} and {MOST_FUNCTION_LINES} lines are allowed"
+    assert not _too_long(file), allowed
 
 
 def test_a_long_function_is_noticed() -> None:

@@ -13,23 +13,23 @@ from torch.distributed.fsdp import fully_shard
 
 from asked import EXAMPLES, asked_batch, small_lm
 from dnsity.model import backbone
-from dnsity.training.passes import Passes
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.trainer import restore_trainable, trainable
 from support import assert_same, assert_same_gradients, gradients_of
 
 MODES = ("gist", "full")
 
 
-def _sharded(checkpointing: bool) -> Passes:
-    passes = Passes(small_lm("qwen3-tied")).train()
+def _sharded(checkpointing: bool) -> ModelWithLoss:
+    model = ModelWithLoss(small_lm("qwen3-tied")).train()
     if checkpointing:
-        passes.lm.enable_checkpointing()
+        model.lm.enable_checkpointing()
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
-    for layer in backbone.body(passes.lm.base).layers:  # type: ignore[union-attr]
+    for layer in backbone.body(model.lm.base).layers:  # type: ignore[union-attr]
         fully_shard(layer, mesh=mesh)  # type: ignore[arg-type]
-    fully_shard(passes, mesh=mesh)
-    assert passes.lm.is_sharded
-    return passes
+    fully_shard(model, mesh=mesh)
+    assert model.lm.is_sharded
+    return model
 
 
 def main(folder: Path) -> None:
@@ -37,13 +37,13 @@ def main(folder: Path) -> None:
     rank, processes = dist.get_rank(), dist.get_world_size()
     for checkpointing in (False, True):
         for mode in MODES:
-            whole = Passes(small_lm("qwen3-tied")).train()
-            losses = [whole(asked_batch([e], mode=mode))["loss"] for e in EXAMPLES[:processes]]
+            whole = ModelWithLoss(small_lm("qwen3-tied")).train()
+            losses = [whole(asked_batch([e], mode=mode)).loss for e in EXAMPLES[:processes]]
             (sum(losses) / processes).backward()  # type: ignore[union-attr]
             sharded = _sharded(checkpointing)
             found = sharded(asked_batch([EXAMPLES[rank]], mode=mode))
-            assert_same(found["loss"].detach(), losses[rank].detach(), "loss")
-            found["loss"].backward()
+            assert_same(found.loss.detach(), losses[rank].detach(), "loss")
+            found.loss.backward()
             gathered = {n: g.full_tensor() for n, g in gradients_of(sharded).items()}  # type: ignore[operator]
             assert_same_gradients(gathered, gradients_of(whole))
     # Saved weights are whole, and come back into their shards.

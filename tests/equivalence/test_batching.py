@@ -101,7 +101,7 @@ def test_chunks_at_different_offsets_in_one_batch(family: str, placement: str) -
 @pytest.mark.usefixtures("no_grad")
 @family_and_attention
 def test_everything_visible_equals_the_plain_model(family: str, attention: str) -> None:
-    """Reading a document and answering behind it is the base model on both, joined."""
+    """Prefilling a document and answering after it equals the base model on both, joined."""
     model, base = tiny_gist_lm(family, attention), tiny_base(family, attention)
     for document, question in zip(DOCUMENTS, QUESTIONS, strict=True):
         joined = base(input_ids=torch.cat([document, question], dim=1)).logits

@@ -146,7 +146,7 @@ def test_only_carry_lets_a_chunk_change_the_gists_of_the_next(placement: str) ->
         if chunking == "independent":
             assert_same_keys(second, other)
         else:
-            # In layer 0 keys and values come from the gist rows alone, so look at the last layer.
+            # In layer 0 keys and values come from the gist rows alone, so test the last layer.
             assert gap(second[-1][1], other[-1][1]) > 1e-2
 
 

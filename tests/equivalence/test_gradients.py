@@ -1,4 +1,4 @@
-"""D1: training through two passes gives the gradients of the one masked sequence."""
+"""Training through two passes gives the gradients of the one masked sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""D2: a document at negative positions is the same document; refused where that does not hold."""
+"""A document at negative positions is the same document; refused where that does not hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""D4: where the adapter acts. Outside `both` the base answers untouched, to the last bit."""
+"""Where the adapter acts. Outside `both` the base answers untouched, to the last bit."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_scope_full_takes_no_adapter() -> None:
 
 @pytest.mark.usefixtures("no_grad")
 def test_compress_waits_for_an_answer_in_progress() -> None:
-    """The adapter switch is one for the whole model: nobody may read a document with it off."""
+    """The adapter switch is one for the whole model: no thread may compress with it off."""
     model = tiny_lora_lm("llama", "document")
     ids = random_ids(1, 12)
     expected = model.compress(ids)

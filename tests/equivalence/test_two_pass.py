@@ -1,4 +1,4 @@
-"""D1: compress, then answer, gives the logits of the one masked sequence that defines the model."""
+"""Compress, then answer, gives the logits of the one masked sequence that defines the model."""
 
 from __future__ import annotations
 

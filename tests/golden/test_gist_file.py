@@ -19,7 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.gist_cache import GistCache, GistInfo
-from dnsity.inference.store import FORMAT_VERSION
+from dnsity.inference.gist_file import FORMAT_VERSION
 from dnsity.model.fingerprint import SAMPLED, describe_base, fingerprints
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.uneven import is_uneven, real_slots, twin

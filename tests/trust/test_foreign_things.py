@@ -16,7 +16,7 @@ import torch
 
 from dnsity.cli.console import harmless
 from dnsity.errors import BadInputError, DamagedFileError, UnsupportedModelError
-from dnsity.inference import store
+from dnsity.inference import gist_file
 from dnsity.inference.generate import Sampling
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
@@ -207,7 +207,7 @@ def test_names_of_tensors_are_never_paths(
     )
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(DamagedFileError):
-        store.load(tmp_path / "a.gist.safetensors")
+        gist_file.load(tmp_path / "a.gist.safetensors")
     assert sorted(tmp_path.rglob("*")) == before
     tried()
 

@@ -15,7 +15,7 @@ import torch
 
 from dnsity.errors import BadInputError, DamagedFileError, UnsupportedModelError
 from dnsity.evaluation.memory import Peak
-from dnsity.inference import store
+from dnsity.inference import gist_file
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.methods.select import Select
@@ -47,7 +47,7 @@ def refused(tmp_path: Path, measured: Callable[[Callable[[], object]], float]) -
 
     def load() -> None:
         with pytest.raises(DamagedFileError):
-            store.load(path)
+            gist_file.load(path)
 
     def check(data: bytes) -> None:
         path.write_bytes(data)
@@ -123,7 +123,7 @@ def test_no_change_of_bytes_is_taken(tried: Tried, tmp_path: Path, whole: bytes)
             rng.choice(BYTE_CHANGES)(rng, part)
         path.write_bytes(whole[: region.start] + part + whole[region.stop :])
         with pytest.raises(DamagedFileError):
-            store.load(path)
+            gist_file.load(path)
     assert peak.bytes() < BYTES  # of all of them together
 
 
@@ -174,10 +174,10 @@ def test_no_change_of_the_header_is_taken(tried: Tried, tmp_path: Path, whole: b
             else:
                 container[key] = _values(rng)
         if inside:
-            header["__metadata__"]["gist"] = store.canonical(description)
+            header["__metadata__"]["gist"] = gist_file.canonical(description)
         path.write_bytes(_joined(json.dumps(header), tensors))
         with pytest.raises(DamagedFileError):
-            store.load(path)
+            gist_file.load(path)
 
 
 def test_no_description_breaks_what_reads_it(tried: Tried, tmp_path: Path, gist: GistCache) -> None:
@@ -189,8 +189,8 @@ def test_no_description_breaks_what_reads_it(tried: Tried, tmp_path: Path, gist:
         container, key = rng.choice(_places(description))
         container[key] = _values(rng)
         del description["sha256"]
-        description["sha256"] = store.checksum(description, store.parse(path.read_bytes()))
-        header["__metadata__"]["gist"] = store.canonical(description)
+        description["sha256"] = gist_file.checksum(description, gist_file.parse(path.read_bytes()))
+        header["__metadata__"]["gist"] = gist_file.canonical(description)
         forged = tmp_path / "forged.gist.safetensors"
         forged.write_bytes(_joined(json.dumps(header), tensors))
         try:
@@ -203,7 +203,7 @@ def test_no_description_breaks_what_reads_it(tried: Tried, tmp_path: Path, gist:
 def _doubled_metadata(whole: bytes) -> bytes:
     header, description, tensors = _parts(whole)
     text = json.dumps(header)
-    own = json.dumps({"gist": store.canonical(description)})[1:-1]
+    own = json.dumps({"gist": gist_file.canonical(description)})[1:-1]
     return _joined(text.replace(own, '"gist":"{}",' + own, 1), tensors)
 
 
@@ -215,7 +215,7 @@ def _doubled_tensor(whole: bytes) -> bytes:
 
 def _doubled_description(whole: bytes) -> bytes:
     header, description, tensors = _parts(whole)
-    text = store.canonical(description)
+    text = gist_file.canonical(description)
     header["__metadata__"]["gist"] = '{"n_context":1,' + text[1:]
     return _joined(json.dumps(header), tensors)
 
@@ -270,7 +270,7 @@ def test_a_file_that_only_claims_to_be_large_is_not_read(
     os.truncate(path, 4 * 2**30)
     peak = Peak(torch.device("cpu"))
     with pytest.raises(DamagedFileError, match="size"):
-        store.load(path)
+        gist_file.load(path)
     assert peak.bytes() < BYTES
     tried()
 
@@ -279,7 +279,7 @@ def test_what_never_ends_is_not_opened(tried: Tried, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/dev/null")):
         with pytest.raises(BadInputError, match="pipe or a device"):
-            store.load(path)
+            gist_file.load(path)
         tried()
 
 
@@ -298,7 +298,7 @@ def test_numbers_that_are_none_are_refused(
         with pytest.raises(UnsupportedModelError, match="not finite"):
             broken.save(tmp_path / "a.gist.safetensors")
         with monkeypatch.context() as patch:
-            patch.setattr(store, "require_finite", lambda *_: None)
+            patch.setattr(gist_file, "require_finite", lambda *_: None)
             path = broken.save(tmp_path / "a.gist.safetensors")
         with pytest.raises(DamagedFileError, match="NaN or infinite"):
-            store.load(path)
+            gist_file.load(path)

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 
 import forked
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference import store
+from dnsity.inference import gist_file
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.model import checkpoint
@@ -224,17 +224,20 @@ def test_a_text_changed_while_it_is_compressed_is_done_again(
     tried: Tried, model: GistModel, tmp_path: Path
 ) -> None:
     from dnsity.inference import files
+    from dnsity.inference.methods import Gist
 
     texts = tmp_path / "texts"
     texts.mkdir()
     for name in ("a.txt", "b.txt"):
         (texts / name).write_text(DOCUMENT)
-    todo = files.jobs(texts, tmp_path / "store")
-    outcomes = files.compress_files(model.loaded, todo)
+    todo = files.survey(texts, tmp_path / "store")[0]
+    outcomes = files.compress_files(model.loaded, todo, method=Gist())
     next(outcomes)  # both texts are read, one gist is written
     todo[1].source.write_text(LONG_DOCUMENT)
     list(outcomes)
-    assert [files.is_done(model.loaded, job) for job in todo] == [True, False]
+    reasons = [files.reason_to_compress(model.loaded, job, Gist()) for job in todo]
+    assert reasons[0] == ""
+    assert "text has changed" in reasons[1]
     tried()
 
 
@@ -440,7 +443,7 @@ def test_two_writers_and_many_readers_of_one_name(tried: Tried, tmp_path: Path) 
     def look() -> None:
         count = 0
         while not over.is_set():
-            loaded = store.load(path)
+            loaded = gist_file.load(path)
             assert all(map(torch.equal, flat(loaded.layers),
                            flat(gists[infos.index(loaded.info)].layers)))  # fmt: skip
             count += 1
@@ -536,5 +539,5 @@ def test_a_torn_file_would_be_noticed(tried: Tried, tmp_path: Path, model: GistM
     for size in range(0, len(data), 97):
         path.write_bytes(data[:size])
         with pytest.raises(DamagedFileError):
-            store.load(path)
+            gist_file.load(path)
         tried()

@@ -87,6 +87,13 @@ def test_the_last_override_wins(tmp_path: Path) -> None:
             ["'seed' occurs twice"],
             id="double key inside",
         ),
+        pytest.param("x: a\nx: b\n1: c\n1: d", [], ["'x' occurs twice"], id="keys of two types"),
+        pytest.param("? [a]\n: 1\n? [a]\n: 2", [], ["['a'] occurs twice"], id="double list"),
+        pytest.param("name: !!bool maybe", [], ["is not valid YAML"], id="unfit tag"),
+        pytest.param("name: a", ["name=!!int ''"], ["not valid YAML"], id="unfit tag given"),
+        pytest.param(
+            "name: a", ["training={seed: 1, seed: 2}"], ["'seed' occurs twice"], id="double given"
+        ),
         pytest.param("name: a\ncolour: red", [], ["run.yaml: colour:", "'red'"], id="unknown key"),
         pytest.param(
             "name: a\ntraining: {sed: 1}", [], ["training.sed:", "(found 1)"], id="unknown inside"

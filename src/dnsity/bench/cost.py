@@ -1,11 +1,11 @@
-"""Costs of every method on one model shape, paired: all of one length are timed in turns.
+"""Costs of every method on one model shape; the methods of one length are timed in turns.
 
     prefill   forward pass over the document, cache kept, no logits: the reference of compressing
     ingest    work of a method before it knows the question
     warm      time to first token after ingesting; with and without loading from disk
     decode    tokens per second after the first, one document at a time and 32 in one batch
     peak      additional memory of ingesting and of answering
-    training  see `training`; last, because it changes the weights
+    training  see `bench/training.py`; last, because it changes the weights
 
 Seconds are medians. Weights are random, see `shapes`.
 """
@@ -37,7 +37,6 @@ from dnsity.evaluation.summary import break_even
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import backbone
 from dnsity.model.key_values import stacked
 from dnsity.shapes import KeyValues
 
@@ -47,8 +46,8 @@ _FREE_BYTES = 8_000_000_000
 _OPENED = 50
 _BATCHED_TOKENS = 256
 """Tokens of each document in the batch; the cost of decoding does not depend on them."""
-_SOME, _MORE, _ENOUGH_S = 4, 20, 4.0
-"""Rounds of what takes a second, rounds of what takes milliseconds, and their time limit."""
+_SLOW_ROUNDS, _FAST_ROUNDS, _LIMIT_S = 4, 20, 4.0
+"""Rounds of functions that take a second or milliseconds, and the time limit of all rounds."""
 
 
 def measure(
@@ -68,11 +67,11 @@ def measure(
         keep: Called after every part, with all parts so far.
 
     Returns:
-        `weights_bytes`, before anything is read; `rows`, one per length and method; `batch`, what
-        decoding many documents at once gives; `store`, what opening one of many gist files takes;
-        and `training`, one per length and kind of step.
+        `weights_bytes`; `rows`, one per length and method; `batch`, the speed of decoding many
+        documents in one batch; `store`, the time to open one of many gist files; and `training`,
+        one per length and kind of step.
     """
-    weights = _weights_bytes(loaded)
+    weights = _weights_bytes(loaded)  # before the other measurements take memory
     lengths = {f"{tokens:,} tokens": tokens for tokens in config.tokens}
     store, batch = f"{config.stored:,} gist files", f"batch of {config.batch}"
     training = "training steps"
@@ -80,7 +79,7 @@ def measure(
         **{name: partial(_rows, config, loaded, tokens) for name, tokens in lengths.items()},
         store: partial(_store, config, loaded),
         batch: partial(_batched, config, loaded),
-        training: partial(measure_training, config, loaded),  # last: it moves the weights
+        training: partial(measure_training, config, loaded),  # last: it changes the weights
     }
     found = dict(parts or {})
     for number, (name, do) in enumerate(work.items()):
@@ -105,7 +104,7 @@ def _weights_bytes(loaded: LoadedModel) -> int:
 
 
 def document(loaded: LoadedModel, tokens: int) -> str:
-    """Return a text of exactly so many tokens; no two paragraphs are equal."""
+    """Return a text of exactly this many tokens; no two paragraphs are equal."""
     line = Filler("en").line
     parts = (f"{line} This is paragraph {number}.\n\n" for number in count())
     text = ""
@@ -137,7 +136,7 @@ class _Length:
             self.methods[f"gist {number}"] = partial(build, "gist", loaded, settings)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Measure all methods; ingesting and prefill are timed in turns, answering as well."""
+        """Measure all methods: ingesting in turns with plain prefill, then answering in turns."""
         work: dict[str, Callable[[], Any]] = {"prefill": self._prefill}
         work.update({name: partial(self._ingest, name) for name in self.methods})
         ingest, peaks, held = in_turns(self.loaded, work, self.config.repeats)
@@ -145,10 +144,10 @@ class _Length:
         asking = {name: partial(self._answer, name, held[name], 1) for name in self.methods}
         warm, answer_peaks, _ = in_turns(self.loaded, asking, self.config.repeats)
         del asking["full"]  # milliseconds vary more than seconds, and more rounds cost little
-        for name, seconds in in_turns(self.loaded, asking, _MORE, _ENOUGH_S).seconds.items():
+        for name, seconds in in_turns(self.loaded, asking, _FAST_ROUNDS, _LIMIT_S).seconds.items():
             warm[name] += seconds
         on_disk = {name: load for name, (_, load) in files.items() if load is not None}
-        loads = in_turns(self.loaded, on_disk, _MORE, _ENOUGH_S).seconds
+        loads = in_turns(self.loaded, on_disk, _FAST_ROUNDS, _LIMIT_S).seconds
         prefill = statistics.median(ingest["prefill"])
         full = statistics.median(warm["full"])
         for name in self.methods:
@@ -186,14 +185,13 @@ class _Length:
     def _prefill(self) -> None:
         """Prefill the document as usual: whole layers, a growing cache, no logits."""
         ids = self.loaded.frame.head + self.loaded.frame.document(self.text)
-        backbone.body(self.loaded.lm.base)(
-            input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True
-        )
+        decoder = self.loaded.lm.base.get_decoder()
+        decoder(input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=True)
 
     def _store(self, name: str, held: Ingested) -> tuple[int, Callable[[], Any] | None]:
-        """Write the KV cache that a method keeps; return its size and a function that loads it.
+        """Write the KV cache of a method; return its size and a function that loads it.
 
-        Other methods keep text; its size is returned.
+        For methods that store text, return the size of the text.
         """
         handle = held.handle
         if isinstance(handle, GistCache):
@@ -254,8 +252,8 @@ def _batched(config: BenchConfig, loaded: LoadedModel) -> dict[str, Any]:
             "gist": lambda: answer(loaded, prefix, questions, long),
             "none": lambda: answer(loaded, None, questions, long),
         },
-        _SOME,
-        _ENOUGH_S,
+        _SLOW_ROUNDS,
+        _LIMIT_S,
     )
     found: dict[str, Any] = {"documents": config.batch, "gists": gists}
     for name, given in replies.items():
@@ -284,7 +282,7 @@ def ratios(measured: Mapping[str, Any], gists: int) -> list[dict[str, Any]]:
 
     Args:
         measured: What `measure` returned.
-        gists: Which gist count.
+        gists: The gist count to compare.
 
     Returns:
         Per length: `compress_over_prefill`, `compress_peak_over_prefill`, and warm time to first

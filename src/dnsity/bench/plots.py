@@ -14,7 +14,7 @@ from dnsity.evaluation.methods import METHODS
 from dnsity.evaluation.styles import STYLES
 from dnsity.io.units import data_size, duration
 
-_BLANK = "#FFFFFF"
+_WHITE = "#FFFFFF"
 
 
 @style()
@@ -66,7 +66,7 @@ def _lines(
         ax.plot(
             lengths,
             [own[tokens] or float("nan") for tokens in lengths],
-            color="black" if look.colour == _BLANK else look.colour,
+            color="black" if look.colour == _WHITE else look.colour,
             linestyle=look.line,
             marker=look.marker,
             markerfacecolor=look.colour,

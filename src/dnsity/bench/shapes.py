@@ -23,7 +23,7 @@ from dnsity.model.base import Quantization, base_config
 from dnsity.model.gist_lm import GistLM
 
 POSITIONS = 1 << 15
-"""Longer than any document of a benchmark; free of cost with rotary positions."""
+"""Maximum positions: more than any document of a benchmark has; costs nothing with RoPE."""
 _LLAMA3: dict[str, Any] = {
     "rope_type": "llama3", "rope_theta": 500_000.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,

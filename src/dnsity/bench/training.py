@@ -24,7 +24,7 @@ from dnsity.bench.turns import in_turns
 from dnsity.data.batch import IGNORE, QuestionBatch
 from dnsity.inference.loaded import LoadedModel
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.passes import Passes
+from dnsity.training.model_with_loss import ModelWithLoss
 
 QUESTIONS, QUESTION_TOKENS, ANSWER_TOKENS = 8, 24, 8
 _RANK = 32
@@ -85,7 +85,7 @@ def trainable(config: BenchConfig, lm: GistLM) -> GistLM:
 
 
 def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
-    """Return the loss of each kind of step, on one random document of so many tokens."""
+    """Return the loss of each kind of step, on one random document of this many tokens."""
     generator = torch.Generator().manual_seed(tokens)
     vocabulary = int(lm.base.config.get_text_config().vocab_size)
 
@@ -114,11 +114,11 @@ def losses(lm: GistLM, tokens: int) -> dict[str, Callable[[], torch.Tensor]]:
         document_index=torch.arange(QUESTIONS, device=lm.device),
         sources=("",) * QUESTIONS,
     )
-    two_pass, masked = Passes(lm), Passes(lm, path="masked")
+    two_pass, masked = ModelWithLoss(lm), ModelWithLoss(lm, path="masked")
     return {
-        "two_pass": lambda: two_pass(batch)["loss"],
-        "masked": lambda: masked(batch)["loss"],
-        "one_question": lambda: masked(each)["loss"],
+        "two_pass": lambda: two_pass(batch).loss,
+        "masked": lambda: masked(batch).loss,
+        "one_question": lambda: masked(each).loss,
         "plain": lambda: lm.base(input_ids=document, labels=document, use_cache=False).loss,
     }
 

@@ -16,9 +16,9 @@ class Turns(NamedTuple, Generic[_T]):
     """Measurements of functions that took turns, by name.
 
     Attributes:
-        seconds: Of every timed round.
+        seconds: Duration of every timed round.
         peaks: Peak bytes in addition to those in use before.
-        results: The last result of each.
+        results: Last result of each function.
     """
 
     seconds: dict[str, list[float]]
@@ -30,15 +30,15 @@ def in_turns(
     loaded: LoadedModel,
     work: Mapping[str, Callable[[], _T]],
     rounds: int,
-    enough_s: float = math.inf,
+    limit_s: float = math.inf,
 ) -> Turns[_T]:
     """Run functions in turns, round after round, so that a slow minute affects all of them.
 
     Args:
         loaded: Model whose clock and memory are measured.
         work: Functions by name.
-        rounds: Timed rounds after a warm-up round, of which only the memory counts.
-        enough_s: Time limit in seconds after which no round starts; at least one is timed.
+        rounds: Timed rounds, after a warm-up round in which memory is measured.
+        limit_s: Seconds after which no round starts; at least one is timed.
     """
     turns: Turns[_T] = Turns({name: [] for name in work}, {}, {})
     for name, do in work.items():
@@ -47,7 +47,7 @@ def in_turns(
         turns.peaks[name] = peak.bytes()
     began = loaded.now()
     for number in range(rounds):
-        if number and loaded.now() - began > enough_s:
+        if number and loaded.now() - began > limit_s:
             break
         for name, do in work.items():
             started = loaded.now()

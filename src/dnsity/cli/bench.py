@@ -68,7 +68,7 @@ def command(
     if output is not None and kept is not None:
         write_json(output, result)
         kept.unlink(missing_ok=True)
-        _draw(result, output)
+        _plot(result, output)
     if json:
         show_json(result)
     else:
@@ -76,7 +76,7 @@ def command(
 
 
 def _limit_memory(device: str, gigabytes: float) -> None:
-    """Let this process allocate at most so much memory of the GPU."""
+    """Limit the GPU memory that this process may allocate."""
     import torch
 
     total = torch.cuda.get_device_properties(device).total_memory
@@ -127,7 +127,7 @@ def _measure(config: BenchConfig, device: str, kept: Path | None) -> dict[str, A
 
 
 def _print(result: dict[str, Any]) -> None:
-    """Print the tables of a benchmark."""
+    """Print the results as tables."""
     shape, rows = result["manifest"]["config"]["shape"], result["rows"]
     out.print(_table(f"{shape}, random weights: time", rows, _TIMES))
     out.print(_table("memory: stored, and peaks of ingesting and answering", rows, _SIZES))
@@ -139,7 +139,7 @@ def _print(result: dict[str, Any]) -> None:
 def _measured_before(path: Path, described: dict[str, Any]) -> dict[str, Any]:
     """Return the finished parts of an interrupted run with the same code and configuration.
 
-    The file itself may make a clean repository dirty; the manifest then records that.
+    A repository that was clean may have become dirty: the file itself can be in it.
     """
     try:
         kept = loads(path.read_text("utf-8"))
@@ -154,7 +154,7 @@ def _measured_before(path: Path, described: dict[str, Any]) -> dict[str, Any]:
     return parts
 
 
-def _draw(result: dict[str, Any], output: Path) -> None:
+def _plot(result: dict[str, Any], output: Path) -> None:
     """Write a picture next to the results if matplotlib is installed."""
     if find_spec("matplotlib") is None:
         err.print("no picture: matplotlib is not installed; pip install dnsity\\[eval]")

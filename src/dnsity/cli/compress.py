@@ -24,6 +24,7 @@ from dnsity.cli.options import (
 from dnsity.cli.overwriting import require_replaceable
 from dnsity.cli.quality import check_report, warn_of_quality
 from dnsity.errors import BadInputError
+from dnsity.io.formats import GIST_SUFFIX
 from dnsity.io.text import STANDARD_INPUT, read_text
 from dnsity.io.units import data_size
 
@@ -206,7 +207,7 @@ def _default_target(document: str) -> Path:
     """Return the gist file next to a document."""
     if document == STANDARD_INPUT:
         raise BadInputError("standard input has no name; say where to save with -o FILE")
-    return Path(document).with_suffix(".gist.safetensors")
+    return Path(document).with_suffix(GIST_SUFFIX)
 
 
 def _is_of(document: str, text: str, info: GistInfo) -> bool:

@@ -36,8 +36,8 @@ def compress_folder(
 ) -> None:  # fmt: skip
     """Compress texts without a current gist file, and report; skipped files end in an error."""
     from dnsity.data.readers.corpus import TEXT_SUFFIXES
-    from dnsity.inference.compress import require_trained
     from dnsity.inference.files import NEW, reason_to_compress, survey
+    from dnsity.inference.methods import require_trained
 
     if os.path.exists(store) and not os.path.isdir(store):
         raise BadInputError(f"{store} is a file; give a folder for the gists with -o FOLDER")
@@ -64,7 +64,7 @@ def compress_folder(
         soft_wrap=True,
     )
     started = time.perf_counter()
-    make = partial(_in_processes, load, workers) if workers > 1 else _here
+    make = partial(_in_processes, load, workers) if workers > 1 else _in_this_process
     with (
         progress_bar("compressing") as progress,
         closing(make(loaded, todo, method, check)) as outcomes,
@@ -169,7 +169,7 @@ class _Report:
         )
 
 
-def _here(
+def _in_this_process(
     loaded: LoadedModel, todo: Sequence[Job], method: Compressor, check: bool
 ) -> Generator[Outcome]:
     from dnsity.inference.files import compress_files
@@ -215,4 +215,4 @@ def _start_worker(
 
 def _work(batch: Sequence[Job]) -> list[Outcome]:
     loaded, method, check = _worker
-    return list(_here(loaded, batch, method, check))
+    return list(_in_this_process(loaded, batch, method, check))

@@ -118,7 +118,7 @@ def _warm_up(loaded: LoadedModel, names: Sequence[str]) -> None:
         if name.startswith("refine"):
             continue
         method = build(name, loaded)
-        method.answer(method.ingest("One sentence stands here. " * 40), ["What?"])
+        method.answer(method.ingest("One sentence of a document. " * 40), ["What?"])
 
 
 def _run(
@@ -137,9 +137,7 @@ def _run(
             try:
                 ingested.append(method.ingest(text))
             except BadInputError as error:
-                if not name.startswith(
-                    "refine"
-                ):  # only refining depends on the load of the machine
+                if not name.startswith("refine"):  # only its result depends on the machine's load
                     raise
                 warn(f"{method.heading} is left out: {error}")
                 continue

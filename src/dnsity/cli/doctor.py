@@ -71,8 +71,8 @@ def command(
             f"bfloat16 {compute['bfloat16_seconds'] * 1000:.1f} ms"
         )
     for routine in report["numerics"]:
-        took = "" if routine["seconds"] is None else f", {routine['seconds'] * 1000:,.0f} ms"
-        say(f"  {routine['name']:14} {routine['problem'] or 'right'}{took}")
+        duration = "" if routine["seconds"] is None else f", {routine['seconds'] * 1000:,.0f} ms"
+        say(f"  {routine['name']:14} {routine['problem'] or 'right'}{duration}")
     say(f"models compute in {compute['dtype']} on {compute['device']} (mini in float32)")
     say(f"\nKV cache in bf16, {CONTEXT_TOKENS:,} tokens -> {GISTS} gists:")
     for fit in report["fits"]:
@@ -228,7 +228,8 @@ def _devices() -> list[dict[str, Any]]:
 
 def _bundled() -> str:
     from dnsity.errors import BadInputError
-    from dnsity.model.checkpoint import BUNDLED, find
+    from dnsity.model.checkpoint import find
+    from dnsity.model.names import BUNDLED
 
     try:
         find(BUNDLED)

@@ -114,7 +114,7 @@ def command(
 
 
 def _list(text: str) -> str:
-    """Write `a,b` as a YAML list; names may contain any character."""
+    """Format `a,b` as a YAML list; names may contain any character."""
     names = [name.strip() for name in text.split(",")]
     return dumps([name for name in names if name], ensure_ascii=False)
 
@@ -129,17 +129,17 @@ def evaluate(settings: EvalConfig, output_dir: Path, device: str, jobs: int, jso
     quiet_loading()
     require_device(device)
     with progress_bar("loading") as bar:
-        told = False
+        announced = False
 
         def progress(what: str, done: int, total: int) -> None:
-            nonlocal told
-            if not told:
+            nonlocal announced
+            if not announced:
                 err.print(
                     f"{total:,} documents times methods; if stopped, run it again to resume",
                     highlight=False,
                     soft_wrap=True,
                 )
-                told = True
+                announced = True
             bar(done, total, what)
 
         summary = run(settings, output_dir, device=device, jobs=jobs, progress=progress)

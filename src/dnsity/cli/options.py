@@ -61,7 +61,7 @@ TokenizerOf = Annotated[
 
 
 def positive(value: float | None) -> float | None:
-    """Refuse numbers that are no quantity; typer lets NaN pass any range."""
+    """Refuse NaN and numbers out of range; typer's own range accepts NaN."""
     if value is not None and not 1e-3 <= value <= MOST:
         raise typer.BadParameter(f"{value} is not a number from 0.001 to {MOST}")
     return value

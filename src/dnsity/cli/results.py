@@ -74,7 +74,7 @@ def read(folder: Path) -> dict[str, Any]:
 def provenance(manifest: dict[str, Any]) -> str:
     """Describe the commit, date, machine and settings of a result on one line."""
     commit, hardware = manifest["commit"], manifest["hardware"]
-    here = str(Path(__file__).parent)  # for older results, ask git for the date of the commit
+    here = str(Path(__file__).parent)  # older results have no date; git knows the commit's
     date = manifest.get("date") or git("-C", here, "show", "-s", "--format=%cs", commit)
     config = manifest["config"]
     settings = {key: value for key, value in config.items() if isinstance(value, (str, int, float))}
@@ -95,8 +95,8 @@ def provenance(manifest: dict[str, Any]) -> str:
 def _published() -> Path:
     """Return the folder of results: next to the source, or inside the installed package."""
     package = Path(__file__).parents[1]
-    beside = package.parents[1] / "results"
-    return beside if beside.is_dir() else package / "results"
+    checkout = package.parents[1] / "results"
+    return checkout if checkout.is_dir() else package / "results"
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ def _calibrated(ratio: float, rows: list[dict[str, Any]]) -> str:
 
 
 def _shares(probe: dict[str, Any]) -> str:
-    """Write the scores of a training run's probe."""
+    """Format the scores of a training run's probe."""
     return ", ".join(f"{HEADINGS[name]} {probe[name]:.0%}" for name in ("gist", "full", "none"))
 
 

@@ -27,9 +27,9 @@ def tag(directory: Directory, json: Json = False) -> None:
 
     Example: dnsity runs tag checkpoints/gist-25
     """
-    from dnsity.training import runs
+    from dnsity.training import finished_runs
 
-    found = runs.tag(directory)
+    found = finished_runs.tag(directory)
     if json:
         show_json({**asdict(found), "command": found.command})
     else:

@@ -56,7 +56,7 @@ def train(
     Example: dnsity train --config experiments/configs/smoke.yaml --output-dir checkpoints/smoke
     """
     from dnsity.training.estimate import estimate, lines
-    from dnsity.training.runs import read_result
+    from dnsity.training.finished_runs import read_result
     from dnsity.training.train_gist import TrainConfig
     from dnsity.training.train_gist import train as run
 
@@ -73,8 +73,8 @@ def train(
             say("\n".join(lines(found, there)))
         return
     if first:
-        told = "\n".join(lines(estimate(settings)))
-        err.print(told, markup=False, highlight=False, soft_wrap=True)
+        estimated = "\n".join(lines(estimate(settings)))
+        err.print(estimated, markup=False, highlight=False, soft_wrap=True)
     make_directory(output_dir)
     path = run(settings, output_dir, resume=resume)
     if not first:

@@ -4,7 +4,7 @@ example      the record every source yields: one document and its questions
 encode       text to token ids
 batch        examples to padded tensors
 packing      packed documents for language modeling
-text/        chunking, sentences, Korean particles, the prompt around a question
+text/        chunking, sentences, Korean particles, prompt formats
 readers/     corpora, benchmarks, question sets
 generators/  needles, questions, mixtures; a folder per language
 """

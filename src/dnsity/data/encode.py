@@ -13,7 +13,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from dnsity.data.text import chat
-from dnsity.data.text.pipelines import Pieces, Pipeline, Place, prefix_ids
+from dnsity.data.text.pipelines import Encoded, Pipeline, Place, prefix_ids
 from dnsity.errors import BadInputError, UnsupportedModelError
 
 
@@ -29,7 +29,7 @@ class TextEncoder:
 
         Args:
             tokenizer: Its added tokens that control nothing are words.
-            template: A question template; added tokens in it are control tokens, too.
+            template: A question template; added tokens in it are also control tokens.
 
         Raises:
             UnsupportedModelError: If the tokenizer is not a fast one, or has no end token.
@@ -50,7 +50,7 @@ class TextEncoder:
         self.start_ids: list[int] = prefix_ids(tokenizer)
         """The ids that the tokenizer puts before any text."""
 
-    def knowing(self, template: str) -> TextEncoder:
+    def with_control_tokens_of(self, template: str) -> TextEncoder:
         """Return an encoder that never produces an added token of this template from text."""
         if control_ids(self.tokenizer, template) <= self._control_ids:
             return self
@@ -84,11 +84,11 @@ class TextEncoder:
         Raises:
             BadInputError: As `encode`.
         """
-        pieces = self._cut(before + text + after, text, "start" if starts else "control")
+        encoded = self._cut(before + text + after, text, "start" if starts else "control")
         start, stop = len(before), len(before) + len(text)
         ids = [
             index
-            for index, (first, last) in zip(pieces.ids, pieces.offsets, strict=True)
+            for index, (first, last) in zip(encoded.ids, encoded.offsets, strict=True)
             if last > start and first < stop
         ]
         return self._require_no_control(ids)
@@ -125,7 +125,7 @@ class TextEncoder:
         """Return the (start, stop) characters of the added tokens in a template's text."""
         return [span for _, span in self._framing.added(text)]
 
-    def _cut(self, text: str, given: str, place: Place) -> Pieces:
+    def _cut(self, text: str, given: str, place: Place) -> Encoded:
         try:
             return self._plain.encode(text, place)
         except (TypeError, UnicodeEncodeError) as error:
@@ -136,8 +136,8 @@ class TextEncoder:
             raise BadInputError("the text encodes to a control token of this model; remove it")
         return ids
 
-    def border(self, text: str, tokens: int) -> int | None:
-        """Return the number of characters in the first `tokens` tokens; None if there are less."""
+    def offset_after(self, text: str, tokens: int) -> int | None:
+        """Return the character offset after so many tokens; None if the text has fewer."""
         offsets = self._plain.encode(text).offsets
         return offsets[tokens - 1][1] if len(offsets) >= tokens else None
 
@@ -146,18 +146,18 @@ class TextEncoder:
 
         Returns:
             None if the text is shorter, or if no cut near the right place gives the exact number
-            (cutting inside a word can change how the rest of it is split).
+            (a cut inside a word can change how the rest of the word is tokenized).
         """
-        border = self.border(text, tokens)
-        if border is None:
+        stop = self.offset_after(text, tokens)
+        if stop is None:
             return None
         for step in (0, -1, 1, -2, 2, -3, 3):
-            cut = text[: border + step]
+            cut = text[: stop + step]
             if len(self.encode(cut)) == tokens:
                 return cut
         return None
 
-    def pieces(self) -> list[str]:
+    def token_texts(self) -> list[str]:
         """Return the text of every token of the vocabulary, with its leading space."""
         return [self.decode([index]) for index in range(self._plain.size())]
 
@@ -171,8 +171,8 @@ def control_ids(tokenizer: PreTrainedTokenizerBase, template: str = "") -> froze
 
     These are special tokens, added tokens in a question template, and added tokens that the
     tokenizer declares (`chat_control_tokens`; without a declaration those in its chat template).
-    Some vocabularies contain their text, so that user text could produce them. The token of unknown
-    characters is not a control token unless it is also one of the others.
+    In some vocabularies user text could produce them. The token of unknown characters is not a
+    control token unless it is also one of the others.
     """
     declared = getattr(tokenizer, "chat_control_tokens", None)
     if declared is None:
@@ -200,6 +200,6 @@ def lone_surrogate_message(text: str) -> str:
     """Return an error message with the position of a lone surrogate."""
     position = next((i for i, c in enumerate(text) if 0xD800 <= ord(c) <= 0xDFFF), None)
     return (
-        f"the text holds a lone surrogate at character {position}, which is not valid Unicode; "
+        f"the text has a lone surrogate at character {position}, which is not valid Unicode; "
         "decode the source with the right encoding or remove it"
     )

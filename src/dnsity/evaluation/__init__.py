@@ -1,1 +1,1 @@
-"""Evaluation: every method on every task; gists are one method among several controls."""
+"""Evaluation of every method on every task; gists are compared with baselines and controls."""

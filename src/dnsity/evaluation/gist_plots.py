@@ -67,7 +67,7 @@ def attention(weights: Float[Tensor, "L H G N"], marks: Mapping[str, Sequence[in
     column that covers several tokens shows the largest value among them.
 
     Args:
-        weights: See `inference.reading.gist_attention`.
+        weights: See `inference.gist_attention`.
         marks: Document tokens to mark with an arrow, by label.
     """
     mean = weights.mean(dim=(0, 1)).float().numpy()

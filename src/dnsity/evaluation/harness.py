@@ -127,10 +127,10 @@ class DnsityLM(LM):  # type: ignore[misc]
             asked.append((document, question))
             continuations.append(continuation)
         found: dict[int, tuple[float, bool]] = {}
-        for (document, question), numbers in _together(asked):
+        for (document, question), numbers in _grouped(asked):
             scored = likelihoods(
                 self.loaded,
-                self._before(document, question),
+                self._prefix(document, question),
                 question,
                 [continuations[number] for number in numbers],
                 template=_BARE,
@@ -149,12 +149,12 @@ class DnsityLM(LM):  # type: ignore[misc]
         asked = self._cut(requests)
         decoding = [self._decoding(request.args[1]) for request in requests]
         found: dict[int, str] = {}
-        for (document, question), numbers in _together(asked):
+        for (document, question), numbers in _grouped(asked):
             for number in numbers:
                 sampling, stops = decoding[number]
-                before = self._before(document, question)
-                [given] = answer(self.loaded, before, [question], sampling, template=_BARE)
-                found[number] = _until(given.text, stops)
+                prefix = self._prefix(document, question)
+                [given] = answer(self.loaded, prefix, [question], sampling, template=_BARE)
+                found[number] = _cut_at(given.text, stops)
         return [found[number] for number in range(len(requests))]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
@@ -182,6 +182,7 @@ class DnsityLM(LM):  # type: ignore[misc]
         return found
 
     def _cut_one(self, prompt: str, doc: dict[str, Any]) -> tuple[str, str]:
+        """Split a prompt into its document, which is the context field's text, and the rest."""
         field = self.context_field
         if field is None or not prompt:  # an empty prompt scores the continuation alone
             return "", prompt
@@ -204,7 +205,7 @@ class DnsityLM(LM):  # type: ignore[misc]
             "let the task's process_docs make one"
         )
 
-    def _before(self, document: str, question: str) -> KeyValues | None:
+    def _prefix(self, document: str, question: str) -> KeyValues | None:
         """Return the KV cache that precedes a question."""
         if not document:
             return None
@@ -246,13 +247,14 @@ def _move_space(question: str, continuation: str) -> tuple[str, str]:
     return (stem, question[len(stem) :] + continuation) if stem else (question, continuation)
 
 
-def _together(asked: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, str], list[int]]]:
+def _grouped(asked: Sequence[tuple[str, str]]) -> list[tuple[tuple[str, str], list[int]]]:
     """Group the indices of equal (document, question) pairs, sorted by document."""
     order = sorted(range(len(asked)), key=asked.__getitem__)
     return [(key, list(numbers)) for key, numbers in groupby(order, key=asked.__getitem__)]
 
 
-def _until(text: str, stops: Sequence[str]) -> str:
+def _cut_at(text: str, stops: Sequence[str]) -> str:
+    """Return the text before the first stop string."""
     for stop in stops:
         text = text.split(stop)[0]
     return text

@@ -53,7 +53,7 @@ def score(
     return max(metric(prediction, answer) for answer in answers)
 
 
-def shared(given: Iterable[str], wanted: Iterable[str]) -> float:
+def bag_f1(given: Iterable[str], wanted: Iterable[str]) -> float:
     """Return the F1 of two bags of words or characters."""
     left, right = Counter(given), Counter(wanted)
     common = (left & right).total()
@@ -67,7 +67,7 @@ def qa_f1(prediction: str, gold: str) -> float:
         plain = "".join(sign for sign in text.lower() if sign not in PUNCTUATION)
         return _ARTICLES.sub(" ", plain).split()
 
-    return shared(words(prediction), words(gold))
+    return bag_f1(words(prediction), words(gold))
 
 
 def qa_f1_zh(prediction: str, gold: str) -> float:
@@ -84,7 +84,7 @@ def qa_f1_zh(prediction: str, gold: str) -> float:
         )
         return [word for word in plain if word]
 
-    return shared(words(prediction), words(gold))
+    return bag_f1(words(prediction), words(gold))
 
 
 def rouge(prediction: str, gold: str) -> float:

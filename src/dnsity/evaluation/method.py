@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, create_model
 
@@ -23,11 +23,12 @@ from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import COMPRESSORS
 from dnsity.inference.methods.compressor import Phrases
+from dnsity.model.key_values import size_bytes
 from dnsity.shapes import KeyValues
 
 
 class _BaselineSettings(Config):
-    """Settings that baselines take."""
+    """Settings of the baselines, which mypy knows; those of compressors are added below."""
 
     chunk_tokens: int = Field(
         default=128, ge=1, description="Maximum tokens of the chunks that retrieval searches."
@@ -47,18 +48,15 @@ class _BaselineSettings(Config):
 
 
 def _compressor_settings() -> dict[str, Any]:
-    """Return the fields of all registered compressors; None means a compressor's own default."""
+    """Return the settings of all compressors as fields; None means a compressor's own default."""
     fields: dict[str, Any] = {}
     for compressor in COMPRESSORS.values():
         for name in compressor.setting_names():
-            field = compressor.model_fields[name]
-            kind: Any = field.annotation
-            if field.metadata:
-                kind = Annotated[(kind, *field.metadata)]
-            fields.setdefault(name, (kind | None, Field(None, description=field.description)))
-    return {
-        name: field for name, field in fields.items() if name not in _BaselineSettings.model_fields
-    }
+            if name not in fields and name not in _BaselineSettings.model_fields:
+                field = compressor.model_fields[name]
+                kind = field.rebuild_annotation() | None
+                fields[name] = (kind, Field(None, description=field.description))
+    return fields
 
 
 if TYPE_CHECKING:
@@ -112,7 +110,7 @@ class Context:
     @property
     def kv_bytes(self) -> int:
         """Size of the key/value cache, including empty slots of shorter heads."""
-        return sum(t.numel() * t.element_size() for layer in self.layers or () for t in layer)
+        return size_bytes(self.layers or ())
 
 
 @dataclass(frozen=True, slots=True)

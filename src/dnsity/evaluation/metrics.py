@@ -11,7 +11,7 @@ from typing import TypeAlias
 from dnsity.data.example import Question
 from dnsity.data.readers.longbench import TASKS
 from dnsity.evaluation import longbench_metrics
-from dnsity.evaluation.longbench_metrics import PUNCTUATION, qa_f1, rouge, shared
+from dnsity.evaluation.longbench_metrics import PUNCTUATION, bag_f1, qa_f1, rouge
 
 Metric: TypeAlias = Callable[[str, Question], float]
 """Scores an answer against the best match of a question's `answer` and `alternatives`."""
@@ -42,7 +42,7 @@ def f1_ko(answer: str, gold: str) -> float:
     def characters(text: str) -> list[str]:
         return [one for one in text.lower() if one not in _KORQUAD_SIGNS and not one.isspace()]
 
-    return shared(characters(answer), characters(gold))
+    return bag_f1(characters(answer), characters(gold))
 
 
 def rouge_l(answer: str, gold: str) -> float:

@@ -70,26 +70,26 @@ def run(
     drop_incomplete_line(directory / RECORDS)
     guesses: dict[str, float | None] = {}
     for subject in config.subjects():
-        asker = _Asker(config, subject, device)
-        manifest.identify(described, asker.loaded, directory)
-        _run_model(asker, directory / RECORDS, progress, jobs)
-        guesses |= {task.name: task.random_guess for task in asker.tasks}
+        evaluator = _Evaluator(config, subject, device)
+        manifest.identify(described, evaluator.loaded, directory)
+        _run_model(evaluator, directory / RECORDS, progress, jobs)
+        guesses |= {task.name: task.random_guess for task in evaluator.tasks}
     rows = summarise(record.read(directory / RECORDS), guesses)
     summary = {"manifest": described, "rows": [row.model_dump() for row in rows]}
     write_json(directory / SUMMARY, summary)
     return summary
 
 
-class _Place(NamedTuple):
-    """One document under one method: index of the task, method name, index of the item."""
+class _Unit(NamedTuple):
+    """The work for one record: index of the task, name of the method, index of the item."""
 
     task: int
     method: str
     item: int
 
 
-class _Asker:
-    """Evaluates one model: has its tasks, and caches the current method.
+class _Evaluator:
+    """Evaluates one model on its tasks; caches the method that it built last.
 
     Args:
         config: Configuration of the evaluation.
@@ -105,8 +105,8 @@ class _Asker:
         self._reserves = [_reserve(self.loaded, task) for task in self.tasks]
         self._method = lru_cache(maxsize=1)(self._build)
 
-    def places(self) -> list[_Place]:
-        """List all documents and methods of this model, by task and method.
+    def units(self) -> list[_Unit]:
+        """List the units of work of this model, by task and method.
 
         Raises:
             BadInputError: If the model supports no method, or no task allows any of them.
@@ -118,69 +118,69 @@ class _Asker:
         ]
         if not suitable:
             build(self.config.methods[0], self.loaded)  # raises with the reason
-        places = [
-            _Place(number, name, item)
+        units = [
+            _Unit(number, name, item)
             for number, task in enumerate(self.tasks)
             for name in (among(suitable, task.methods) if task.methods else suitable)
             for item in range(len(task.items))
         ]
-        if not places:
+        if not units:
             raise BadInputError(
                 f"no task allows any of the methods {', '.join(suitable)}; choose other methods, "
                 "or change `methods` of the tasks"
             )
-        return places
+        return units
 
-    def key(self, place: _Place) -> Key:
-        """Return the key of the record for a place."""
-        task = self.tasks[place.task]
-        return Key(self.loaded.name, task.name, place.method, task.items[place.item].id)
+    def key(self, unit: _Unit) -> Key:
+        """Return the key of a unit's record."""
+        task = self.tasks[unit.task]
+        return Key(self.loaded.name, task.name, unit.method, task.items[unit.item].id)
 
-    def ask(self, place: _Place) -> Record:
+    def ask(self, unit: _Unit) -> Record:
         """Answer all questions about one document with one method."""
-        task = self.tasks[place.task]
-        method = self._method(place.task, place.method)
-        return ask(method, task, task.items[place.item], _document(method, task, place.item))
+        task = self.tasks[unit.task]
+        method = self._method(unit.task, unit.method)
+        return ask(method, task, task.items[unit.item], _document(method, task, unit.item))
 
     def _build(self, task: int, method: str) -> Method:
         return build(method, self.loaded, self.config.method, self._reserves[task])
 
 
-def _run_model(asker: _Asker, records: Path, progress: Progress, jobs: int) -> None:
+def _run_model(evaluator: _Evaluator, records: Path, progress: Progress, jobs: int) -> None:
     """Evaluate one model and append the missing records."""
     done = {one.key for one in record.read(records)} if records.exists() else set()
-    places = asker.places()
-    todo = [place for place in places if asker.key(place) not in done]
-    count = len(places) - len(todo)
-    here = (asker.ask(place) for place in todo)
-    with closing(_in_processes(asker, todo, jobs) if jobs > 1 else here) as answers:
-        for place in todo:
-            now = f"{asker.tasks[place.task].name} {place.method}"
-            progress(now, count, len(places))
+    units = evaluator.units()
+    todo = [unit for unit in units if evaluator.key(unit) not in done]
+    count = len(units) - len(todo)
+    here = (evaluator.ask(unit) for unit in todo)
+    with closing(_in_processes(evaluator, todo, jobs) if jobs > 1 else here) as answers:
+        for unit in todo:
+            now = f"{evaluator.tasks[unit.task].name} {unit.method}"
+            progress(now, count, len(units))
             append_record(records, next(answers).to_json())
             count += 1
-            progress(now, count, len(places))
+            progress(now, count, len(units))
 
 
-def _in_processes(asker: _Asker, todo: Sequence[_Place], jobs: int) -> Generator[Record]:
+def _in_processes(evaluator: _Evaluator, todo: Sequence[_Unit], jobs: int) -> Generator[Record]:
     """Spread documents over processes, each with a model and its share of the cores."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    given = (asker.config, asker.subject, asker.device, threads)
+    given = (evaluator.config, evaluator.subject, evaluator.device, threads)
     return parallel_map(_work, todo, workers=jobs, initializer=_start_worker, initargs=given)
 
 
-_worker: _Asker
+_worker: _Evaluator
 """The model that a worker process evaluates."""
 
 
 def _start_worker(config: EvalConfig, subject: Subject, device: str, threads: int) -> None:
     global _worker  # loaded once per process, not once per document
     torch.set_num_threads(threads)
-    _worker = _Asker(config, subject, device)
+    _worker = _Evaluator(config, subject, device)
 
 
-def _work(place: _Place) -> Record:
-    return _worker.ask(place)
+def _work(unit: _Unit) -> Record:
+    return _worker.ask(unit)
 
 
 def _load(config: EvalConfig, subject: Subject, device: str) -> LoadedModel:

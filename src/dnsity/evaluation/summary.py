@@ -8,12 +8,12 @@ from statistics import fmean, median
 
 import numpy as np
 
-from dnsity.evaluation import statistics
+from dnsity.evaluation import bootstrap
+from dnsity.evaluation.bootstrap import compare, gap_recovered, mean, share_of_full
 from dnsity.evaluation.methods import ordered
 from dnsity.evaluation.metrics import digit_accuracy
 from dnsity.evaluation.record import Record
 from dnsity.evaluation.row import Comparison, Cost, Interval, Row, Share, Spread
-from dnsity.evaluation.statistics import compare, gap_recovered, mean, share_of_full
 from dnsity.io.units import GB
 
 _MOST_VALUES = 12
@@ -82,7 +82,7 @@ def _aligned(own: Sequence[Record], other: Sequence[Record] | None) -> list[list
     return [by_item[record.item] for record in own]
 
 
-def _interval(found: statistics.Interval) -> Interval:
+def _interval(found: bootstrap.Interval) -> Interval:
     return Interval(**found._asdict())
 
 

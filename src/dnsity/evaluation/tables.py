@@ -191,13 +191,13 @@ def breakdowns(rows: Sequence[Row]) -> dict[str, list[str]]:
         for row in rows:
             for value, share in row.by.get(label, {}).items():
                 asked[value] = max(share.questions, asked.get(value, 0))
-        ordered = sorted(asked, key=_in_order)
+        values = sorted(asked, key=_in_order)
         lines = []
         for row in rows:
-            shares = (row.by.get(label, {}).get(value) for value in ordered)
+            shares = (row.by.get(label, {}).get(value) for value in values)
             cells = (NOTHING if share is None else percent(share.score) for share in shares)
             lines.append([heading(row.method), *cells])
-        header = [f"{value} ({asked[value]})" for value in ordered]
+        header = [f"{value} ({asked[value]})" for value in values]
         found[label] = table([label, *header], lines)
     return found
 

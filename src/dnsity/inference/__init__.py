@@ -1,1 +1,1 @@
-"""Compress text, keep the result as a file, ask it questions."""
+"""Compress documents into gists, save them, and answer questions from them."""

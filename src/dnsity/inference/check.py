@@ -169,16 +169,16 @@ def answered_right(
     if not probes:
         return []
     longest = max(len(loaded.frame.continuation(f" {probe.gold}")) for probe in probes)
-    said = answer(
+    answers = answer(
         loaded, prefix, [probe.question for probe in probes], Sampling(longest + _PAST),
         begun=[probe.begun for probe in probes],
     )  # fmt: skip
-    return [agrees(one.text, probe.gold) for one, probe in zip(said, probes, strict=True)]
+    return [agrees(one.text, probe.gold) for one, probe in zip(answers, probes, strict=True)]
 
 
-def agrees(said: str, gold: str) -> bool:
+def agrees(given: str, gold: str) -> bool:
     """Return whether an answer begins with the gold value, ignoring case and punctuation."""
-    return f"{_plain(said)} ".startswith(f"{_plain(gold)} ")
+    return f"{_plain(given)} ".startswith(f"{_plain(gold)} ")
 
 
 def _plain(text: str) -> str:

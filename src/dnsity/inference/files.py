@@ -15,16 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dnsity.data.readers.corpus import TEXT_SUFFIXES
 from dnsity.errors import BadInputError, DamagedFileError, DnsityError, GistMismatchError
 from dnsity.inference.check import check as check_answers
-from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.listing import LeftOut, listing
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Compressor, Gist, remove_state_files, with_state_file
+from dnsity.inference.methods import Compressor, remove_state_files, with_state_file
 from dnsity.inference.origin import is_made_from
-from dnsity.inference.store import SUFFIX
+from dnsity.io.formats import GIST_SUFFIX
 from dnsity.io.text import read_text
 
 NEW = "no gist yet"
@@ -72,31 +70,13 @@ def survey(directory: Path, store: Path) -> tuple[list[Job], list[LeftOut]]:
     sources, left = listing(directory, store)
     sources.sort(key=lambda path: (-_size(path), path))
     return [
-        Job(path, store / path.relative_to(directory).with_name(path.name + SUFFIX), store)
+        Job(path, store / path.relative_to(directory).with_name(path.name + GIST_SUFFIX), store)
         for path in sources
     ], left
 
 
-def jobs(directory: Path, store: Path) -> list[Job]:
-    """Return the text files below a directory, largest first.
-
-    Raises:
-        BadInputError: If there is none.
-    """
-    listed, _ = survey(directory, store)
-    if not listed:
-        raise BadInputError(f"no {' or '.join(TEXT_SUFFIXES)} file in {directory}")
-    return listed
-
-
-def is_done(loaded: LoadedModel, job: Job, method: Compressor | None = None) -> bool:
-    """Return whether an intact gist file of this text, model and method exists."""
-    return not reason_to_compress(loaded, job, method)
-
-
-def reason_to_compress(loaded: LoadedModel, job: Job, method: Compressor | None = None) -> str:
+def reason_to_compress(loaded: LoadedModel, job: Job, method: Compressor) -> str:
     """Return the reason why a text has to be compressed; empty if it does not."""
-    method = method or Gist()
     if not os.path.lexists(job.target):
         return NEW
     if job.link:
@@ -119,22 +99,21 @@ def reason_to_compress(loaded: LoadedModel, job: Job, method: Compressor | None 
 
 
 def compress_files(
-    loaded: LoadedModel, todo: Sequence[Job], *, method: Compressor | None = None,
-    batch_size: int = 8, check: bool = False,
+    loaded: LoadedModel, todo: Sequence[Job], *, method: Compressor, batch_size: int = 8,
+    check: bool = False,
 ) -> Iterator[Outcome]:  # fmt: skip
     """Compress text files batch by batch, and write each gist file when its batch is done.
 
     Args:
         loaded: Model and tokenizer.
-        todo: Files sorted by length, as `jobs` lists them.
-        method: Compression method (None: the model's own gist tokens).
+        todo: Files sorted by length, as `survey` lists them.
+        method: Compression method.
         batch_size: Files per batch, if the method compresses in batches.
         check: Whether to compare answers of each gist with full context, see `inference.check`.
 
     Yields:
         One outcome per job, in order; a file that cannot be used does not stop the others.
     """
-    method = method or Gist()
     size = batch_size if method.batched else 1
     for first in range(0, len(todo), size):
         batch = todo[first : first + size]
@@ -181,14 +160,14 @@ def _compressed(
     """Compress a batch; if it is refused, compress one by one to find the documents at fault."""
     if method.batched:
         try:
-            made = compress(loaded, list(texts.values()), method)
+            made = method.compress(loaded, list(texts.values()))
             return dict(zip(texts, made, strict=True))
         except BadInputError:
             pass
     found: dict[Job, GistCache] = {}
     for job, text in texts.items():
         try:
-            found[job] = compress(loaded, [text], with_state_file(method, job.target))[0]
+            found[job] = with_state_file(method, job.target).compress(loaded, [text])[0]
         except DnsityError as error:
             errors[job] = str(error)
     return found

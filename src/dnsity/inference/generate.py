@@ -60,7 +60,7 @@ class _Stopped(StoppingCriteria):
         return torch.full(input_ids.shape[:1], self.by_reader.is_set(), device=input_ids.device)
 
 
-class _TextPieces(TextIteratorStreamer):
+class _TextParts(TextIteratorStreamer):
     """Decodes an answer as it is generated, without the token that ends it."""
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -229,7 +229,7 @@ def stream(
         BadInputError: As `answer`, before the first part.
     """
     prompt = _prompt(loaded, prefix, [question], sampling, turns=turns)
-    pieces = _TextPieces(loaded)
+    parts = _TextParts(loaded)
     failed: list[BaseException] = []
     stopped = _Stopped()
 
@@ -240,17 +240,17 @@ def stream(
                     loaded,
                     prompt,
                     sampling,
-                    streamer=pieces,
+                    streamer=parts,
                     stopping_criteria=StoppingCriteriaList([stopped]),
                 )
         except BaseException as error:  # raised in the consumer, which would wait forever
             failed.append(error)
-            pieces.end()  # type: ignore[no-untyped-call]
+            parts.end()  # type: ignore[no-untyped-call]
 
     worker = Thread(target=run, daemon=True)
     worker.start()
     try:
-        yield from _stripped(pieces)
+        yield from _stripped(parts)
     finally:
         stopped.by_reader.set()
         worker.join()
@@ -258,11 +258,11 @@ def stream(
         raise failed[0]
 
 
-def _stripped(pieces: Iterable[str]) -> Iterator[str]:
+def _stripped(parts: Iterable[str]) -> Iterator[str]:
     """Yield text without white space at its start and end; white space waits for what follows."""
     started, waiting = False, ""
-    for piece in pieces:
-        text = waiting + piece if started else piece.lstrip()
+    for part in parts:
+        text = waiting + part if started else part.lstrip()
         shown = text.rstrip()
         waiting = text[len(shown) :]
         if shown:

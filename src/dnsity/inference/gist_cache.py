@@ -12,6 +12,7 @@ from pydantic import Field
 
 from dnsity.config import MOST, Config
 from dnsity.gist.spec import FrameName
+from dnsity.model.key_values import size_bytes
 from dnsity.shapes import KeyValues
 
 ENOUGH = 0.8
@@ -186,7 +187,7 @@ class GistCache:
     @property
     def kv_bytes(self) -> int:
         """Size of the keys and values in memory, including empty slots of shorter heads."""
-        return sum(t.numel() * t.element_size() for layer in self.layers for t in layer)
+        return size_bytes(self.layers)
 
     def checked(self, check: Check | None) -> GistCache:
         """Return the same gist with the result of a quality check, or without one."""
@@ -205,9 +206,9 @@ class GistCache:
         Raises:
             BadInputError: If the path cannot be written.
         """
-        from dnsity.inference import store
+        from dnsity.inference import gist_file
 
-        return store.save(self, Path(path))
+        return gist_file.save(self, Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> GistCache:
@@ -217,6 +218,6 @@ class GistCache:
             BadInputError: If there is no such file.
             DamagedFileError: If it is damaged or altered.
         """
-        from dnsity.inference import store
+        from dnsity.inference import gist_file
 
-        return store.load(Path(path))
+        return gist_file.load(Path(path))

@@ -14,13 +14,12 @@ from dnsity.data.text.chat import Turn
 from dnsity.errors import BadInputError
 from dnsity.gist.spec import FrameName, GistSpec
 from dnsity.inference import check as _check
-from dnsity.inference import compress as _compress
 from dnsity.inference import generate as _generate
 from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import Check, GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Compressor, build_compressor
+from dnsity.inference.methods import Compressor, build_compressor, require_trained
 from dnsity.model import checkpoint
 from dnsity.model.base import DeviceMap, Quantization, load_base
 from dnsity.model.borrowed import borrow
@@ -210,8 +209,8 @@ class GistModel:
         texts = documents(text)
         if isinstance(method, str):
             method = build_compressor(method, {"gists": gists})
-        _compress.require_trained(self.loaded, method)
-        caches = _compress.compress(self.loaded, texts, method, progress)
+        require_trained(self.loaded, method)
+        caches = method.compress(self.loaded, texts, progress)
         return caches[0] if isinstance(text, str) else caches
 
     @overload
@@ -245,7 +244,7 @@ class GistModel:
             GistMismatchError: If another model made the gist.
         """
         questions = strings(question, "ask", "question")
-        layers = self._prefix(gist).layers
+        layers = self._prefix(gist, "ask").layers
         answers = _generate.bare(
             _generate.answer(
                 self.loaded, layers, questions, sampling, turns=turns,
@@ -275,7 +274,7 @@ class GistModel:
             raise BadInputError(
                 f"{len(gists)} gists and {len(questions)} questions; give one question for each"
             )
-        prefix, mask = stacked([self._prefix(gist).layers for gist in gists])
+        prefix, mask = stacked([self._prefix(gist, "ask_each").layers for gist in gists])
         answers = _generate.answer(
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask,
             one_at_a_time=self._alone(deterministic),
@@ -297,7 +296,7 @@ class GistModel:
             BadInputError: If the document is empty or not valid Unicode.
             GistMismatchError: If another model made the gist.
         """
-        return _check.check(self.loaded, self._prefix(gist), text)
+        return _check.check(self.loaded, self._prefix(gist, "check"), text)
 
     def adopt(self, gist: GistCache) -> GistCache:
         """Accept a gist that another model made.
@@ -307,7 +306,7 @@ class GistModel:
         Raises:
             GistMismatchError: If the shapes differ, so that the gist cannot be used at all.
         """
-        return self.loaded.adopt(gist)
+        return self.loaded.adopt(require_gist(gist, "adopt"))
 
     def stream(
         self, gist: GistCache, question: str, sampling: Sampling = GREEDY, *,
@@ -315,11 +314,17 @@ class GistModel:
     ) -> Generator[str]:  # fmt: skip
         """Yield the same text as `ask` in parts; closing the generator stops the answer."""
         (question,) = strings(question, "stream", "question")
-        layers = self._prefix(gist).layers
+        layers = self._prefix(gist, "stream").layers
         return _generate.stream(self.loaded, layers, question, sampling, turns=turns)
 
-    def _prefix(self, gist: GistCache) -> GistCache:
-        self.loaded.require_own(require_gist(gist, "ask"))
+    def _prefix(self, gist: GistCache, function: str) -> GistCache:
+        """Return a gist on the model's device and in its type, after checking that it fits.
+
+        Args:
+            gist: The argument of a method.
+            function: Name of the method, for messages.
+        """
+        self.loaded.require_own(require_gist(gist, function))
         dtype = self.loaded.lm.base.dtype
         prefix = gist.to(self.loaded.device, dtype)
         if dtype != gist.layers[0][0].dtype:

@@ -1,4 +1,4 @@
-"""Where models run, and in what they compute."""
+"""Devices, and the compute type that is faster on each."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from dnsity.model.names import BUNDLED
 
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
 """Compute types, by torch's names for them."""
-PRODUCT = (256, 1024, 2048)
+_PRODUCT = (256, 1024, 2048)
 """Tokens, width and inner width of the product that is timed."""
-CLEARLY_FASTER = 1.3
-ATTEMPTS = 6
-BUDGET_S = 0.5
+_CLEARLY_FASTER = 1.3
+"""Least ratio of times at which bfloat16 is used."""
+_ATTEMPTS, _BUDGET_S = 6, 0.5
+"""Maximum number of measurements per type, and seconds after which no further one begins."""
 
 
 def require_device(name: str) -> None:
-    """Refuse a device that is not there.
+    """Refuse a device that does not exist.
 
     Raises:
-        BadInputError: If it is not.
+        BadInputError: If torch cannot use it.
     """
     try:
         torch.empty(0, device=name)
@@ -59,7 +60,7 @@ class Speeds:
         The rest of a model gains less than its matrix products: a product 2.2 times as fast made a
         prefill 1.6 times as fast and left decoding as it was.
         """
-        return self.gain >= CLEARLY_FASTER
+        return self.gain >= _CLEARLY_FASTER
 
 
 @lru_cache(maxsize=1)
@@ -67,24 +68,25 @@ def cpu_speeds() -> Speeds:
     """Time a matrix product of a prefill in both types; once per process, in about 0.2 s.
 
     The CPU's list of instructions does not answer this: some CPUs that list bfloat16 instructions
-    are slower with them than without. CPU time of the calling thread is measured, not wall time:
-    beside other busy processes the ratio of wall times varied from 2.2 to 10.6 on one machine, of
-    CPU times from 1.7 to 3.1, and a command must not change its type with the machine's load.
+    are slower with them than without. CPU time of the calling thread is measured, not wall time,
+    because a command must not change its type with the machine's load: while other processes ran,
+    the ratio of wall times varied from 2.2 to 10.6 on one machine, that of CPU times from 1.7 to
+    3.1.
     """
     best = {torch.float32: inf, torch.bfloat16: inf}
     with torch.inference_mode():
         generator = torch.Generator().manual_seed(0)  # the global random state is not touched
-        tokens, width, wide = PRODUCT
+        tokens, width, wide = _PRODUCT
         operands = [torch.randn(n, width, generator=generator) for n in (tokens, wide)]
         typed = {dtype: [tensor.to(dtype) for tensor in operands] for dtype in best}
         begun = time.perf_counter()
-        for attempt in range(ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             for dtype, (x, weight) in typed.items():
                 started = time.thread_time()
                 linear(x, weight)
                 if attempt:  # the first warms up
                     best[dtype] = min(best[dtype], time.thread_time() - started)
-            if attempt and time.perf_counter() - begun > BUDGET_S:
+            if attempt and time.perf_counter() - begun > _BUDGET_S:
                 break
     return Speeds(best[torch.float32], best[torch.bfloat16])
 
@@ -92,7 +94,7 @@ def cpu_speeds() -> Speeds:
 def bfloat16_is_fast(device: str | None = None) -> bool:
     """Return whether bfloat16 is faster than float32 on a device.
 
-    A GPU is asked for its instructions; on a CPU a matrix product is timed.
+    On a GPU its instructions decide; on a CPU a matrix product is timed.
 
     Args:
         device: The device (default: the first GPU if there is one, else the CPU).
@@ -105,13 +107,13 @@ def bfloat16_is_fast(device: str | None = None) -> bool:
 
 
 def compute_type(device: str, model: str | None = None) -> torch.dtype:
-    """Return the type a model computes in where none is asked for.
+    """Return the default compute type of a model.
 
-    bfloat16 where it is faster: half the memory, and what bases are stored in. `mini` computes in
-    float32 everywhere, as it did for its published answers.
+    It is bfloat16 where that is faster, which also halves the memory; most bases are stored in it.
+    `mini` computes in float32 everywhere, as for its published answers.
 
     Args:
-        device: Where it runs.
+        device: Device of the model.
         model: Name of the model.
     """
     if model == BUNDLED or not bfloat16_is_fast(device):
@@ -120,5 +122,5 @@ def compute_type(device: str, model: str | None = None) -> torch.dtype:
 
 
 def device_name(name: str) -> str:
-    """Name a device by its maker's name, where torch knows it."""
+    """Return the product name of a GPU; other devices keep their name."""
     return torch.cuda.get_device_name(name) if name.startswith("cuda") else name

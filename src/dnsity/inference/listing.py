@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dnsity.data.readers.corpus import TEXT_SUFFIXES
-from dnsity.inference.store import SUFFIX
-from dnsity.io.formats import by_name, is_media
+from dnsity.io.formats import GIST_SUFFIX, by_name, is_media
 
 _OF_THE_SYSTEM = frozenset({"thumbs.db", "desktop.ini"})
 
@@ -68,7 +67,7 @@ def listing(directory: Path, store: Path) -> tuple[list[Path], list[LeftOut]]:
 def _reason(path: Path) -> tuple[str, bool]:
     """Return why a file is left out, and whether that is expected; no reason: it is a text."""
     name = path.name
-    if name.lower().endswith(SUFFIX):
+    if name.lower().endswith(GIST_SUFFIX):
         return "a gist file", True
     if name.startswith("._") or name.lower() in _OF_THE_SYSTEM:
         return "a file of the operating system", True
@@ -83,8 +82,8 @@ def _reason(path: Path) -> tuple[str, bool]:
         return "", False
     if is_media(name):
         return "a picture, a sound, a film or a font", True
-    suffix = f"'{path.suffix}'" if path.suffix else "no suffix"
+    suffix = f"the suffix '{path.suffix}'" if path.suffix else "no suffix"
     return by_name(name) or (
-        f"its name has {suffix}, of a folder {' and '.join(TEXT_SUFFIXES)} are taken; rename it, "
-        "or compress it by itself if it is text"
+        f"its name has {suffix}, of a folder only {' and '.join(TEXT_SUFFIXES)} files are "
+        "compressed; rename it, or compress it by itself if it is text"
     ), False

@@ -29,14 +29,14 @@ from dnsity.shapes import KeyValues
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that the rest of `inference` works with.
+    """A model with its tokenizer, prompt format and fingerprints.
 
     Attributes:
         lm: The model.
         tokenizer: Its tokenizer.
         name: The name it was loaded by.
         base_name: Name of its base model.
-        trained: Whether its gists were trained; those of a bare base are useless.
+        trained: Whether its gist tokens were trained; untrained ones are useless.
     """
 
     lm: GistLM
@@ -150,13 +150,16 @@ class LoadedModel:
     def _uneven_twin(self) -> PreTrainedModel:
         return twin(self.lm.base)
 
-    @cached_property
-    def movable(self) -> bool:
-        """True, or an error: a short forward pass checks it once, before the first compression.
+    def require_shift_invariant(self) -> None:
+        """Check by short forward passes that keys can be moved; runs once, then is remembered.
 
         Raises:
             UnsupportedModelError: If the base uses positions for more than rotation.
         """
+        _ = self._is_shift_invariant
+
+    @cached_property
+    def _is_shift_invariant(self) -> bool:
         require_shift_invariant(self.lm.base)
         return True
 

@@ -1,6 +1,6 @@
 """Input and output that every other package uses.
 
-atomic      files that are replaced as a whole
+atomic      files that are written atomically
 jsonl       JSON-lines files and append-only journals
 text        UTF-8 text files, with errors that name the file
 formats     files that are not text, recognized by content or name

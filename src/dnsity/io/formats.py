@@ -1,6 +1,6 @@
-"""Files that are not text, recognised by their first bytes or by their names.
+"""Files that are not text, recognized by their first bytes or by their names.
 
-A compressed PDF or ZIP would make a gist of noise, and some are valid UTF-8.
+A PDF or ZIP file would give a gist of noise, and some are valid UTF-8.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def by_start(data: bytes) -> str | None:
 
 
 def by_name(name: str) -> str | None:
-    """Return the kind of a file with this name and what to do; None if its name is unknown."""
+    """Return the kind of a file with this name and what to do; None if it may be text."""
     return _SUFFIXES.get(PurePath(name).suffix.lower())
 
 
 def is_media(name: str) -> bool:
-    """Return whether a file of this name is a picture, a sound, a film or a font."""
+    """Return whether a file of this name is an image, audio, a video or a font."""
     kind, _ = mimetypes.guess_type(name.lower())
     return kind is not None and kind.startswith(_MEDIA)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from dnsity.errors import BadInputError
-from dnsity.io.atomic import atomic_text
+from dnsity.io.atomic import atomic_path
 
 _MISSING = (
-    "; if a configuration names it: such data are not part of dnsity, name files of your own there "
-    "or with --set (docs/train.md describes the format)"
+    "; data that a shipped configuration names are not part of dnsity: name files of your own in "
+    "it or with --set (docs/train.md describes the format)"
 )
 
 
@@ -51,21 +51,22 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
-    """Write one object a line, atomically; return the number of objects.
+    """Write one object per line, atomically; return the number of objects.
 
     Args:
         path: Where to write; its folder is created if needed.
         records: Consumed one by one, so memory stays constant.
 
     Raises:
-        BadInputError: If the file cannot be written (no permission, disk full).
+        BadInputError: If the file cannot be written (no permission, disk full), or a record has a
+            lone surrogate.
     """
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_text(path) as lines:
+        with atomic_path(path) as draft, draft.open("wb") as lines:
             for record in records:
-                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+                lines.write(_line(record, path))
                 count += 1
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -76,13 +77,13 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
     """Append one object to a journal; the line is on disk when the function returns.
 
     Raises:
-        BadInputError: If the file cannot be written.
+        BadInputError: As `write_records`.
     """
-    line = json.dumps(record, ensure_ascii=False) + "\n"
+    line = _line(record, path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as lines:
-            lines.write(line.encode())
+            lines.write(line)
             lines.flush()
             os.fsync(lines.fileno())
     except OSError as error:
@@ -109,22 +110,45 @@ def drop_incomplete_line(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
+def parse_json(text: str, where: str) -> Any:
+    """Parse JSON; errors name the place `where`, and the line in a text of several lines.
+
+    Raises:
+        BadInputError: If it is not JSON, is nested too deeply, or has a number of too many digits.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError) and "\n" in text.strip():
+            where = f"{where} line {error.lineno}"
+        raise BadInputError(f"{where} is not JSON: {getattr(error, 'msg', error)}") from error
+
+
+def _line(record: Mapping[str, Any], path: Path) -> bytes:
+    line = json.dumps(record, ensure_ascii=False) + "\n"
+    try:
+        return line.encode()
+    except UnicodeEncodeError as error:
+        near = line[max(0, error.start - 20) : error.end]
+        raise BadInputError(
+            f"cannot write {path}: {near!a} has a lone surrogate, which is not valid Unicode; "
+            "remove it from the source"
+        ) from error
+
+
 def _cannot_write(path: Path, error: OSError) -> BadInputError:
     return BadInputError(f"cannot write {path}: {error.strerror or error}")
 
 
 def _record(line: str, where: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadInputError(f"{where} is not JSON: {error.msg}") from error
+    record = parse_json(line, where)
     if not isinstance(record, dict):
         raise BadInputError(f"{where} is a JSON {type(record).__name__}, not an object")
     return record
 
 
 def _open(path: Path) -> IO[str]:
-    """Open a file as text; its suffix says how it is compressed."""
+    """Open a file as text; its suffix names the compression."""
     if path.suffix.lower() == ".zst":
         return _open_zst(path)
     openers: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open}

@@ -16,7 +16,7 @@ STANDARD_INPUT = "-"
 _GIST_START = b'{"__metadata__":{"gist":'
 """Start of the header of a gist file, after the header's length."""
 _BLOCK = 1 << 16
-"""Bytes that `read_blocks` reads at a time."""
+"""Bytes that `read_blocks` reads at once."""
 
 
 def read_text(source: str | Path, name: str = "") -> str:

@@ -44,7 +44,7 @@ def parallel_map(
 
 
 def _begin(initializer: Callable[..., None], initargs: tuple[Any, ...]) -> None:
-    """Set up a worker that exits with its parent, since a killed parent cannot stop it."""
+    """Set up a worker process that exits with its parent, since a killed parent cannot stop it."""
     Thread(target=_exit_with_parent, daemon=True).start()
     initializer(*initargs)
 

@@ -17,10 +17,13 @@ from dnsity.errors import UnsupportedModelError
 
 STATIC_ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
 """Rotations that depend on the position alone; `dynamic` and `longrope` also use the length."""
-
+ALTERNATIVES = (
+    "Use a full-attention RoPE model such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
+)
+"""Advice in errors about an unsupported base."""
 
 _NORMS = "queries and keys are normalised after rotation, so positions are not relative"
-_UNREAD = {
+UNSUPPORTED_TYPES = {
     "beam": "full-attention layers scale queries by their position",
     "dbrx": "transformers cannot build it",
     "falcon": "its decoder stores layers and caches differently",
@@ -31,7 +34,7 @@ _UNREAD = {
     "modernbert-decoder": "its decoder stores layers differently",
     "moshi": "its logits differ from those of the masked sequence",
 }
-"""Unsupported model types whose config does not show it.
+"""Model types that are unsupported for a reason that their config does not show.
 
 Found by running a small model of every architecture (tests/unit/model/test_every_architecture.py).
 """
@@ -111,8 +114,8 @@ def _unfit_layers(config: PreTrainedConfig) -> str | None:
     other = layer_types(config) - {"full_attention", "sliding_attention"}
     if other:
         return f"layers of kind {', '.join(sorted(other))}, which have not been proven equal"
-    if text.model_type in _UNREAD:
-        return _UNREAD[text.model_type]
+    if text.model_type in UNSUPPORTED_TYPES:
+        return UNSUPPORTED_TYPES[text.model_type]
     if getattr(text, "kv_lora_rank", None):
         return "latent attention (MLA) has not been proven equal"
     return None
@@ -168,7 +171,7 @@ def require_supported(config: PreTrainedConfig) -> Verdict:
 
 
 def require_compressible(config: PreTrainedConfig) -> None:
-    """Refuse what `require_supported` lets load, but nothing can be compressed with.
+    """Refuse a base that may be loaded but cannot compress.
 
     Raises:
         UnsupportedModelError: With the reason.
@@ -179,7 +182,4 @@ def require_compressible(config: PreTrainedConfig) -> None:
 
 
 def _refusal(verdict: Verdict) -> UnsupportedModelError:
-    return UnsupportedModelError(
-        f"base model not supported: {verdict.reason}. Use a full-attention RoPE model "
-        "such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
-    )
+    return UnsupportedModelError(f"base model not supported: {verdict.reason}. {ALTERNATIVES}")

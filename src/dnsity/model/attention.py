@@ -1,7 +1,8 @@
-"""Observing attention: the queries, keys and values of each layer, and keys at other positions.
+"""Observing attention: inputs and weights of each layer, and keys at other positions.
 
-    observe   run tokens after a prefix; pass queries, keys and values of each layer to a function
-    moved     rotate keys or queries to other positions, with the model's own rotary module
+    observe           run tokens after a prefix; pass queries, keys and values of each layer on
+    observe_weights   pass the attention weights of each layer on
+    moved             rotate keys or queries to other positions, with the model's own rotary module
 
 No model file is copied. Queries come from transformers' registry of attention functions, rotations
 from the model's own `rotary_emb` and `apply_rotary_pos_emb`.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, cast
 
 import torch
@@ -32,7 +34,7 @@ _SHIFT, _PROBE = 3, 4
 """Distance and number of tokens of the test that moves keys."""
 
 
-def _same(dtype: torch.dtype) -> float:
+def _tolerance(dtype: torch.dtype) -> float:
     """Return the largest allowed difference of moved keys, relative to the largest key.
 
     This is twice the resolution of the type. Measured on SmolLM2-135M, Qwen2.5-Coder-0.5B and
@@ -75,9 +77,8 @@ def observe(
     positions = torch.arange(slots, slots + tokens, device=input_ids.device)[None]
 
     def see(layer: int, query: Tensor, key: Tensor, value: Tensor, mask: Any, scale: float) -> None:
-        if mask is None:  # the kernel's own causal mask
-            visible = torch.ones(tokens, key.shape[2], dtype=torch.bool, device=query.device)
-            visible = visible.tril(key.shape[2] - tokens)
+        if mask is None:
+            visible = causal(query, key)
         elif mask.dtype == torch.bool:
             visible = mask[0, 0]
         else:
@@ -98,9 +99,8 @@ def _observed(
 ) -> tuple[Tensor, None]:
     """Pass the inputs to the observer, then compute attention."""
     observer = more.pop("observer", None)  # some decoders do not pass it on
-    scale = more.get("scaling") or query.shape[-1] ** -0.5
     if observer is not None:
-        observer(module.layer_idx, query, key, value, attention_mask, scale)
+        observer(module.layer_idx, query, key, value, attention_mask, _scale(query, more))
     return attend(module, query, key, value, attention_mask, **more)
 
 
@@ -117,27 +117,44 @@ def attend(
         attention_mask: True where a query may see a key, `[B, 1 or H, T, S]`; None is causal.
         more: Further arguments of the layer.
     """
-    own = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
-    if own is not None and (more.get("softcap") or more.get("s_aux") is not None):
-        scale = more.get("scaling") or query.shape[-1] ** -0.5
-        mask = _added(query, key, attention_mask)
-        return own(module, query, key, value, mask, **{**more, "scaling": scale})[0], None
+    eager = getattr(_file_of(module), "eager_attention_forward", None)
+    if eager is not None and (more.get("softcap") or more.get("s_aux") is not None):
+        visible = causal(query, key)[None, None] if attention_mask is None else attention_mask
+        mask = backbone.additive(visible, query.dtype)
+        more = {**more, "scaling": _scale(query, more)}
+        return eager(module, query, key, value, mask, **more)[0], None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **more)
     return output, None
 
 
-def _added(query: Tensor, key: Tensor, mask: Any) -> Tensor:
-    """Convert a boolean mask to the additive mask of the eager kernel."""
-    seen = mask
-    if seen is None:
-        seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
-        seen = seen.tril(key.shape[2] - query.shape[2])[None, None]
-    hidden = torch.finfo(query.dtype).min
-    return torch.zeros(seen.shape, dtype=query.dtype, device=seen.device).masked_fill(~seen, hidden)
+def causal(query: Tensor, key: Tensor) -> Bool[Tensor, "T S"]:
+    """Return the causal mask of queries `[B, H, T, D]` that are the last of S tokens."""
+    tokens, keys = query.shape[2], key.shape[2]
+    return torch.ones(tokens, keys, dtype=torch.bool, device=query.device).tril(keys - tokens)
+
+
+def _scale(query: Tensor, more: dict[str, Any]) -> float:
+    """Return the factor of the scores, which some layers leave to the kernel."""
+    return more.get("scaling") or float(query.shape[-1] ** -0.5)
+
+
+def _file_of(module: Any) -> ModuleType:
+    """Return the file of transformers that defines a layer."""
+    return sys.modules[type(module).__module__]
 
 
 AttentionInterface.register(_OBSERVED, _observed)
 AttentionMaskInterface.register(_OBSERVED, sdpa_mask)  # without it padding would be ignored
+
+
+def observe_weights(base: PreTrainedModel, observer: Callable[[Tensor], None]) -> None:
+    """Pass every layer's attention weights, `[B, H, T, S]`, to a function from now on.
+
+    Only the eager kernel computes them. The hooks stay, so use a twin. The function copies what it
+    needs, because all weights of a document would fill the memory.
+    """
+    for layer in cast(Any, backbone.body(base)).layers:
+        layer.self_attn.register_forward_hook(lambda _, __, output: observer(output[1]))
 
 
 def windows(base: PreTrainedModel) -> list[int | None]:
@@ -168,13 +185,9 @@ def moved(
     kind = () if "rope_type" in text.rope_parameters else (text.layer_types[layer],)
     cos, sin = body.rotary_emb(wide, by, *kind)
     length = (cos**2 + sin**2).sqrt()
-    rotate = _attention_file(body, layer).apply_rotary_pos_emb
-    turned: Tensor = rotate(wide, wide, cos / length, sin / length)[0]
-    return turned[:, 0].to(heads.dtype)
-
-
-def _attention_file(body: Any, layer: int) -> Any:
-    return sys.modules[type(body.layers[layer].self_attn).__module__]
+    rotate = _file_of(body.layers[layer].self_attn).apply_rotary_pos_emb
+    rotated: Tensor = rotate(wide, wide, cos / length, sin / length)[0]
+    return rotated[:, 0].to(heads.dtype)
 
 
 @torch.inference_mode()
@@ -193,9 +206,9 @@ def rotating_layers(base: PreTrainedModel) -> list[bool]:
     for layer, (_, keys, _) in enumerate(seen):
         one, other = keys
         by = torch.full(one.shape[:2], _SHIFT, device=one.device)
-        if _alike(_tried(base, layer, one, by), other):
+        if _nearly_equal(_moved_or_none(base, layer, one, by), other):
             found.append(True)
-        elif _alike(one, other):
+        elif _nearly_equal(one, other):
             found.append(False)
         else:
             raise UnsupportedModelError(
@@ -233,7 +246,7 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
 
     All rows of a layer get the input of the first row, so that rounding errors do not accumulate
     over layers. Rows then differ only by the effect of the position on the layer. (Otherwise logits
-    of Qwen2.5-Coder-0.5B in bfloat16 would differ by 0.86 of the largest.)
+    of Qwen2.5-Coder-0.5B in bfloat16 would differ by 86% of the largest logit.)
 
     Args:
         base: The causal LM.
@@ -272,15 +285,15 @@ def at_positions(base: PreTrainedModel, starts: Sequence[int]) -> AtPositions:
     return AtPositions(embedded[0], [seen[n] for n in sorted(seen)], output.logits[:, -1])
 
 
-def _tried(base: PreTrainedModel, layer: int, keys: Tensor, by: Tensor) -> Tensor | None:
+def _moved_or_none(base: PreTrainedModel, layer: int, keys: Tensor, by: Tensor) -> Tensor | None:
     try:
         return moved(base, layer, keys, by)
     except (AttributeError, TypeError, RuntimeError):  # an unusual interface
         return None
 
 
-def _alike(one: Float[Tensor, "H T D"] | None, other: Float[Tensor, "H T D"]) -> bool:
+def _nearly_equal(one: Float[Tensor, "H T D"] | None, other: Float[Tensor, "H T D"]) -> bool:
     if one is None:
         return False
     difference = (one.float() - other.float()).abs().max() / other.float().abs().max()
-    return float(difference) < _same(other.dtype)
+    return float(difference) < _tolerance(other.dtype)

@@ -6,16 +6,16 @@ conditioned on a fixed *prefix* of keys and values, and return the new keys and 
     compress:  segment = document, gist rows,  prefix = nothing, or earlier gists
     answer:    segment = question [answer],    prefix = gists
 
-Where the gist rows need a mask or weights of their own, they are a second segment.
+Where the gist rows need a separate mask or separate weights, they are a second segment.
 
-No [T, T] mask and no logits over the document are ever built, and no code of the library is copied.
+No [T, T] mask and no logits over the document are built, and no code of transformers is copied.
 The caches themselves are in `model/caches.py`.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, TypeAlias, cast
 
@@ -26,7 +26,7 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import PreTrainedModel
 
 from dnsity.errors import UnsupportedModelError
-from dnsity.model.architectures import layer_types, sliding_window
+from dnsity.model.architectures import ALTERNATIVES, layer_types, sliding_window
 from dnsity.model.caches import SegmentEnd, growing_cache, segment_cache
 from dnsity.shapes import KeyValues, Logits, PositionIds, TokenIds, Visible
 
@@ -54,8 +54,7 @@ def require_layers(base: PreTrainedModel) -> None:
     if not isinstance(layers, nn.ModuleList) or len(layers) != num_layers(base):
         raise UnsupportedModelError(
             f"base model {base.config.get_text_config().model_type} not supported: its decoder "
-            "keeps its layers in a way of its own. Use a full-attention RoPE model such as Llama, "
-            "Qwen2, Qwen3, Mistral, OLMo or Granite."
+            f"keeps its layers in a way of its own. {ALTERNATIVES}"
         )
 
 
@@ -178,11 +177,10 @@ def masks(
 ) -> Masks:
     """Convert visibility to the 4D masks that this base model's layers take.
 
-    The library uses a 4D mask unchanged, so a sliding-attention layer would lose its window: those
-    layers get a mask of their own, limited to the window *in positions*. The type depends on the
-    kernel. sdpa takes a bool. The eager kernel *adds* the mask to the scores, so it takes the
-    dtype's lowest finite number where a key is hidden: -inf would give NaN for queries that see
-    nothing, and a bool would be added as 0 and 1 without an error.
+    transformers uses a 4D mask unchanged, so a sliding-attention layer would lose its window. Those
+    layers get a separate mask, limited to the window *in positions*. The type depends on the
+    kernel: sdpa takes a bool, the eager kernel an additive mask. It would add a bool to the scores
+    as 0 and 1 without an error.
 
     Args:
         base: The causal LM.
@@ -193,12 +191,8 @@ def masks(
 
     def to_kernel(seen: Visible) -> Tensor:
         mask = seen[:, None]
-        if base.config._attn_implementation != "eager":
-            return mask
-        lowest = torch.finfo(base.dtype).min
-        return torch.zeros(mask.shape, dtype=base.dtype, device=mask.device).masked_fill(
-            ~mask, lowest
-        )
+        eager = base.config._attn_implementation == "eager"
+        return additive(mask, base.dtype) if eager else mask
 
     window = sliding_window(base.config)
     if window is None:
@@ -210,6 +204,15 @@ def masks(
         "full_attention": to_kernel(visible),
         "sliding_attention": to_kernel(visible & near),
     }
+
+
+def additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """Convert a boolean mask to one that the eager kernel adds to the scores.
+
+    Hidden keys get the lowest finite number: -inf would give NaN for queries that see nothing.
+    """
+    mask = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return mask.masked_fill(~visible, torch.finfo(dtype).min)
 
 
 def generated(
@@ -240,7 +243,7 @@ def generated(
 def enable_checkpointing(base: PreTrainedModel, *, use_reentrant: bool = False) -> None:
     """Enable gradient checkpointing, and keep the segment caches in use under it.
 
-    The library drops caches under checkpointing, because appending twice would be wrong.
+    transformers drops caches under checkpointing, because appending twice would be wrong.
     `SegmentLayer` overwrites, so layers that use it may declare themselves safe.
 
     Raises:
@@ -279,23 +282,13 @@ class _AdapterReplay:
 def twin(base: PreTrainedModel, implementation: str) -> PreTrainedModel:
     """Return a copy that shares all weights and uses another attention implementation.
 
-    The library switches attention for a whole model, and other threads may be using the model. A
+    transformers switches attention for a whole model, which other threads may be using. A
     twin has its own modules, hooks and config, and its adapter is on or off as it is now. No weight
     is copied, so it takes milliseconds (docs/log.md), and nothing has to be restored.
     """
     own = copy.deepcopy(base, {id(t): t for t in (*base.parameters(), *base.buffers())})
     own.set_attn_implementation(implementation)
     return own
-
-
-def show_attention(base: PreTrainedModel, see: Callable[[Tensor], None]) -> None:
-    """Call a function with every layer's attention weights, `[B, H, T, S]`, from now on.
-
-    Only the eager kernel computes them. The hooks stay, so use a twin. `see` copies what it needs,
-    because all weights of a document would fill the memory.
-    """
-    for layer in cast(Any, body(base)).layers:
-        layer.self_attn.register_forward_hook(lambda _, __, output: see(output[1]))
 
 
 @contextmanager

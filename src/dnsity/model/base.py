@@ -92,7 +92,7 @@ def load_base(
             "layers would stay on disk; use a smaller model, quantization or more memory"
         )
     if quantization_of(base.config) in BITSANDBYTES:
-        _compute_plainly(base, compute)
+        _set_compute_type(base, compute)
     # Other generation settings of a base (banned words, a time limit, beams) would change answers
     # silently.
     ends = ends_in(base.config, stored_generation(files, revision)) or []
@@ -283,7 +283,7 @@ def quantization_of(config: PreTrainedConfig) -> str | None:
         return None
     values = stored if isinstance(stored, dict) else stored.to_dict()
     if values.get("load_in_4bit"):
-        return str(values.get("bnb_4bit_quant_type", "fp4"))  # the library's default
+        return str(values.get("bnb_4bit_quant_type", "fp4"))  # transformers' default
     if values.get("load_in_8bit"):
         return "int8"
     method = values.get("quant_method")
@@ -320,7 +320,7 @@ def _quantize(
     }
 
 
-def _compute_plainly(base: PreTrainedModel, dtype: torch.dtype) -> None:
+def _set_compute_type(base: PreTrainedModel, dtype: torch.dtype) -> None:
     """Make a quantised base compute in `dtype` without changing its 4-bit weights.
 
     A base that is stored quantised loads in its stored types. On a CPU with bfloat16 instructions,

@@ -79,7 +79,7 @@ class SegmentLayer(CacheLayerMixin):
 
 
 class GrowingLayer(DynamicLayer):
-    """A cache layer that appends in place; the library's copies all keys for every token.
+    """A cache layer that appends in place; transformers' own copies all keys for every token.
 
     keys  [k1 k2 k3 . . . . .]   room for `SPARE` more; copied only when it is full
     """

@@ -40,7 +40,6 @@ from dnsity.model.lora import GIST_SETTINGS, foreign_settings
 
 CONFIG_FILE = "gist_config.json"
 ROWS_FILE = "gist.safetensors"
-BUNDLED = names.BUNDLED
 
 
 class CheckpointConfig(Config):
@@ -124,7 +123,7 @@ def is_plain_base(name: str) -> bool:
     if os.path.isdir(path):
         if (path / CONFIG_FILE).exists():
             return False
-        return (path / "config.json").exists() or any(path.glob("*.gguf"))
+        return (path / "config.json").exists() or names.source(name).gguf is not None
     if path.suffix.lower() == ".gguf":
         return names.source(name).gguf is not None
     return not (find(name) / CONFIG_FILE).exists()
@@ -184,16 +183,8 @@ def base_under(directory: Path, config: CheckpointConfig) -> str:
     """Return the path or name of a gist model's base."""
     if config.base_model == "base":
         return str(directory / "base")
-    return base_of(BUNDLED) if config.base_model == BUNDLED else config.base_model
-
-
-def base_of(name: str) -> str:
-    """Return the path of the base of a short name (`mini`, `smollm2`); other names are unchanged.
-
-    Raises:
-        BadInputError: If the base of a short name is not on this machine.
-    """
-    return names.base_path(name)
+    bundled = config.base_model == names.BUNDLED
+    return names.base_path(names.BUNDLED) if bundled else config.base_model
 
 
 def base_named(name: str) -> str:

@@ -22,15 +22,12 @@ NO_IDENTITY = frozenset(
         "use_cache",
         "_name_or_path",
         "_model_name_or_path",  # a GGUF file's title
-        "quantization_config",  # includes the compute type; quantisation has a digest of its own
+        "quantization_config",  # includes the compute type; quantisation has a separate digest
     }
 )
-
-
+"""Fields of the base's config that are not part of its fingerprint."""
 FRAME = {"frame", "system", "instruction"}
 """Fields of the spec with a separate fingerprint, that of the prompt texts."""
-
-
 SAMPLED = "rows:"
 """Prefix of digests of sampled rows; digests of earlier versions lack it."""
 

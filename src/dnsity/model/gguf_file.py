@@ -36,7 +36,7 @@ from dnsity.model.names import Source
 
 PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
 """Tensor types that are not quantised."""
-_READ_APART = re.compile(r"^rope_freqs\.weight$|\.ffn_\w+_projs\.weight$")
+_WITHOUT_PARAMETER = re.compile(r"^rope_freqs\.weight$|\.ffn_\w+_projs\.weight$")
 """Tensors without a parameter: one is checked by `_unread_scaling`, transformers splits others."""
 _ENDS = ("eos", "eot", "eom")
 _LOCK = RLock()
@@ -140,7 +140,7 @@ def unused_tensors(source: Source) -> list[str]:
             for tensor in reader.tensors
             if tensor.name not in mapped
             and tensor.name.removesuffix(".weight") not in mapped  # experts
-            and not _READ_APART.search(tensor.name)
+            and not _WITHOUT_PARAMETER.search(tensor.name)
         ]
 
 
@@ -170,11 +170,11 @@ def reading(source: Source) -> Iterator[Any]:
     from transformers import modeling_gguf_pytorch_utils as library
 
     with _LOCK:
-        if isinstance(gguf.GGUFReader, _Once) and gguf.GGUFReader.path == str(source.path):
+        if isinstance(gguf.GGUFReader, _SharedReader) and gguf.GGUFReader.path == str(source.path):
             yield gguf.GGUFReader.reader
             return
         try:
-            once = _Once(str(source.path))
+            once = _SharedReader(str(source.path))
         except Exception as error:  # numpy and gguf raise many types
             if "GGMLQuantizationType" in str(error):
                 raise BadInputError(
@@ -227,7 +227,7 @@ def _replaced(module: Any, **values: Any) -> Iterator[None]:
             setattr(module, name, value)
 
 
-class _Once:
+class _SharedReader:
     """Replacement of `gguf.GGUFReader` that returns the same reader for one path.
 
     Attributes:

@@ -5,7 +5,7 @@
     compress:  [document][gist rows] ──▶ keys and values of the gists
     answer:    [question][answer] conditioned on them ──▶ logits
 
-Everything that runs a model calls these two functions. The exceptions have names of their own:
+Everything that runs a model calls these two functions, with these exceptions:
 
     read            keys and values of a whole document, the full-context control
     answer_packed   `answer` for short examples with one long prefix, as one sequence
@@ -64,7 +64,8 @@ class GistLM(nn.Module):
             base: A supported causal LM. Its embedding matrix is not changed.
             spec: Gist count, placement, chunking and scope.
             lora: A `peft.LoraConfig`; required by every scope except `full`.
-            untrained: No weight will be trained, so a quantised base may have scope `full`.
+            untrained: Whether no weight will be trained; a quantised base may then have scope
+                `full`.
 
         Raises:
             UnsupportedModelError: If gists would not be safe on this architecture.
@@ -100,14 +101,14 @@ class GistLM(nn.Module):
         """Return a context in which the adapter is as in answers: off, unless scope is `both`."""
         return self._switches.acting_on("answer")
 
-    def untouched(self) -> AbstractContextManager[None]:
-        """Return a context without the adapter, whatever the scope: the teacher's view."""
+    def without_adapter(self) -> AbstractContextManager[None]:
+        """Return a context without the adapter, in any scope; the teacher runs in it."""
         return self._switches.adapter_off()
 
     @contextmanager
     def untrained(self) -> Iterator[None]:
-        """Let this thread compress as before any training: initial gist rows, no adapter."""
-        with self.untouched():
+        """Make this thread compress as before training: initial gist rows, no adapter."""
+        with self.without_adapter():
             rows = initial_gist_rows(self.base, self.spec.gists)
             with self._switches.with_gist_rows(rows):
                 yield
@@ -119,7 +120,7 @@ class GistLM(nn.Module):
     def twin(self, implementation: str) -> GistLM:
         """Return a copy that shares all weights and uses another attention implementation.
 
-        See `backbone.twin`. The copy's adapter is turned on and off on its own.
+        See `backbone.twin`. The copy's adapter is turned on and off separately.
         """
         weights: list[Any] = [*self.parameters(), *self.buffers()]
         with self._switches.lock:
@@ -173,8 +174,9 @@ class GistLM(nn.Module):
             prefix=prefix,
             head=head,
         )
-        one = self.spec.placement == "append" and self.spec.scope != "gist"
-        return (one_segment if one else two_segments)(self.base, chunk, self.spec, self._switches)
+        if self.spec.placement == "append" and self.spec.scope != "gist":
+            return one_segment(self.base, chunk, self._switches)
+        return two_segments(self.base, chunk, self.spec, self._switches)
 
     def read(self, document_ids: TokenIds, document_mask: PaddingMask | None = None) -> KeyValues:
         """Prefill documents uncompressed: the full-context control, in the form `answer` takes.
@@ -226,7 +228,7 @@ class GistLM(nn.Module):
         before = all_slots(prefix, mask) if prefix_mask is None else prefix_mask
         seen: backbone.Masks = torch.cat([before, mask], dim=1)
         if attention_mask is not None and sliding_window(self.base.config) is not None:
-            # The library counts a sliding window in slots, so padding between prefix and question
+            # transformers counts a sliding window in slots, so padding between prefix and question
             # would use it up.
             slot = torch.arange(slots, device=mask.device).expand(mask.shape[0], -1)
             own = mask[:, None].expand(-1, mask.shape[1], -1).tril()

@@ -28,6 +28,11 @@ def all_slots(prefix: KeyValues | None, like: Bool[Tensor, "B T"]) -> Bool[Tenso
     return torch.ones(like.shape[0], slots_of(prefix), dtype=torch.bool, device=like.device)
 
 
+def size_bytes(layers: KeyValues) -> int:
+    """Return the size of keys and values in memory."""
+    return sum(t.numel() * t.element_size() for layer in layers for t in layer)
+
+
 def concatenate(*parts: KeyValues) -> KeyValues:
     """Join segments in time: the gists of several chunks become one prefix."""
     return tuple(
@@ -96,8 +101,9 @@ def unpadded(
     """Yield the prefix of each question without its padding.
 
     Args:
-        prefix: Keys and values `[B, K, G, D]`, or `[1, K, G, D]` for all questions; None: nothing.
-        mask: True at real slots, `[B, G]`; None: all are.
+        prefix: Keys and values `[B, K, G, D]`, or `[1, K, G, D]` for all questions; None if there
+            is no prefix.
+        mask: True at real slots, `[B, G]`; None if there is no padding.
         rows: Number of questions.
     """
     for row in range(rows):

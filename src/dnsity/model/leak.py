@@ -54,7 +54,7 @@ def leak(model: GistLM, *, swaps: int = 4) -> Leak:
     """Swap documents of random tokens, with cut and normal gists, and compare question logits.
 
     Args:
-        model: The gist model; answers as for questions (adapter off, except for scope `both`).
+        model: The gist model; its adapter is on or off as in answers.
         swaps: Number of pairs of documents.
 
     Raises:

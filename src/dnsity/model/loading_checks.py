@@ -19,9 +19,9 @@ from dnsity.model.ends import declared_ends
 COMPUTED = ("inv_freq", "rotary_emb.cos_cached", "rotary_emb.sin_cached", "masked_bias")
 """Suffixes of stored tensors that models compute themselves."""
 _SHOWN = 5
-
-
+"""Names that a message lists."""
 _UNUSED = "dnsity_unused_tensors"
+"""Attribute of a loaded base that records its unused tensors."""
 
 
 def note_unused(base: PreTrainedModel, name: str, names: Collection[str]) -> None:

@@ -42,10 +42,10 @@ def masked_sequence(
         ids   h1 | h1 d1 d2 | 0 0 | h1 d3 d4 | 0 0 | q1 q2 a1 | q1 a1      (0 = gist slot)
 
     Args:
-        document: Its ids.
-        questions: Ids of each, with its answer.
-        spec: How the model compresses.
-        head: Ids that precede every document. Each chunk follows a copy of its own, unless chunks
+        document: Ids of the document.
+        questions: Ids of each question with its answer.
+        spec: Compression settings.
+        head: Ids that precede every document. A copy of them precedes each chunk, unless chunks
             attend to earlier ones (`carry`).
 
     Returns:

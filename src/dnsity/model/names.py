@@ -113,7 +113,7 @@ def bundled(name: str) -> Path | None:
 
 
 def base_path(name: str) -> str:
-    """Return the path of the base of a short name; other names are unchanged.
+    """Return the path of the base of a short name (`mini`, `smollm2`); others are unchanged.
 
     Raises:
         BadInputError: If the model must be downloaded first.

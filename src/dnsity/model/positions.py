@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from dnsity.errors import UnsupportedModelError
-from dnsity.model.architectures import require_compressible
+from dnsity.model.architectures import ALTERNATIVES, require_compressible
 from dnsity.model.attention import AtPositions, at_positions
 from dnsity.model.finite import finite, require_finite
 
@@ -95,6 +95,6 @@ def _difference(row: Tensor, first: Tensor) -> float:
 def _refused(name: str, what: str, start: int, why: str) -> UnsupportedModelError:
     return UnsupportedModelError(
         f"{name} not supported: {what} {why} when the same tokens are at position {start} instead "
-        "of 0, so it uses positions for more than rotation and a document cannot be moved. Use a "
-        "full-attention RoPE model such as Llama, Qwen2, Qwen3, Mistral, OLMo or Granite."
+        "of 0, so it uses positions for more than rotation and a document cannot be moved. "
+        f"{ALTERNATIVES}"
     )

@@ -31,12 +31,12 @@ class Chunk:
     """One chunk of each document in a batch, ready for a forward pass.
 
     Attributes:
-        ids: Its tokens.
+        ids: Tokens of the chunk, left-padded.
         real: True at real tokens.
         padded: Whether there is padding.
-        positions: Of its tokens.
-        rows: Input embeddings of its gists.
-        row_positions: Of its gists.
+        positions: Positions of the tokens.
+        rows: Input embeddings of the gists.
+        row_positions: Positions of the gists.
         prefix: Keys and values that precede it; None: nothing does.
         head: How many of each document's first real tokens are the head's copy.
     """
@@ -51,20 +51,17 @@ class Chunk:
     head: int
 
 
-def one_segment(
-    base: PreTrainedModel, chunk: Chunk, spec: GistSpec, switches: Switches
-) -> KeyValues:
+def one_segment(base: PreTrainedModel, chunk: Chunk, switches: Switches) -> KeyValues:
     """Compress in one forward pass: gists follow the document like further tokens.
 
     Args:
         base: The causal LM.
         chunk: What to compress.
-        spec: How; not used here.
         switches: Turns the adapter on and off.
 
     Returns:
-        Per layer the gists' keys and values, `[B, K, G, D]`. No key of the document outlives its
-        layer.
+        Per layer the gists' keys and values, `[B, K, G, D]`. The document's keys of a layer are
+        freed before the next layer runs.
     """
     before, own = all_slots(chunk.prefix, chunk.real), torch.ones_like(chunk.row_positions).bool()
     with switches.acting_on("document"):
@@ -82,12 +79,12 @@ def one_segment(
 def two_segments(
     base: PreTrainedModel, chunk: Chunk, spec: GistSpec, switches: Switches
 ) -> KeyValues:
-    """Compress in two forward passes: gists have a mask or weights of their own.
+    """Compress in two forward passes, so that gists may have a separate mask or weights.
 
     Args:
         base: The causal LM.
         chunk: What to compress.
-        spec: How: scope and placement.
+        spec: Scope and placement.
         switches: Turns the adapter on and off.
 
     Returns:
@@ -119,7 +116,7 @@ def two_segments(
 def _document_graph(spec: GistSpec, prefix: KeyValues | None) -> AbstractContextManager[Any]:
     """Return a context without gradients if nothing in the document's pass is trained.
 
-    That is so in scope `gist`, unless the document attends to earlier gists.
+    This is the case in scope `gist`, unless the document attends to earlier gists.
     """
     return torch.no_grad() if spec.scope == "gist" and prefix is None else nullcontext()
 

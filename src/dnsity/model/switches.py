@@ -1,4 +1,4 @@
-"""Temporary states of a gist model: adapter on or off, other gist rows, frozen weights.
+"""Temporary changes of a gist model: adapter on or off, other gist rows, frozen weights.
 
 The adapter acts on these parts of a prompt:
 
@@ -33,15 +33,15 @@ _ACTS_ON: dict[Scope, tuple[Part, ...]] = {
 
 
 class Switches:
-    """What threads may change in one model for a while; every change ends with its context.
+    """Contexts that change a model temporarily; several threads may use them at once.
 
     Args:
         base: The causal LM, with its adapter.
-        scope: What the adapter acts on.
+        scope: Parts of a prompt that the adapter acts on.
     """
 
     def __init__(self, base: PreTrainedModel, scope: Scope) -> None:
-        """Everything starts as the model is."""
+        """Store the model; nothing is changed yet."""
         self.base, self.scope = base, scope
         self.lock = RLock()
         self._thread = local()
@@ -71,7 +71,7 @@ class Switches:
 
     @contextmanager
     def adapter_off(self) -> Iterator[None]:
-        """Turn the adapter off, whatever the scope."""
+        """Turn the adapter off, in any scope."""
         if self.scope == "full":
             yield
             return
@@ -80,13 +80,13 @@ class Switches:
 
     @property
     def gist_rows(self) -> Tensor | None:
-        """The rows this thread compresses with in place of the trained ones, if any."""
+        """The rows that replace the trained ones in this thread; None if there are none."""
         rows: Tensor | None = getattr(self._thread, "rows", None)
         return rows
 
     @contextmanager
     def with_gist_rows(self, rows: Tensor) -> Iterator[None]:
-        """Let this thread compress with other gist rows."""
+        """Make this thread compress with other gist rows."""
         before = self.gist_rows
         self._thread.rows = rows
         try:
@@ -96,7 +96,7 @@ class Switches:
 
     @contextmanager
     def frozen(self, weights: Iterable[nn.Parameter]) -> Iterator[None]:
-        """Set `requires_grad` of weights to False until the last of several threads leaves."""
+        """Set `requires_grad` of weights to False until the last thread leaves the context."""
         with self.lock:
             self._freezing += 1
         try:

@@ -28,7 +28,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from dnsity.model import backbone
-from dnsity.model.attention import attend
+from dnsity.model.attention import attend, causal
 from dnsity.shapes import KeyValues, PaddingMask
 
 _UNEVEN = "dnsity_uneven"
@@ -153,10 +153,9 @@ def _attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
     """Compute attention without the empty slots."""
-    tokens, length = query.shape[2], key.shape[2]
-    if attention_mask is None:  # causal
-        seen = torch.ones(tokens, length, dtype=torch.bool, device=key.device)
-        seen = seen.tril(length - tokens)[None, None]
+    length = key.shape[2]
+    if attention_mask is None:
+        seen = causal(query, key)[None, None]
     else:  # has the length of the first layer, which is the longest
         seen = attention_mask[..., -length:]
     real = _REAL.get()[module.layer_idx]

@@ -1,8 +1,8 @@
-"""Digests of weights, of sampled values in every row or of all values.
+"""Digests of weights: of sampled values in every row, or of all values.
 
-Values are converted to bfloat16, so that digests do not depend on the compute type. Integer
-arithmetic, seeded with the name and shape of a tensor, samples the columns. They are the same on
-every machine and in every version, and differ between tensors.
+Values are converted to bfloat16, so that digests do not depend on the compute type. Columns are
+sampled with integer arithmetic, seeded with the name and shape of a tensor. They are therefore the
+same on every machine and in every version, and differ between tensors.
 """
 
 from __future__ import annotations

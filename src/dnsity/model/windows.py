@@ -28,8 +28,8 @@ from dnsity.model.key_values import batched, concatenate, first_slots, row_of, s
 from dnsity.shapes import KeyOrValue, KeyValues
 
 CPU_TOKENS = 4096
-"""Most tokens of a forward pass on a CPU. Four chunks of 9,700 tokens took 50 s of one core and 0.6
-GB one by one, and 114 s and 2.3 GB in one batch. Short chunks are faster in a batch."""
+"""Maximum tokens of a forward pass on a CPU. Four chunks of 9,700 tokens took 50 s of one core and
+0.6 GB one by one, and 114 s and 2.3 GB in one batch. Short chunks are faster in a batch."""
 
 Ids: TypeAlias = Int[Tensor, " _tokens"]
 
@@ -59,8 +59,9 @@ def compress_documents(
 
     Args:
         lm: The model.
-        documents: Ids of each, without the head, on the model's device.
-        spec: Gists per window and length of a window: the model's own, or smaller ones.
+        documents: Ids of each document, without the head, on the model's device.
+        spec: Gists per window and length of a window: those of the model, or fewer gists and a
+            shorter window.
         head: Ids that precede every document.
         batch_size: Chunks per forward pass at most, fewer where that is faster. None: the first
             chunks of all documents are one pass, their second chunks another, and so on.

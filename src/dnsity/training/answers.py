@@ -30,15 +30,16 @@ from dnsity.shapes import KeyValues, PaddingMask
 from dnsity.training.settings import GistPath
 
 AnswerLogits: TypeAlias = Float[Tensor, "R A vocab"]
-"""Of R questions (or texts) at the A labelled columns of a batch."""
+"""Logits of R questions (or texts) at the A labelled columns of a batch."""
 
 Condition = Literal["full", "gist", "none"]
 """What answers are conditioned on; see the module's picture."""
 
-ALONE = 768
-"""Longer documents of different lengths run in passes of their own. Padding needs a mask `[N, N]`
-per document, kept in every layer: on a CPU (6 layers of width 256, four documents) that took 46%
-more time at 2,048 tokens, and separate passes took 18% more at 512."""
+MOST_PADDED = 768
+"""Tokens of the longest document that is padded to another's length. Longer ones run in separate
+passes. Padding needs a mask `[N, N]` per document in every layer: on a CPU (6 layers of width 256,
+four documents) that took 46% more time at 2,048 tokens, and separate passes took 18% more at
+512."""
 
 
 def text_logits(lm: GistLM, batch: TextBatch) -> AnswerLogits:
@@ -79,7 +80,7 @@ def answers(
     head = _head_keys(lm, batch)
     starts = (~batch.document_mask).sum(dim=1).tolist()
     documents = [ids[start:] for ids, start in zip(batch.document_ids, starts, strict=True)]
-    found = compress_documents(lm, documents, _spec(lm, batch), batch.head)
+    found = compress_documents(lm, documents, _spec_of(lm, batch), batch.head)
     gists = select(batched(found), rows)
     return _after(lm, batch, gists if head is None else concatenate(head, gists))
 
@@ -100,8 +101,8 @@ def _after(
     )
 
 
-def _spec(lm: GistLM, batch: QuestionBatch) -> GistSpec:
-    """Return how the batch is compressed: as the model is, except for what its step sampled."""
+def _spec_of(lm: GistLM, batch: QuestionBatch) -> GistSpec:
+    """Return the compression settings of a batch: the model's, with the values its step sampled."""
     sampled = {"gists": batch.gists, "window_tokens": batch.window_tokens}
     return lm.spec.model_copy(update={name: n for name, n in sampled.items() if n is not None})
 
@@ -125,11 +126,11 @@ def _with_head(batch: QuestionBatch) -> tuple[Int[Tensor, "B T"], PaddingMask]:
 
 
 def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tensor, " B"]:
-    """Number the documents so that those of one number run together.
+    """Return the group of each document; the documents of a group run in one batch.
 
-    Together run documents of equally many chunks, or of one length where they are long.
+    They have the same number of chunks, or the same length where they are long.
     """
-    spec = _spec(lm, batch)
+    spec = _spec_of(lm, batch)
     lengths = batch.document_mask.sum(dim=1)
     chunks = torch.tensor([chunks_of(n, spec) for n in lengths.tolist()], device=lengths.device)
     if lm.is_sharded:
@@ -141,7 +142,7 @@ def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tenso
                 "stages.windows or shorten stages.tokens"
             )
         return torch.zeros_like(chunks)
-    if batch.longest > ALONE:
+    if batch.longest > MOST_PADDED:
         return lengths
     return chunks if condition == "gist" else torch.zeros_like(chunks)
 
@@ -149,7 +150,7 @@ def _groups(lm: GistLM, batch: QuestionBatch, condition: Condition) -> Int[Tenso
 def _by_group(
     lm: GistLM, batch: QuestionBatch, condition: Condition, groups: Int[Tensor, " B"]
 ) -> AnswerLogits:
-    """Answer the questions of each group of documents in passes of its own."""
+    """Answer the questions of each group of documents in a separate pass."""
     found: list[Tensor] = []
     order: list[Tensor] = []
     for group in torch.unique(groups):
@@ -161,7 +162,7 @@ def _by_group(
 
 def _masked(lm: GistLM, batch: QuestionBatch) -> AnswerLogits:
     """Run each document with its gists and all its questions as one masked sequence."""
-    kept, spec = batch.labels.shape[1], _spec(lm, batch)
+    kept, spec = batch.labels.shape[1], _spec_of(lm, batch)
     asked = [ids[mask] for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)]
     found: list[Tensor] = []
     for number, (ids, mask) in enumerate(zip(batch.document_ids, batch.document_mask, strict=True)):

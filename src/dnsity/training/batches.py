@@ -24,7 +24,7 @@ from dnsity.training.curriculum import Curriculum, Stage
 from dnsity.training.settings import Settings
 
 QUESTION_TOKENS = 32
-"""Tokens of a question, roughly; counted so that steps of short documents stay short."""
+"""Approximate tokens of a question; counted so that steps of short documents stay short."""
 
 
 def documents_of(settings: Settings, length: int) -> int:
@@ -38,13 +38,13 @@ class Batches(IterableDataset[Batch]):
 
     Args:
         mixture: The source of documents.
-        curriculum: Says what to sample now.
+        curriculum: The source of each step's mode and document length.
         frame: The prompt format.
         settings: Size and split of a step, and the seed.
     """
 
     process, processes = 0, 1
-    """Which part of every step is sampled here; the trainer sets it."""
+    """Index of this process and number of processes; the trainer sets them."""
     first = 0
     """Number of the first step; a resumed run sets it."""
 
@@ -91,7 +91,7 @@ class Batches(IterableDataset[Batch]):
         rngs = [random.Random(f"{name}/{number}") for number in numbers]
         if mode == "text" or mode == "repeat":
             return self._text(rngs, length, mode)
-        examples = [self.mixture.draw(rng, length, stage.documents) for rng in rngs]
+        examples = [self.mixture.sample(rng, length, stage.documents) for rng in rngs]
         return collate(examples, self.frame, mode, unscored=UNSCORED)
 
     def _text(self, rngs: list[random.Random], length: int, mode: TextMode) -> TextBatch:

@@ -26,7 +26,7 @@ class RunState(TrainerCallback, ExportableState):
     """The state of a run, stored in Trainer's own state file, so that a run can be resumed.
 
     The answers of a step are counted over all micro-batches and processes before the curriculum
-    gets them, so that every process takes the same decision.
+    gets them, so that all processes advance to the next stage at the same step.
     """
 
     reduce: Callable[..., Tensor]
@@ -137,7 +137,7 @@ class Metrics(TrainerCallback):
 
 
 def _is_past(line: bytes, state: TrainerState) -> bool:
-    """Say whether a line is complete and of a step that the run has completed."""
+    """Return whether a line is complete and of a step that the run has completed."""
     try:
         return int(json.loads(line)["step"]) <= state.global_step
     except (ValueError, KeyError, TypeError):

@@ -44,7 +44,7 @@ class Stage(Config):
 
 
 class Curriculum:
-    """Keeps track of the stage of a run; advances with the accuracy, and can be resumed."""
+    """The stage of a run; advances with the accuracy, and can be resumed."""
 
     SMOOTHING = 0.97
     """Running accuracies are means over about 1 / (1 - this) steps. They start at 0 in every stage,
@@ -70,12 +70,12 @@ class Curriculum:
         return mode, rng.choice(self.stage.tokens)
 
     def observe(self, mode: Mode, right: int, asked: int) -> None:
-        """Add one step's answers to the accuracy; advance when the stage is mastered or over.
+        """Add one step's answers to the accuracy; advance when the stage ends.
 
         Args:
-            mode: Of the step.
-            right: Answers that were right.
-            asked: Answers that are scored.
+            mode: Mode of the step.
+            right: Number of right answers.
+            asked: Number of scored answers.
         """
         self.steps += 1
         if asked:

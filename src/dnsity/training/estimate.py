@@ -25,8 +25,9 @@ from dnsity.gist.layout import cut
 from dnsity.inference.hardware import bfloat16_is_fast
 from dnsity.io.units import GB, MB, hours_and_minutes, millions
 from dnsity.model import checkpoint
-from dnsity.model.base import base_config
+from dnsity.model.base import attention_kernel, base_config
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.names import base_path
 from dnsity.training.batches import QUESTION_TOKENS, documents_of
 from dnsity.training.curriculum import Stage
 from dnsity.training.train_gist import TrainConfig, lora_of
@@ -45,7 +46,7 @@ HEAP = 3.5
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run takes.
+    """Parameters, memory and time of a run.
 
     Attributes:
         trainable_parameters: Exact count.
@@ -75,13 +76,15 @@ def skeleton(config: TrainConfig) -> GistLM:
         BadInputError: If there is no such base, or scope and adapter do not fit it.
         UnsupportedModelError: If the base does not support gists.
     """
-    name = checkpoint.base_of(config.base)
+    name = base_path(config.base)
     if (Path(name) / checkpoint.CONFIG_FILE).exists():
         name = checkpoint.base_under(Path(name), checkpoint.read_config(Path(name)))
     described = base_config(name)
     with torch.device("meta"):
         base = AutoModelForCausalLM.from_config(
-            described, attn_implementation="sdpa", dtype=getattr(torch, config.dtype)
+            described,
+            attn_implementation=attention_kernel(described),
+            dtype=getattr(torch, config.dtype),
         )
         return GistLM(base, config.gist, lora=lora_of(config))
 
@@ -92,17 +95,17 @@ class _Work:
 
     Attributes:
         trained: Tokens whose activations the backward pass needs.
-        silent: Tokens without a graph; only their keys and values are stored.
+        untracked: Tokens outside the autograd graph; only their keys and values are stored.
         answers: Tokens with logits.
         trained_pairs: Pairs of query and key in attention that has a backward pass.
-        silent_pairs: Pairs of query and key in attention without a graph.
+        untracked_pairs: Pairs of query and key in attention outside the autograd graph.
     """
 
     trained: float
-    silent: float
+    untracked: float
     answers: float
     trained_pairs: float
-    silent_pairs: float = 0
+    untracked_pairs: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +211,10 @@ def _flops(config: TrainConfig, shape: _Shape, work: _Work) -> float:
     # weights.
     per_weight = (6 if config.gist.scope == "full" else 4) + 2 * config.training.checkpointing
     weights = sum(w.numel() for w in shape.linear)
-    products = (per_weight * work.trained + 2 * work.silent) * weights
+    products = (per_weight * work.trained + 2 * work.untracked) * weights
     head = 6 * work.answers * shape.hidden * shape.vocab
     # The backward pass of attention costs 2.5 times its forward pass.
-    pairs = 3.5 * work.trained_pairs + work.silent_pairs
+    pairs = 3.5 * work.trained_pairs + work.untracked_pairs
     attention = 4 * pairs * shape.attention * shape.layers
     return (products + head) / REACHED + attention / ATTENTION_REACHED
 
@@ -225,7 +228,7 @@ def _bytes(config: TrainConfig, shape: _Shape, work: _Work, width: int) -> tuple
     if config.training.checkpointing:
         stored = shape.layers * FLOAT * shape.hidden + layer
     activations = work.trained * stored
-    activations += work.silent * (2 * shape.keys * shape.layers * width + layer)
+    activations += work.untracked * (2 * shape.keys * shape.layers * width + layer)
     return activations, work.answers * shape.vocab * 4 * FLOAT
 
 
@@ -270,14 +273,14 @@ def _work(config: TrainConfig, stage: Stage, mode: Mode, length: int) -> _Work:
     if mode == "full":
         return _Work(length + turns, 0, answers, length**2 / 2 + turns * length)
     within, across = length**2 / chunks / 2, gists * (length / chunks + turns)
-    silent = pairs = 0.0
+    untracked = pairs = 0.0
     if config.objective.needs_teacher:
-        silent, pairs = length + 2 * turns, length**2 / 2 + turns * length
+        untracked, pairs = length + 2 * turns, length**2 / 2 + turns * length
     if config.gist.scope == "gist":  # the document has no graph
-        return _Work(gists + turns, length + silent, answers, across, within + pairs)
+        return _Work(gists + turns, length + untracked, answers, across, within + pairs)
     if config.training.path == "masked":
         within = (length + gists + turns) ** 2
-    return _Work(length + gists + turns, silent, answers, within + across, pairs)
+    return _Work(length + gists + turns, untracked, answers, within + across, pairs)
 
 
 def _speed(hidden: int, dtype: torch.dtype) -> float:

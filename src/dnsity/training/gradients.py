@@ -29,7 +29,7 @@ def require_gradients(trainer: GistTrainer, batch: Batch) -> None:
     """
     model = cast(torch.nn.Module, trainer.model)
     with torch.random.fork_rng():
-        model(batch.to(trainer.args.device))["loss"].backward()
+        model(batch.to(trainer.args.device)).loss.backward()
     idle = [
         name
         for name, parameter in trainer.lm.named_parameters()

@@ -2,7 +2,7 @@
 
     loss = answer * cross-entropy(gold answer) + teacher * KL(full context || gist)
 
-S counts the supervised tokens of a batch: those of the answers, in order.
+S is the number of supervised tokens of a batch: those of the answers, in order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dnsity.data.batch import IGNORE
 
 
 class Objective(Config):
-    """What is minimised when gists are trained.
+    """The loss that gist training minimises.
 
     Attributes:
         answer: Weight of the cross-entropy of the gold answers.
@@ -56,7 +56,7 @@ def help_weights(
 
     Args:
         with_document: Log-probability of each gold token in full context.
-        without: The same with no document.
+        without: Log-probability of each gold token without the document.
         least: Weight of a token that the document does not help.
     """
     return least + (1 - least) * (with_document - without).clamp(0, 1)
@@ -65,6 +65,6 @@ def help_weights(
 def exactly_right(
     logits: Float[Tensor, "B A vocab"], labels: Int[Tensor, "B A"]
 ) -> Bool[Tensor, " B"]:
-    """Say for which questions greedy decoding would give the whole gold answer, and stop."""
+    """Return for which questions greedy decoding gives the whole gold answer and then ends."""
     wanted = labels[:, 1:]
     return ((logits[:, :-1].argmax(-1) == wanted) | (wanted == IGNORE)).all(dim=1)

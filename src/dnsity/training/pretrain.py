@@ -20,7 +20,7 @@ from dnsity.data.readers.corpus import read_documents
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.curriculum import Stage
-from dnsity.training.passes import Passes
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.probe import ProbeConfig
 from dnsity.training.run import begin, run
 from dnsity.training.settings import Settings
@@ -179,7 +179,9 @@ def pretrain(config: PretrainConfig, output_dir: Path, *, resume: bool = False) 
             base, GistSpec(scope="full", frame="plain", question_template=config.question_template)
         )
 
-    trainer = run(Passes(new_model()), TextEncoder(tokenizer), config, output_dir, resume=resume)
+    trainer = run(
+        ModelWithLoss(new_model()), TextEncoder(tokenizer), config, output_dir, resume=resume
+    )
     if trainer.args.should_save:
-        trainer.whole(new_model).base.save_pretrained(output_dir)
+        trainer.unsharded(new_model).base.save_pretrained(output_dir)
     return output_dir

@@ -24,8 +24,8 @@ from dnsity.data.example import Language
 from dnsity.data.generators.mixture import DocumentKind, Mixture, MixtureConfig
 from dnsity.data.text.frame import Frame
 from dnsity.training.answers import Condition, answers
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.objective import exactly_right
-from dnsity.training.passes import Passes
 
 
 class ProbeConfig(Config):
@@ -86,27 +86,27 @@ class Probe(TrainerCallback):
         self.config, self.modes = config, tuple(modes)
         self.result: dict[str, Any] | None = None
         """The scores of the last probe."""
-        self._news: dict[str, float] = {}
+        self._new_scores: dict[str, float] = {}
         self._batches: list[tuple[int, QuestionBatch]] = []
         for language, paths in config.corpus.items():
             mixture = Mixture(config.mixture({language: paths}), frame.encoder)
             for length in config.tokens:
                 rng = random.Random(f"probe/{config.seed}/{length}/{language}")
                 for _ in range(config.documents):
-                    batch = collate([mixture.draw(rng, length)], frame)
+                    batch = collate([mixture.sample(rng, length)], frame)
                     self._batches.append((length, batch))
 
     @torch.no_grad()
-    def ask(self, passes: Passes) -> dict[str, Any]:
+    def ask(self, model: ModelWithLoss) -> dict[str, Any]:
         """Ask all questions in every way.
 
         Returns:
             `documents`, `tokens`, and for each mode the share of right answers, over all lengths
             (`gist`) and per length (`gist_512`).
         """
-        training = passes.training
-        passes.eval()
-        device = passes.lm.device
+        training = model.training
+        model.eval()
+        device = model.lm.device
         scores: dict[str, list[float]] = {}
         ways: list[tuple[str, Condition, int | None]] = [(mode, mode, None) for mode in self.modes]
         if "gist" in self.modes:
@@ -114,11 +114,11 @@ class Probe(TrainerCallback):
         for way, condition, count in ways:
             for length, batch in self._batches:
                 moved = replace(batch.to(device), gists=count)
-                logits = answers(passes.lm, moved, condition)
+                logits = answers(model.lm, moved, condition)
                 right = exactly_right(logits, moved.labels).float().mean().item()
                 scores.setdefault(way, []).append(right)
                 scores.setdefault(f"{way}_{length}", []).append(right)
-        passes.train(training)
+        model.train(training)
         return {
             "documents": len(self._batches),
             "tokens": self.config.tokens,
@@ -131,12 +131,12 @@ class Probe(TrainerCallback):
         """Ask at the configured steps, in every process: sharded models need all of them."""
         if state.global_step % self.config.every_steps == 0 or state.global_step == state.max_steps:
             model = more["model"]
-            found = self.result = self.ask(cast(Passes, getattr(model, "module", model)))
+            found = self.result = self.ask(cast(ModelWithLoss, getattr(model, "module", model)))
             about = ("documents", "tokens")
-            self._news = {f"probe_{k}": v for k, v in found.items() if k not in about}
+            self._new_scores = {f"probe_{k}": v for k, v in found.items() if k not in about}
             control.should_log = True
 
-    def news(self) -> dict[str, float]:
+    def new_scores(self) -> dict[str, float]:
         """Return the scores since the last call."""
-        news, self._news = self._news, {}
+        news, self._new_scores = self._new_scores, {}
         return news

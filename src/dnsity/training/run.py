@@ -20,10 +20,10 @@ from dnsity.model.positions import require_shift_invariant
 from dnsity.training.answers import Condition
 from dnsity.training.batches import Batches
 from dnsity.training.curriculum import Curriculum, Stage
+from dnsity.training.finished_runs import MANIFEST, RESULT
 from dnsity.training.gradients import require_gradients
-from dnsity.training.passes import Passes
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.probe import Probe, ProbeConfig
-from dnsity.training.runs import MANIFEST, RESULT
 from dnsity.training.settings import Settings, training_arguments
 from dnsity.training.trainer import GistTrainer
 
@@ -68,7 +68,7 @@ def begin(config: BaseModel, seed: int, output_dir: Path, *, resume: bool) -> di
 
 
 def run(
-    passes: Passes,
+    model: ModelWithLoss,
     encoder: TextEncoder,
     config: RunConfig,
     output_dir: Path,
@@ -78,7 +78,7 @@ def run(
     """Train, probe, and write `result.json`.
 
     Args:
-        passes: The model to train, with its objective.
+        model: The model to train, with its objective.
         encoder: Encodes text to ids.
         config: The run.
         output_dir: Directory of checkpoints, metrics and the result.
@@ -87,12 +87,12 @@ def run(
     Returns:
         The trainer with the trained model.
     """
-    require_shift_invariant(passes.lm.base)
-    frame = frame_of(encoder, passes.lm.spec)
+    require_shift_invariant(model.lm.base)
+    frame = frame_of(encoder, model.lm.spec)
     stages, settings = config.stages, config.training
     batches = Batches(Mixture(config.data, encoder), Curriculum(stages), frame, settings)
     if settings.checkpointing:
-        passes.lm.enable_checkpointing()
+        model.lm.enable_checkpointing()
     gist_stages = [stage for stage in stages if "gist" in stage.share]
     probe = None
     if config.probe is not None:
@@ -104,12 +104,12 @@ def run(
         # Only mode `gist` uses the gist rows.
         ddp_find_unused_parameters=any(set(stage.share) != {"gist"} for stage in stages),
     )
-    trainer = GistTrainer(passes, args, batches, probe)
+    trainer = GistTrainer(model, args, batches, probe)
     if gist_stages:
         require_gradients(trainer, batches.of_mode("gist", gist_stages[0]))
     trainer.fit(resume=resume)
     if probe is not None and probe.result is None:  # a finished run that was only loaded
-        probe.result = probe.ask(passes)
+        probe.result = probe.ask(model)
     result: dict[str, Any] = {
         "step": settings.steps,
         "tokens": trainer.run.tokens,

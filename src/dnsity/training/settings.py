@@ -1,4 +1,4 @@
-"""Optimiser settings, and the function that maps them to HuggingFace's TrainingArguments."""
+"""Optimiser settings, and the function that maps them to Hugging Face's TrainingArguments."""
 
 from __future__ import annotations
 

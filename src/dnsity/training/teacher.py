@@ -79,7 +79,7 @@ class Teacher:
         lm = self.lm
         training = lm.training
         lm.eval()  # no dropout: the same output every time
-        with lm.untouched():
+        with lm.without_adapter():
             logits = answers(lm, batch, "full")
             without = answers(lm, batch, "none")
         lm.train(training)

@@ -24,9 +24,10 @@ from dnsity.model.base import Quantization, load_base
 from dnsity.model.card import model_card
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
+from dnsity.model.names import base_path
 from dnsity.training.curriculum import Stage
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.objective import Objective
-from dnsity.training.passes import Passes
 from dnsity.training.probe import ProbeConfig
 from dnsity.training.run import begin, run
 from dnsity.training.settings import Settings
@@ -133,7 +134,7 @@ def starting_point(config: TrainConfig) -> tuple[GistLM, PreTrainedTokenizerBase
             )
         return model.train(), tokenizer, base_name
     base, tokenizer = load_base(
-        checkpoint.base_of(config.base), dtype=dtype, quantization=config.quantization
+        base_path(config.base), dtype=dtype, quantization=config.quantization
     )
     model = GistLM(base, _spec(config, tokenizer), lora=lora_of(config))
     return model, tokenizer, config.base
@@ -176,14 +177,14 @@ def train(config: TrainConfig, output_dir: Path, *, resume: bool = False) -> Pat
     """
     described = begin(config, config.training.seed, output_dir, resume=resume)
     model, tokenizer, base_name = starting_point(config)
-    passes = Passes(
+    trained = ModelWithLoss(
         model, config.objective, config.training.path, _teacher(config, model, tokenizer)
     )
-    trainer = run(passes, TextEncoder(tokenizer), config, output_dir, resume=resume)
+    trainer = run(trained, TextEncoder(tokenizer), config, output_dir, resume=resume)
     target = output_dir / "model"
     if trainer.args.should_save:
         checkpoint.save(
-            trainer.whole(lambda: starting_point(config)[0]),
+            trainer.unsharded(lambda: starting_point(config)[0]),
             tokenizer,
             target,
             base_name=base_name,

@@ -1,6 +1,6 @@
-"""HuggingFace's Trainer for `Passes`: one compression per document, many questions.
+"""Hugging Face's Trainer for `ModelWithLoss`.
 
-Batches ──▶ DataLoader ──▶ GistTrainer.compute_loss ──▶ Passes ──▶ loss
+Batches ──▶ DataLoader ──▶ GistTrainer.compute_loss ──▶ ModelWithLoss ──▶ loss
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dnsity.errors import BadInputError, DivergedError
 from dnsity.model.gist_lm import GistLM
 from dnsity.training.batches import Batches
 from dnsity.training.callbacks import Bar, Metrics, RunState
-from dnsity.training.passes import Passes
+from dnsity.training.model_with_loss import BatchLoss, ModelWithLoss
 from dnsity.training.probe import Probe
 from dnsity.training.resume import newest_complete, steps_done
 
@@ -35,12 +35,12 @@ WEIGHTS = "trainable.safetensors"
 
 
 class GistTrainer(HuggingFaceTrainer):
-    """Trains `Passes` on batches of several modes.
+    """Trains `ModelWithLoss` on batches of several modes.
 
     Only trainable tensors are saved: checkpoints contain no frozen base, and tied weights once.
 
     Args:
-        passes: The model with its objective.
+        model: The model with its objective.
         args: See `settings.training_arguments`.
         batches: The source of steps; contains the curriculum.
         probe: Held-out questions that are asked during training.
@@ -50,7 +50,7 @@ class GistTrainer(HuggingFaceTrainer):
 
     def __init__(
         self,
-        passes: Passes,
+        model: ModelWithLoss,
         args: TrainingArguments,
         batches: Batches,
         probe: Probe | None = None,
@@ -60,7 +60,7 @@ class GistTrainer(HuggingFaceTrainer):
         self.batches = batches
         self.run = RunState(batches)
         super().__init__(
-            model=passes,
+            model=model,
             args=args,
             train_dataset=batches,
             callbacks=[self.run, *([] if probe is None else [probe]), Metrics()],
@@ -76,7 +76,7 @@ class GistTrainer(HuggingFaceTrainer):
     @property
     def lm(self) -> GistLM:
         """The model that is trained, without the wrappers for several devices."""
-        return cast(Passes, self.accelerator.unwrap_model(self.model)).lm
+        return cast(ModelWithLoss, self.accelerator.unwrap_model(self.model)).lm
 
     def fit(self, *, resume: bool) -> None:
         """Train, or resume from the newest complete checkpoint; a finished run is only loaded.
@@ -88,7 +88,7 @@ class GistTrainer(HuggingFaceTrainer):
             BadInputError: If sharded processes could skip passes, or there is no room to save.
             DivergedError: If loss or weights are not finite.
         """
-        cache = cast(Passes, self.model).objective.teacher_cache
+        cache = cast(ModelWithLoss, self.model).objective.teacher_cache
         if self.is_fsdp_enabled and cache is not None:
             raise BadInputError(
                 "objective.teacher_cache lets processes skip passes that sharded (FSDP) ones must "
@@ -104,7 +104,7 @@ class GistTrainer(HuggingFaceTrainer):
         finally:
             self.bar.close()  # so that an error is printed below it
 
-    def whole(self, build: Callable[[], GistLM]) -> GistLM:
+    def unsharded(self, build: Callable[[], GistLM]) -> GistLM:
         """Return the trained model with unsharded weights.
 
         Args:
@@ -136,10 +136,10 @@ class GistTrainer(HuggingFaceTrainer):
     ) -> Any:
         """Return this micro-batch's part of the mean loss per answer token of the whole step."""
         batch: Batch = inputs["batch"].to(self.args.device)
-        found = model(batch)
+        found: BatchLoss = model(batch)
         tokens = num_items_in_batch or (batch.labels[:, 1:] >= 0).sum()
         # Gradients are averaged over processes; the loss is a mean over the tokens of all of them.
-        loss = found["loss"] / tokens * self.args.world_size
+        loss = found.loss / tokens * self.args.world_size
         if not torch.isfinite(loss):
             sources = getattr(batch, "sources", ())
             named = f" from {', '.join(sources[:4])}" if sources else ""
@@ -148,13 +148,13 @@ class GistTrainer(HuggingFaceTrainer):
                 f"{batch.mode}, documents of {batch.longest} tokens{named}); the last checkpoint "
                 "is complete: lower training.learning_rate and --resume"
             )
-        self.run.count(batch, found["right"])
+        self.run.count(batch, found.right)
         return (loss, found) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add stage, accuracies, speed and the scores of a probe to every log line."""
-        found = {} if self.probe is None else self.probe.news()
-        super().log({**logs, **self.run.describe(), **found}, start_time)
+        scores = {} if self.probe is None else self.probe.new_scores()
+        super().log({**logs, **self.run.describe(), **scores}, start_time)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Save, or name the last complete checkpoint if that fails (no space, no permission)."""

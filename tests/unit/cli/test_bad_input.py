@@ -1,4 +1,4 @@
-"""Bad input ends with its exit code and one line that says what to do; nothing stays behind."""
+"""Bad input ends with its exit code and one line that says what to do, and writes no file."""
 
 from __future__ import annotations
 

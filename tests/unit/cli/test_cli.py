@@ -457,7 +457,7 @@ def test_progress_is_drawn_on_standard_error_only(
 ) -> None:
     terminal = Console(stderr=True, force_terminal=True, force_interactive=True)
     monkeypatch.setattr(console, "err", terminal)
-    monkeypatch.setenv("TERM", "xterm-256color")  # not a dumb one, on which nothing is drawn
+    monkeypatch.setenv("TERM", "xterm-256color")  # a dumb terminal shows no bar
     done = run("compress", document, "-m", model_directory, "--json")
     assert "compressing" in done.err
     assert done.json["gist_tokens"] == GISTS

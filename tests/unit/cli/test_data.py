@@ -1,4 +1,4 @@
-"""`dnsity data`: what each command writes, and what it refuses without leaving anything behind."""
+"""`dnsity data`: what each command writes, and what it refuses without writing a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`dnsity eval` and the two scripts that stand for it."""
+"""`dnsity eval` and the two scripts that run it."""
 
 from __future__ import annotations
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from dnsity.data.readers.corpus import read_documents
-from dnsity.data.text.chunking import stream_documents
+from dnsity.data.readers.corpus import read_documents, stream_documents
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.origin import is_made_from
 from running import Run

@@ -295,7 +295,7 @@ def test_a_folder_without_results_is_refused(run: Run, tmp_path: Path, content: 
 
 
 def test_an_interrupt_that_python_drops_comes_again(capfd: pytest.CaptureFixture[str]) -> None:
-    """In the callback of a weak reference nothing can be raised: Python prints it and goes on."""
+    """In the callback of a weak reference Python prints an exception and continues."""
 
     class Thing:
         pass

@@ -100,7 +100,7 @@ def test_a_gist_goes_to_peft_and_back(run: Run, gist_file: Path, tmp_path: Path)
 def test_refine_on_a_plain_base(
     run: Run, document: Path, base_directory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped and started again, it goes on; progress on standard error, nothing left behind."""
+    """Started again it resumes, prints progress on standard error and removes its state file."""
     target = tmp_path / "out" / "a.gist.safetensors"
     target.parent.mkdir()
     document.write_text(DOCUMENT * 3, encoding="utf-8")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from dnsity.data.encode import TextEncoder
-from dnsity.data.text.chunking import MOST_CHARACTERS, Chunk, chunk, stream_documents
+from dnsity.data.readers.corpus import stream_documents
+from dnsity.data.text.chunking import MOST_CHARACTERS, Chunk, chunk
 from dnsity.errors import BadInputError
 from dnsity.model.checkpoint import find
 from tiny import tiny_tokenizer

@@ -270,6 +270,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path) -> None:
         ("bad.csv", b"question,answer\n", "no questions"),
         ("bad.csv", b"", "is empty"),
         ("bad.json", b'[\n{"question": }]', "line 2 is not JSON"),
+        ("bad.json", b"[" + b"1" * 5000 + b"]", "is not JSON"),
         ("bad.json", b'{"question": "a"}', "is a JSON dict; write a list"),
         ("bad.json", b"[]", "no questions"),
         ("bad.json", b"[1]", "record 1 is no object"),

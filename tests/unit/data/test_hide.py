@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dnsity.data.example import Language
 from dnsity.data.generators.hide import NOT_FOUND, fits, insert, needle_example
-from dnsity.data.generators.needles import Needle, draw, facts, passkey
+from dnsity.data.generators.needles import Needle, facts, passkey, sample_needles
 from dnsity.data.text.sentences import places, sentence_ends, starts_with_heading
 
 ENGLISH = 'Dr. Hale left at 9.30 today. "Was it late?" It was! J. K. Orr stayed.\n\nShe slept.'
@@ -215,7 +215,7 @@ def test_an_answer_already_in_the_haystack_is_refused() -> None:
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_what_is_not_hidden_is_asked_for_and_answered_so(language: Language) -> None:
     rng = random.Random(0)
-    needles = draw(rng, language, "fact", 3)
+    needles = sample_needles(rng, language, "fact", 3)
     haystack = "The gardens lie along the river. " * 20
     example = needle_example(rng, haystack, language, needles[:2], absent=needles[2:])
     *present, absent = example.questions

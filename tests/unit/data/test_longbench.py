@@ -172,9 +172,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def assert_official(found: longbench.Prompt, template: str) -> None:
     assert found.before + "{context}" + found.after == template
     for context, text in (("A {input} b {", "q} {context}"), ("", "")):
-        before, after = found.around(text)
-        assert before + context + after == found.render(context, text)
-        assert found.render(context, text) == template.format(context=context, input=text)
+        assert context.join(found.around(text)) == template.format(context=context, input=text)
 
 
 def test_prompts_come_apart_and_together_again(tmp_path: Path) -> None:

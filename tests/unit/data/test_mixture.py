@@ -89,7 +89,7 @@ def test_own_words_are_words_of_the_article_named(
     rng = random.Random(0)
     asked = set()
     for _ in range(60):
-        example = mixture.draw(rng, tokens, {kind: 1.0})
+        example = mixture.sample(rng, tokens, {kind: 1.0})
         (question,) = example.questions
         assert 0 < len(encoder.encode(" " + question.answer)) <= SPAN
         assert question.kind in UNSCORED
@@ -113,7 +113,7 @@ def test_own_words_are_words_of_the_article_named(
 def test_the_same_seed_draws_the_same(mixture: Mixture) -> None:
     kinds: dict[DocumentKind, float] = {"reconstruct": 1.0, "continue": 1.0}
     one, other = (
-        [mixture.draw(rng, 80, kinds) for _ in range(10)]
+        [mixture.sample(rng, 80, kinds) for _ in range(10)]
         for rng in (random.Random(3), random.Random(3))
     )
     assert one == other
@@ -124,7 +124,7 @@ def test_a_corpus_that_can_never_be_asked_is_given_up(tmp_path: Path, encoder: T
     (tmp_path / "a.txt").write_text("a " * 500, encoding="utf-8")
     mixture = Mixture(_config(corpus={"en": [str(tmp_path / "a.txt")]}), encoder)
     with pytest.raises(BadInputError, match=r"data\.corpus\.en gave no question of kind 'quote'"):
-        mixture.draw(random.Random(0), 50, {"quote": 1.0})
+        mixture.sample(random.Random(0), 50, {"quote": 1.0})
 
 
 def test_records_stand_beside_prose(
@@ -133,19 +133,19 @@ def test_records_stand_beside_prose(
     paths = _records(tmp_path / "r.jsonl")
     config = _config(corpus=corpus, records=paths, documents={"records": 1.0, "quote": 1.0})
     mixture = Mixture(config, encoder)
-    kinds = [mixture.draw(random.Random(n), 60).questions[0].kind for n in range(40)]
+    kinds = [mixture.sample(random.Random(n), 60).questions[0].kind for n in range(40)]
     assert set(kinds) == {"who", "quote"}
     mixture = Mixture(_config(corpus=corpus), encoder)
     with pytest.raises(BadInputError, match=r"data\.records is empty; set it to"):
-        mixture.draw(random.Random(0), 60, {"records": 1.0})
+        mixture.sample(random.Random(0), 60, {"records": 1.0})
 
 
 def test_without_a_corpus_there_is_no_prose(tmp_path: Path, encoder: TextEncoder) -> None:
     paths = _records(tmp_path / "r.jsonl")
     mixture = Mixture(_config(records=paths, documents={"records": 1.0}), encoder)
-    assert mixture.draw(random.Random(0), 60).source == "record"
+    assert mixture.sample(random.Random(0), 60).source == "record"
     for draw in (
-        lambda: mixture.draw(random.Random(0), 60, {"passkey": 1.0}),
+        lambda: mixture.sample(random.Random(0), 60, {"passkey": 1.0}),
         lambda: mixture.language(random.Random(0)),
     ):
         with pytest.raises(BadInputError, match=r"no prose; set data\.corpus\.en"):
@@ -216,7 +216,7 @@ def test_prose_that_is_held_out_is_never_drawn(tmp_path: Path) -> None:
     rng = random.Random(0)
     for held_out, drawn in (([], True), ([str(test)], False)):
         mixture = Mixture(MixtureConfig.model_validate({**values, "held_out": held_out}), encoder)
-        found = [mixture.draw(rng, 60).document for _ in range(40)]
+        found = [mixture.sample(rng, 60).document for _ in range(40)]
         assert any("ferry" in document for document in found) is drawn
     with pytest.raises(BadInputError, match=r"data\.held_out: cannot read"):
         Mixture(
@@ -236,7 +236,7 @@ def test_some_documents_are_asked_for_what_they_lack(
     rng = random.Random(0)
     lacking = 0
     for _ in range(60):
-        example = mixture.draw(rng, 150)
+        example = mixture.sample(rng, 150)
         absent = [q for q in example.questions if q.kind.startswith("absent:")]
         lacking += len(absent)
         assert len(absent) <= 1
@@ -254,7 +254,7 @@ def _asked_and_told(
     write_records(corpus, [{"text": text} for text in articles.values()])
     values = {"corpus": {"en": [str(corpus)]}, "max_facts": 1, **config}
     mixture, rng = Mixture(MixtureConfig.model_validate(values), encoder), random.Random(0)
-    asked = [mixture.draw(rng, 100).questions[0] for _ in range(60)]
+    asked = [mixture.sample(rng, 100).questions[0] for _ in range(60)]
     return asked, _words_of(" ".join(articles.values()))
 
 
@@ -305,7 +305,7 @@ def test_passphrases_may_be_of_any_tokens(
     def drawn(share: float) -> list[str]:
         config = MixtureConfig.model_validate({**values, "any_name": share})
         mixture, rng = Mixture(config, encoder), random.Random(0)
-        return [mixture.draw(rng, 60).questions[0].answer for _ in range(60)]
+        return [mixture.sample(rng, 60).questions[0].answer for _ in range(60)]
 
     assert all(answer in text for answer in drawn(0.0))
     letters = "[A-Za-z ]+" if language == "en" else "[가-힣 ]+"
@@ -342,7 +342,7 @@ def test_an_article_is_asked_for_what_is_left_out_of_it(
     kinds: set[str] = set()
     sentences = 0
     for _ in range(60):
-        example = mixture.draw(rng, 100)
+        example = mixture.sample(rng, 100)
         assert body.startswith(example.document)
         assert len(encoder.encode(example.document)) == pytest.approx(100, abs=1)
         answers = {q.kind.partition(":")[2]: q.answer for q in example.questions}
@@ -358,7 +358,17 @@ def test_an_article_is_asked_for_what_is_left_out_of_it(
     assert kinds == {"title", "topic", "summary", "lead", "yes_no", "part"}
     assert sentences < 60 / 2, "whole sentences outweigh everything else"
     with pytest.raises(BadInputError, match="no article of 5000 tokens"):
-        mixture.draw(rng, 5000)
+        mixture.sample(rng, 5000)
+
+
+def test_prose_that_contains_every_answer_already_is_refused(
+    encoder: TextEncoder, tmp_path: Path
+) -> None:
+    path = tmp_path / "digits.txt"
+    path.write_text("The code is 0 1 2 3 4 5 6 7 8 9. " * 40, encoding="utf-8")
+    config = _config(corpus={"en": [str(path)]}, documents={"passkey": 1.0}, digits=[1])
+    with pytest.raises(BadInputError, match=r"more digits in data\.digits"):
+        Mixture(config, encoder).sample(random.Random(0), 400)
 
 
 def test_pairs_are_of_words_of_the_corpus_and_stand_in_the_document(
@@ -366,7 +376,7 @@ def test_pairs_are_of_words_of_the_corpus_and_stand_in_the_document(
 ) -> None:
     rng, asked = random.Random(0), 0
     for _ in range(40):
-        example = mixture.draw(rng, 200, {"pairs": 1.0})
+        example = mixture.sample(rng, 200, {"pairs": 1.0})
         words = " ".join(text for id, text in articles.items() if id[:2] == example.language)
         for question in example.questions:
             assert question.answer in example.document

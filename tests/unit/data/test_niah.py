@@ -154,6 +154,11 @@ def test_a_short_haystack_is_refused(encoder: TextEncoder, tmp_path: Path) -> No
         _made(encoder, haystack=str(path), tokens=[700])
 
 
+def test_more_needles_than_there_are_numbers_are_refused(encoder: TextEncoder) -> None:
+    with pytest.raises(BadInputError, match="only 9 distinct facts, not 12; ask for fewer"):
+        _made(encoder, needles=12, digits=[1], tokens=[4000])
+
+
 def test_a_document_too_short_for_its_needles_is_refused(encoder: TextEncoder) -> None:
     with pytest.raises(BadInputError, match="could not hide 4"):
         _made(encoder, needles=4, kind="uuid", tokens=[60])

@@ -35,6 +35,12 @@ def test_a_run_of_words_is_found_whatever_its_case_and_punctuation() -> None:
     assert not found["b"].found
 
 
+def test_documents_of_one_name_are_counted_one_by_one() -> None:
+    held_out = [document("test.jsonl:1", RUN), document("test.jsonl:1", "Other words " * 10)]
+    found = HeldOut(held_out).compare([document("x", RUN)])
+    assert [one.share for one in found.values()] == [1, 0]
+
+
 def test_twelve_words_are_no_run() -> None:
     twelve = " ".join(RUN.split()[:12])
     found = HeldOut([document("a", f"{twelve} tonight")]).compare(

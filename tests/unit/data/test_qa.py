@@ -184,6 +184,7 @@ def test_a_damaged_record_is_named(tmp_path: Path, change: dict[str, Any], messa
     ("name", "content", "message"),
     [
         ("bad.json", b'{"data": [\n{"title": }]}', "line 2 is not JSON"),
+        ("bad.json", b"[" * 100_000, "is not JSON"),
         ("bad.json", b"[]", "data must be a list; found only list"),
         ("bad.json", b'{"version": 1}', "data must be a list; found only version"),
         ("bad.json", "나루".encode("cp949"), "not UTF-8"),

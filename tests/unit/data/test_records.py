@@ -45,7 +45,7 @@ def test_records_are_drawn_by_length(tmp_path: Path, encoder: TextEncoder) -> No
 
     def drawn(tokens: int) -> set[str]:
         rng = random.Random(tokens)
-        return {records.draw(rng, tokens).source for _ in range(80)}
+        return {records.sample(rng, tokens).source for _ in range(80)}
 
     assert drawn(60) == {"a", "c"}, "half as long is not long enough"
     assert drawn(59) == {"c", "d"}
@@ -53,7 +53,7 @@ def test_records_are_drawn_by_length(tmp_path: Path, encoder: TextEncoder) -> No
     assert drawn(10) == {"b", "e"}
     assert drawn(1000) == {"f"}
     with pytest.raises(BadInputError, match="at most 9 tokens, the shortest has 10; ask for as"):
-        records.draw(random.Random(0), 9)
+        records.sample(random.Random(0), 9)
 
 
 def test_the_same_seed_draws_the_same(tmp_path: Path, encoder: TextEncoder) -> None:
@@ -61,8 +61,8 @@ def test_the_same_seed_draws_the_same(tmp_path: Path, encoder: TextEncoder) -> N
     records = _read(tmp_path, encoder, examples)
     again = _read(tmp_path, encoder, examples)
     one, other = random.Random(1), random.Random(1)
-    sources = [records.draw(one, 50).source for _ in range(20)]
-    assert sources == [again.draw(other, 50).source for _ in range(20)]
+    sources = [records.sample(one, 50).source for _ in range(20)]
+    assert sources == [again.sample(other, 50).source for _ in range(20)]
     assert len(set(sources)) > 5
 
 
@@ -72,7 +72,7 @@ def test_records_come_back_as_they_were_written(tmp_path: Path, encoder: TextEnc
     silent = Example("Nobody asks about this one.", (), "en", "b")
     closed_book = Example(" ", (WHO,), "en", "c")
     records = _read(tmp_path, encoder, [silent, record, closed_book])
-    assert all(records.draw(random.Random(seed), 500) == record for seed in range(20))
+    assert all(records.sample(random.Random(seed), 500) == record for seed in range(20))
 
 
 def test_files_without_a_record_to_draw_are_refused(tmp_path: Path, encoder: TextEncoder) -> None:

@@ -17,7 +17,8 @@ import dnsity.cli
 from dnsity.data.example import Language, Question
 from dnsity.data.generators.en import facts as facts_en
 from dnsity.data.generators.ko import facts as facts_ko
-from dnsity.data.generators.rules.questions import rule_questions, supported
+from dnsity.data.generators.rules.check import supported
+from dnsity.data.generators.rules.questions import rule_questions
 
 DEMO = Path(dnsity.cli.__file__).parent / "demo_documents"
 ENGLISH = """\

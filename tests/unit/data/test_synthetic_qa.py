@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
-
 from dnsity.data.example import Example
 from dnsity.data.generators.synthetic_qa import ModelSource, SyntheticReport, make
 from dnsity.data.readers.corpus import Document
-from dnsity.errors import BadInputError
 
 TEXT = (
     "The glass museum of Torvik opened in 1934 beside the salt warehouse and the fish market. "
@@ -51,7 +48,7 @@ def test_a_document_keeps_its_questions_whatever_stands_before_it() -> None:
 def test_a_model_is_asked_once_and_its_questions_are_filtered(tmp_path: Path) -> None:
     model = ModelSource(reply, tmp_path / "work.jsonl")
     report = SyntheticReport()
-    examples = list(make(DOCUMENTS[:1], language="en", source="model", model=model, report=report))
+    examples = list(make(DOCUMENTS[:1], language="en", model=model, report=report))
     assert [(q.text, q.answer) for q in examples[0].questions] == [
         ("Where is the museum?", "Torvik")
     ]
@@ -61,9 +58,4 @@ def test_a_model_is_asked_once_and_its_questions_are_filtered(tmp_path: Path) ->
         raise AssertionError("asked again")
 
     again = ModelSource(silent, tmp_path / "work.jsonl")
-    assert list(make(DOCUMENTS[:1], language="en", source="model", model=again)) == examples
-
-
-def test_a_model_source_needs_a_model() -> None:
-    with pytest.raises(BadInputError, match="'model' together with a model"):
-        list(make(DOCUMENTS, language="en", source="model"))
+    assert list(make(DOCUMENTS[:1], language="en", model=again)) == examples

@@ -1,4 +1,4 @@
-"""The pictures of the bottleneck show what the mask and the attention say."""
+"""Plots of the bottleneck show the cells of the mask and the attention weights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_coloured_cell_is_a_visible_token() -> None:
         ]
 
 
-def test_a_look_is_drawn_where_the_token_stands() -> None:
+def test_attention_is_plotted_at_its_token() -> None:
     weights = torch.full((2, 3, 4, 300), 1e-4)
     weights[:, :, 2, 151] = 0.5
     made = attention(weights, {"the needle": [150, 151]})

@@ -1,4 +1,4 @@
-"""Harness tasks over gists: what the harness gets is what asking the gists gives, and no more."""
+"""Harness tasks give the same results as asking the gists directly."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from lm_eval.tasks import TaskManager
 
 from dnsity.errors import BadInputError
 from dnsity.evaluation.harness import _KEPT, DnsityLM
-from dnsity.evaluation.methods import compressed
-from dnsity.inference.compress import compress
 from dnsity.inference.generate import Sampling, answer
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
+from dnsity.inference.methods import Gist
 from dnsity.shapes import KeyValues
 from tiny import DOCUMENT, LONG_DOCUMENT, save, tiny_gist_model
 
@@ -45,15 +44,16 @@ def model() -> GistModel:
 
 @pytest.fixture
 def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """Note all text that is compressed, and all that the model gets behind the gists."""
+    """Record the text that is compressed, and the text that the model gets after the gists."""
     texts: dict[str, list[str]] = {"compressed": [], "asked": []}
     decode = model.loaded.encoder.decode
     base: Any = model.loaded.lm.base
     real_answer, real_generate = model.loaded.lm.answer, base.generate
+    real_compress = Gist.compress
 
-    def spy_compress(loaded: Any, documents: list[str], **more: Any) -> Any:
+    def spy_compress(method: Gist, loaded: Any, documents: list[str]) -> Any:
         texts["compressed"] += documents
-        return compress(loaded, documents, **more)
+        return real_compress(method, loaded, documents)
 
     def spy_answer(prefix: Any, ids: torch.Tensor, *rest: Any, **more: Any) -> Any:
         texts["asked"] += map(decode, ids.tolist())
@@ -63,7 +63,7 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
         texts["asked"] += map(decode, arguments["input_ids"].tolist())
         return real_generate(**arguments)
 
-    monkeypatch.setattr(compressed, "compress", spy_compress)
+    monkeypatch.setattr(Gist, "compress", spy_compress)
     monkeypatch.setattr(model.loaded.lm, "answer", spy_answer)
     monkeypatch.setattr(base, "generate", spy_generate)
     return texts
@@ -71,7 +71,7 @@ def seen(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[st
 
 @pytest.fixture
 def evaluate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Run tasks of ours alone: no search through the built-in ones, no survey of this machine."""
+    """Run our own tasks only, without searching the built-in ones or describing the machine."""
     monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda storage: None)
 
     def run(model: Any, tasks: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
@@ -121,11 +121,11 @@ def _open(rows: list[dict[str, Any]], until: str) -> dict[str, Any]:
 
 
 def _gists(model: GistModel, text: str) -> KeyValues:
-    return compress(model.loaded, [text])[0].layers
+    return Gist().compress(model.loaded, [text])[0].layers
 
 
 def _direct(model: GistModel, row: dict[str, Any]) -> list[float]:
-    """Ask the gists of a row's document without any harness."""
+    """Ask the gists of a record's document without the harness."""
     layers = _gists(model, row["passage"])
     question = _without_document(row)
     continuations = [f" {choice}" for choice in CHOICES]
@@ -142,7 +142,7 @@ def _request(prompt: str, second: Any, **doc: Any) -> Instance:
     return Instance("loglikelihood", doc, (prompt, second), 0, ("task", 0, 1))
 
 
-def test_choices_are_scored_behind_the_gists(
+def test_choices_are_scored_after_the_gists(
     model: GistModel, seen: dict[str, list[str]], evaluate: Callable[..., dict[str, Any]]
 ) -> None:
     results = evaluate(DnsityLM(model, context_field="passage"), [_choice()])

@@ -1,4 +1,4 @@
-"""Peak memory: what was taken since, and nothing of before."""
+"""Peak memory counts what was allocated since, and nothing from before."""
 
 from __future__ import annotations
 

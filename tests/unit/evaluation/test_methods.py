@@ -1,4 +1,4 @@
-"""Methods and controls on a tiny model: same question for all, and what each one has before it."""
+"""Methods and controls on a tiny model: equal questions, and the context of each method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: every expected value is worked out by hand from the metric's definition."""
+"""Metrics: expected values are worked out by hand from each metric's definition."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_classification(prediction: str, gold: str, expected: float) -> None:
     assert METRICS["longbench:lsht"](prediction, ask(gold, choices=classes)) == expected
 
 
-def test_classification_passes_over_the_class_behind_a_removed_one() -> None:
+def test_classification_skips_the_class_after_a_removed_one() -> None:
     """Official: "a" is removed, which moves "ab" into its place unseen; with "abc" that is two."""
     assert classification("abc", "abc", ("a", "ab", "abc")) == 0.5
 
@@ -230,7 +230,7 @@ def test_scores_are_the_official_ones() -> None:
 # Digits
 
 
-def test_digit_accuracy_goes_by_position() -> None:
+def test_digit_accuracy_is_by_position() -> None:
     """First digits 2 of 3, second 1 of 3, third 1 of 1: only one gold answer is that long."""
     answers = [" 12.", "1", "945", "whatever"]
     assert digit_accuracy(answers, ["12", "13", "645", "six"]) == close([2 / 3, 2 / 3, 1.0])

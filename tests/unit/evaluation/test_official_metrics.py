@@ -1,4 +1,4 @@
-"""LongBench's metrics beside another copy of its code; code is scored with its indentation."""
+"""Metrics of LongBench, SQuAD and KorQuAD equal other copies of the official code."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("dataset", PAIRS)
 def test_every_metric_is_the_harness_own(official: Any, dataset: str) -> None:
-    """It strips answers but for code, as we do, and skips white lines of code, as we do not."""
+    """It strips answers except code, as we do, and skips empty lines of code, as we do not."""
     function, name = getattr(official, PAIRS[dataset]), f"longbench:{dataset}"
     for text in TEXTS:
         if name in WITH_WHITE_SPACE:

@@ -1,4 +1,4 @@
-"""Pictures show the figures they were given, with every label legible, and leave no trace."""
+"""Plots show the given figures with legible labels, and change no global state."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _compared(slots: int, gist: float) -> list[Record]:
     ]
 
 
-def test_quality_stands_at_the_ratio_and_entries_are_joined() -> None:
+def test_quality_is_plotted_at_the_ratio_and_entries_are_joined() -> None:
     entries = [_entry(_compared(10, 0.4), "ten"), _entry(_compared(50, 0.6), "fifty")]
     made = plots.quality(entries)
     [panel] = made.axes
@@ -98,7 +98,7 @@ def test_quality_stands_at_the_ratio_and_entries_are_joined() -> None:
     assert shown == ["gist", "full context", "RAG top-3", "no context"]
 
 
-def test_quality_stands_at_the_seconds_spent_on_a_document() -> None:
+def test_quality_is_plotted_at_the_seconds_spent_on_a_document() -> None:
     entries = [
         _entry([record("gist", answered(score), ingest_s=seconds)])
         for score, seconds in ((0.6, 60.0), (0.4, 1.0))
@@ -121,7 +121,7 @@ def test_methods_differ_without_colour() -> None:
     assert len({(bar.get_hatch(), bar.get_facecolor()) for bar in bars}) >= len(METHODS) - 1
 
 
-def test_an_interval_off_its_value_by_rounding_is_drawn() -> None:
+def test_an_interval_off_its_value_by_rounding_is_plotted() -> None:
     entry = _entry(_compared(25, 0.4))
     entry.rows[0].score.low = entry.rows[0].score.value + 1e-12
     assert plots.quality([entry]).axes
@@ -153,7 +153,7 @@ def test_costs_say_over_how_many_tasks_they_are() -> None:
 @pytest.mark.parametrize(
     "name", ["서울_안내문", "price_$5_or_$6", "한" * 200, "文\U0001f600", "a\tb"]
 )
-def test_any_name_is_drawn_without_a_warning(tmp_path: Path, name: str) -> None:
+def test_any_name_is_plotted_without_a_warning(tmp_path: Path, name: str) -> None:
     entry = _entry(_needles(name), label=name)
     for made in (plots.needles(entry, name), plots.quality([entry]), plots.costs(entry)):
         figures.save(made, tmp_path / "picture")
@@ -161,7 +161,7 @@ def test_any_name_is_drawn_without_a_warning(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.skipif(not KOREAN, reason="no font with Korean letters is installed")
-def test_korean_is_drawn_as_such() -> None:
+def test_korean_is_plotted_in_a_korean_font() -> None:
     assert figures.drawable("서울 안내문") == "서울 안내문"
 
 

@@ -1,4 +1,4 @@
-"""Question answering on documents: which documents, which questions, and never both sides."""
+"""Question answering: documents, questions, and disjoint splits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report: every figure of the summary in its place, and runs that cannot be reported on."""
+"""Reports: every figure of the summary is in its place; unusable runs are refused."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_random_guess_is_a_row_of_multiple_choice(tmp_path: Path) -> None:
     assert _cells(_written(tmp_path, run), "random guess")[0][1] == "25.0%"
 
 
-def test_two_runs_stand_side_by_side(tmp_path: Path) -> None:
+def test_two_runs_are_compared_in_columns(tmp_path: Path) -> None:
     few = write_run(tmp_path / "few", _records(0.5, slots=10))
     many = write_run(tmp_path / "many", _records(1.0, slots=50))
     text = _written(tmp_path, few, many)
@@ -105,7 +105,7 @@ def test_two_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert "with care" not in text
 
 
-def test_unequal_tasks_side_by_side_are_warned_of(tmp_path: Path) -> None:
+def test_a_comparison_of_unequal_tasks_has_a_warning(tmp_path: Path) -> None:
     one = write_run(tmp_path / "one", _records())
     other = write_run(tmp_path / "other", _records(characters=999, version=2))
     text = _written(tmp_path, one, other)
@@ -113,7 +113,7 @@ def test_unequal_tasks_side_by_side_are_warned_of(tmp_path: Path) -> None:
     assert "Compare with care" in text
 
 
-def test_models_and_runs_are_told_apart(tmp_path: Path) -> None:
+def test_models_and_runs_have_distinct_labels(tmp_path: Path) -> None:
     both = write_run(tmp_path / "a", [*_records(model="x/mini"), *_records(model="y/mini")])
     same_name = write_run(tmp_path / "b" / "a", _records())
     names = _cells(_written(tmp_path, both, same_name, both), "score at ratio")[0][1:]

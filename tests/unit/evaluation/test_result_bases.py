@@ -1,4 +1,4 @@
-"""The results page on real bases: every score, in both languages, and nothing without results."""
+"""The results page on real bases: every score in both languages; nothing without results."""
 
 from __future__ import annotations
 

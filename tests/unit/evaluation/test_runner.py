@@ -1,4 +1,4 @@
-"""A run: what is recorded, what a kill costs, what is refused, what is survived."""
+"""Evaluation runs: records, resuming after a kill, refused configurations, failures."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Stop(KeyboardInterrupt):
 
 
 @pytest.mark.parametrize("after", [1, 5, 11])
-def test_a_killed_run_goes_on_and_gives_what_an_undisturbed_one_does(
+def test_a_killed_run_resumes_with_the_results_of_an_uninterrupted_one(
     config: Callable[..., EvalConfig], tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(what: str, done: int, total: int) -> None:

@@ -27,7 +27,7 @@ def config(**values: Any) -> EvalConfig:
     return validated(EvalConfig, {"models": [], "tasks": [NEEDLES], **values}, "test")
 
 
-def test_directories_are_called_by_the_parts_that_tell_them_apart(
+def test_directories_have_the_shortest_distinct_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["one/base", "two/base", "gist-25/model", "gist-50/model/", "solo", "mini"]

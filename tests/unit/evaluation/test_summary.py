@@ -1,4 +1,4 @@
-"""From records to rows: scores beside floor and ceiling, and what they cost."""
+"""Summaries: scores relative to the lower and upper bound, and costs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rows(*records: Record) -> dict[str, dict[str, Any]]:
     return {row.method: row.model_dump() for row in summarise(records, {"t": None})}
 
 
-def test_scores_stand_between_their_floor_and_their_ceiling() -> None:
+def test_scores_are_relative_to_lower_and_upper_bound() -> None:
     records = [
         *(one("none", item, 0.0, 0.0) for item in range(4)),
         *(one("full", item, 1.0, float(item > 0)) for item in range(4)),

@@ -1,4 +1,4 @@
-"""Families of tasks: names, items, prompts word for word, and a longer run that begins alike."""
+"""Task families: names, items, exact prompts; longer runs begin with the same items."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _click(folder: Path) -> Path:
     return path
 
 
-def test_closed_book_questions_stand_behind_documents_of_no_use(tmp_path: Path) -> None:
+def test_closed_book_questions_follow_unrelated_documents(tmp_path: Path) -> None:
     (task,) = draw(Exam(family="exam", source=f"click:{_click(tmp_path)}"))
     assert task.name == "exam_click_law_psat"
     assert len(task.items) == 10
@@ -127,7 +127,7 @@ def test_closed_book_questions_stand_behind_documents_of_no_use(tmp_path: Path) 
     assert all(a != b for a, b in itertools.pairwise(documents))
 
 
-def test_letters_stand_for_choices(tmp_path: Path) -> None:
+def test_letters_replace_choices(tmp_path: Path) -> None:
     source = f"click:{_click(tmp_path)}"
     (task,) = draw(Exam(family="exam", source=source, candidates="letter"), limit=1)
     question = task.items[0].questions[0]

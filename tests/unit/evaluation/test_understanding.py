@@ -1,4 +1,4 @@
-"""Understanding: exact lengths, the lead left out, wrong choices fit and from other articles."""
+"""Understanding tasks: exact lengths, removed lead, suitable wrong choices."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def number_of(item: Item) -> int:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_documents_have_the_exact_length_and_begin_behind_the_lead(
+def test_documents_have_the_exact_length_and_begin_after_the_lead(
     encoder: TextEncoder, articles: dict[Language, str], language: Language
 ) -> None:
     choose, generate = draw(encoder, articles[language], language)
@@ -165,7 +165,7 @@ def test_every_kind_is_asked_and_its_answer_is_right(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_right_choice_stands_once_among_different_ones_of_other_articles(
+def test_the_right_choice_occurs_once_among_different_ones_of_other_articles(
     encoder: TextEncoder, articles: dict[Language, str], language: Language
 ) -> None:
     choose = draw(encoder, articles[language], language)[0]
@@ -197,7 +197,7 @@ def test_no_masked_lead_names_its_subject(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_sentence_asked_for_stands_in_the_third_that_is_right(
+def test_the_sentence_is_in_the_third_that_is_right(
     encoder: TextEncoder, articles: dict[Language, str], language: Language
 ) -> None:
     answers: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""Methods with settings of their own: their names, what they do, where tables show them."""
+"""Methods with settings: their names, their effect and their headings in tables."""
 
 from __future__ import annotations
 

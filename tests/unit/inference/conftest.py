@@ -1,4 +1,4 @@
-"""A tiny model in memory and one gist of it; tests must not change them."""
+"""Fixtures: a tiny gist model and one gist of it, shared by tests and never changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Document to gist to answer: the same answer by every way there is."""
+"""From document to gist to answer: `ask`, `stream`, Python and plain `generate` agree."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def generated(model: GistModel, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]
 
 
 def test_the_answer_depends_on_document_and_question(model: GistModel, gist: GistCache) -> None:
-    """Else the tests below would prove nothing."""
+    """Otherwise the tests below would prove nothing."""
     other = model.compress("Something else stands here, about boats and the sea.")
     texts = [*_texts(model, gist, QUESTIONS), *_texts(model, other, QUESTIONS)]
     assert len(set(texts)) == len(texts)
@@ -228,7 +228,7 @@ def test_sampling_is_reproducible_with_a_seed(model: GistModel, gist: GistCache)
 
 
 def test_the_base_models_own_generation_settings_do_not_interfere(gist: GistCache) -> None:
-    """Many bases ship a generation_config.json that samples and punishes repetition."""
+    """Many bases ship a generation_config.json that samples and penalises repetition."""
     plain, opinionated = tiny_gist_model(), tiny_gist_model()
     opinionated.loaded.lm.base.generation_config = GenerationConfig(
         do_sample=True,
@@ -365,7 +365,7 @@ def test_fewer_gists_than_trained(model: GistModel, gist: GistCache) -> None:
 
 
 def test_chunks_of_a_window_share_its_gists() -> None:
-    """Each chunk is read alone and fills the first rows, at the slots where the last one ended."""
+    """Each chunk runs alone with the first gist rows, after the previous chunk's slots."""
     model = tiny_gist_model(window_tokens=4 * WINDOW, chunk_tokens=WINDOW)
     half, quarter = "0" * (2 * WINDOW), "1" * (3 * WINDOW + 1)
     with_two, with_four, with_one = model.compress([half, quarter, DOCUMENT])

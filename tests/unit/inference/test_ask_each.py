@@ -1,4 +1,4 @@
-"""Many documents in one batch: each answer is what its document alone gives."""
+"""Many documents in one batch: each answer equals that of its document alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_batch_gives_what_each_gives_alone(model: GistModel, gists: list[GistC
 
 
 def test_padding_is_hidden_and_takes_no_positions(model: GistModel, gists: list[GistCache]) -> None:
-    """Without the mask padding is read, and the question stands too far away."""
+    """Without the mask, questions attend to padding and have larger positions."""
     prefix, mask = stacked([gist.layers for gist in gists])
     assert mask.sum(dim=1).tolist() == [gist.info.n_gist for gist in gists]
     together = answer(model.loaded, prefix, QUESTIONS, prefix_mask=mask)

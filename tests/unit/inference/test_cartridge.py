@@ -1,4 +1,4 @@
-"""A gist as a PEFT adapter: PEFT's own loader gives the logits that dnsity gives."""
+"""Gists as PEFT adapters: PEFT's own loader gives the same logits as dnsity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quality check: questions with gold values, counted right from gists and from full context."""
+"""The quality check: its questions, gold values and counts."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_answer_begins_with_the_gold_value(said: str, gold: str, same: bool) 
     assert agrees(said, gold) is same
 
 
-def test_answers_go_on_from_their_first_words() -> None:
+def test_answers_continue_their_first_words() -> None:
     """What is generated equals what follows question and beginning as one prompt."""
     model = tiny_base_model("llama")
     loaded = model.loaded
@@ -74,7 +74,7 @@ def test_answers_go_on_from_their_first_words() -> None:
 
 
 def _scripted(monkeypatch: pytest.MonkeyPatch, slots: int, full: int, wrong: int) -> None:
-    """Let a prefix of so many slots answer all but some right, full context `full`."""
+    """Script how many questions a prefix of so many slots gets wrong; `full`: full context."""
 
     def right(loaded: Any, prefix: Any, probes: Sequence[Any]) -> list[bool]:
         if prefix is None:

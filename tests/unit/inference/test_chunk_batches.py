@@ -1,4 +1,4 @@
-"""How many chunks a pass takes: on a CPU long ones go one by one."""
+"""Number of chunks per forward pass: on a CPU long chunks run alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents longer than the window: every chunk as if alone, its slots moved to their place."""
+"""Documents longer than the window: slots of chunks are those of each chunk alone, moved."""
 
 from __future__ import annotations
 

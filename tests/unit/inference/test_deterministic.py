@@ -1,4 +1,4 @@
-"""Which questions run in one batch: rounding of short types may change an answer in company."""
+"""Which questions run in one batch: in short types rounding could change an answer."""
 
 from __future__ import annotations
 

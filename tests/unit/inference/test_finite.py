@@ -1,4 +1,4 @@
-"""No gist of numbers that are none is ever returned, written or asked."""
+"""A gist with numbers that are not finite is never returned, saved or used."""
 
 from __future__ import annotations
 

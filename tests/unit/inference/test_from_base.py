@@ -1,4 +1,4 @@
-"""`GistModel.from_base`: a model in memory is taken as it is and given back as it was."""
+"""`GistModel.from_base`: a model in memory is used without being changed."""
 
 from __future__ import annotations
 
@@ -141,7 +141,9 @@ def test_eager_attention_is_kept() -> None:
     ("dtype", "found"),
     [("bfloat16", torch.bfloat16), (torch.float16, torch.float16), ("auto", torch.bfloat16)],
 )
-def test_types_go_by_object_name_or_auto(tmp_path: Path, dtype: Any, found: torch.dtype) -> None:
+def test_types_are_given_by_object_name_or_auto(
+    tmp_path: Path, dtype: Any, found: torch.dtype
+) -> None:
     base, tokenizer = _loaded()
     base.to(torch.bfloat16).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)

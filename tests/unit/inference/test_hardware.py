@@ -1,4 +1,4 @@
-"""The compute type follows a measurement, which tests put in the place of the machine's own."""
+"""The default compute type follows a measurement, which these tests replace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from dnsity.inference import hardware
 from dnsity.inference.hardware import Speeds, bfloat16_is_fast, compute_type
 
-MEASURE = hardware.cpu_speeds  # before the tests' own stands in for it
+MEASURE = hardware.cpu_speeds  # before tests replace it
 
 
 @pytest.mark.parametrize(

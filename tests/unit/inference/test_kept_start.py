@@ -1,4 +1,4 @@
-"""Nothing counts as refined that answers no more held-out questions than its start."""
+"""Refined slots are saved only if they answer more held-out questions than their start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORT: dict[str, Any] = {
 
 
 def _answering(monkeypatch: pytest.MonkeyPatch, *counts: int) -> None:
-    """Let full context, the start and each look after it answer so many questions right."""
+    """Let full context, the start and each later evaluation answer so many questions right."""
     left = list(counts)
 
     def right(loaded: Any, prefix: Any, probes: Sequence[Any]) -> list[bool]:

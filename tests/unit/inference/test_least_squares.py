@@ -1,4 +1,4 @@
-"""Batched least squares: right, and never without an end."""
+"""Batched least squares: solutions are right, and every call returns."""
 
 from __future__ import annotations
 

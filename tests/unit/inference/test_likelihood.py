@@ -1,4 +1,4 @@
-"""Likelihoods of continuations, against plain teacher forcing one sequence at a time."""
+"""Likelihoods of continuations equal teacher forcing of one sequence at a time."""
 
 from __future__ import annotations
 

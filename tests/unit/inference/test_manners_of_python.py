@@ -1,4 +1,4 @@
-"""What Python users meet first: names, printing, comparing, and mistakes in what is passed."""
+"""The Python interface: names, printing, comparison, and errors for wrong arguments."""
 
 from __future__ import annotations
 
@@ -94,12 +94,14 @@ def test_texts_that_mention_files_are_texts(model: GistModel) -> None:
 def test_what_is_no_gist_or_question_is_refused(
     model: GistModel, gist: GistCache, value: Any
 ) -> None:
-    for call in (
-        lambda: model.ask(value, "What?"),
-        lambda: model.ask_each([value], ["What?"]),
-        lambda: list(model.stream(value, "What?")),
-    ):
-        with pytest.raises(BadInputError, match=r"GistCache\.load"):
+    for name, call in {
+        "ask": lambda: model.ask(value, "What?"),
+        "ask_each": lambda: model.ask_each([value], ["What?"]),
+        "stream": lambda: list(model.stream(value, "What?")),
+        "check": lambda: model.check(value, DOCUMENT),
+        "adopt": lambda: model.adopt(value),
+    }.items():
+        with pytest.raises(BadInputError, match=rf"^{name} takes .*GistCache\.load"):
             call()
     for question in (Path("a"), None, [3], b"What?"):
         with pytest.raises(BadInputError, match="question as str"):

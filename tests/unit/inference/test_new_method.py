@@ -59,8 +59,16 @@ DRIVER = '''\
 
 import contextlib, io, json, sys
 
+from dnsity.inference.methods.compressor import Compressor
+
+
+class Elsewhere(Compressor):
+    name = "elsewhere"
+
+
 from dnsity import GistModel
 from dnsity.cli.app import main
+from dnsity.inference.methods import COMPRESSORS
 
 
 def run(arguments):
@@ -76,7 +84,7 @@ def run(arguments):
 
 found = [run(arguments) for arguments in json.loads(sys.argv[1])]
 gist = GistModel.from_pretrained("model").compress(open("a.txt").read(), method="first")
-print(json.dumps([*found, [gist.info.method, gist.info.n_gist]]))
+print(json.dumps([*found, [gist.info.method, gist.info.n_gist], list(COMPRESSORS)]))
 '''
 EVALUATION = """
 tasks: [{family: niah, language: en, tokens: [160]}]
@@ -144,7 +152,11 @@ def test_the_command_line_refuses_other_settings(results: list[list[Any]]) -> No
 
 
 def test_python_takes_it(results: list[list[Any]]) -> None:
-    assert results[-1] == ["first", 8]
+    assert results[-2] == ["first", 8]
+
+
+def test_the_import_registers_it_and_no_class_elsewhere(results: list[list[Any]]) -> None:
+    assert results[-1] == ["gist", "first", "refine", "select"]
 
 
 def test_an_evaluation_takes_it_with_settings_of_run_and_name(results: list[list[Any]]) -> None:

@@ -1,7 +1,8 @@
-"""What fits the minutes of `refine`: sized by measured speed, refused before any work, kept."""
+"""The time limit of `refine`: work is planned by measured speed, and refused if too long."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -102,4 +103,4 @@ def test_a_resumed_run_keeps_its_plan(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(refine, "plan", lambda *_, **__: pytest.fail("planned again"))
     done = model.compress(TEXT, method=how)
     assert counts == [16, 16]
-    assert done.info.settings["plan"] == planned.as_dict()
+    assert done.info.settings["plan"] == asdict(planned)

@@ -1,4 +1,4 @@
-"""Training one document's slots: they learn, nothing else moves, and a stopped run goes on."""
+"""`refine`: slots learn, nothing else changes, and an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dnsity.inference.gist_model import GistModel
 from dnsity.inference.methods import remove_state_files
 from dnsity.inference.methods.refine import Refine, examples
 from dnsity.inference.methods.refine.examples import Example, make_examples
-from dnsity.inference.methods.refine.scoring import frozen, loss_of, score
+from dnsity.inference.methods.refine.scoring import loss_of, score
 from dnsity.inference.methods.refine.slots import Slots
 from dnsity.inference.methods.refine.teacher import teacher_outputs
 from dnsity.inference.methods.select import select_key_values
@@ -34,11 +34,11 @@ SHORT: dict[str, Any] = {
 
 
 class Killed(BaseException):
-    """What ends a run in the middle; nothing in it may be there to catch it."""
+    """Ends a run in the middle; no handler of the package catches it."""
 
 
 def _read() -> tuple[GistModel, list[int], KeyValues]:
-    """A base, the ids of the text, and what it keeps of them."""
+    """Return a base, the ids of the text, and their keys and values."""
     model = tiny_base_model("llama")
     ids = model.loaded.encoder.encode(TEXT)
     with torch.no_grad():
@@ -87,16 +87,16 @@ def test_gradients_reach_every_slot_but_the_sink_and_no_weight(family: str) -> N
     rows = [Example("span", ids[:4], ids[4:20]), Example("general", ids[9:10], ids[30:40])]
     pairs = list(zip(rows, teacher_outputs(loaded, rows, document), strict=True))
     start = [tensor.clone() for layer in slots.layers(torch.float32) for tensor in layer]
-    with frozen(lm):
+    with lm.frozen():
         assert not any(parameter.requires_grad for parameter in lm.parameters())
         loss = loss_of(lm, slots.layers(torch.float32), pairs)
         slots.learn(loss, 0.1)
     assert all(parameter.grad is None for parameter in lm.parameters())
     now = [tensor for layer in slots.layers(torch.float32) for tensor in layer]
-    for old, new, moving in zip(start, now, slots.moving, strict=True):
+    for old, new, trained in zip(start, now, slots.trainable, strict=True):
         assert torch.equal(old[:, :, 0], new[:, :, 0]), "the sink moved"
-        assert moving.grad is not None
-        assert (moving.grad != 0).any(dim=-1).all(), "a slot learns nothing"
+        assert trained.grad is not None
+        assert (trained.grad != 0).any(dim=-1).all(), "a slot learns nothing"
         assert (old[:, :, 1:] != new[:, :, 1:]).any(dim=-1).all()
 
 
@@ -153,7 +153,7 @@ def test_it_starts_from_the_models_own_gists_and_is_never_worse() -> None:
     assert more.info.settings["start"] == "select", "the model holds no eight gists"
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path) -> None:
     """The same slots, bit for bit, as of a run that nothing stopped."""
     model = tiny_base_model("qwen3-tied")
     state = tmp_path / "state"

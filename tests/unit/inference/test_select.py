@@ -1,7 +1,9 @@
-"""Keeping a document's own keys: all of them are full context, fewer are the ones looked at."""
+"""Selecting keys: all of them equal full context; fewer are those with the most attention."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,14 @@ from support import assert_same, assert_same_keys, gap, random_ids, tiny_base
 from tiny import DOCUMENT, LONG_DOCUMENT, QUESTIONS, tiny_base_model
 
 FAMILIES = ("llama", "qwen3-tied", "gemma3")
+
+
+@contextmanager
+def _unfitted() -> Iterator[pytest.MonkeyPatch]:
+    """Let `select_key_values` return the document's own values."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(select, "_fit_values", lambda seen, queries, keys, values: values)
+        yield patch
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, "mistral-sliding"])
@@ -78,12 +88,13 @@ def test_keeping_everything_is_full_context(family: str) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_half_the_tokens_keep_their_keys_and_the_sink(family: str) -> None:
-    """What is kept are real keys, moved; values only where nothing is refitted."""
+    """Selected keys are the document's, moved; values are the document's unless fitted."""
     model = tiny_base_model(family)
     loaded = model.loaded
     ids = list(range(20, 50))  # each once: in the first layer a token's value is the same anywhere
     slots = len(ids) // 2
-    plain = select_key_values(loaded, ids, slots, refit=False)
+    with _unfitted():
+        plain = select_key_values(loaded, ids, slots)
     with torch.no_grad():
         full = loaded.lm.read(torch.tensor([ids]))
     for layer, ((keys, values), (all_keys, all_values)) in enumerate(zip(plain, full, strict=True)):
@@ -109,18 +120,20 @@ def test_refitted_values_bring_answers_nearer_to_full_context(family: str) -> No
     with torch.no_grad():
         full = loaded.lm.answer(loaded.lm.read(torch.tensor([ids])), question).log_softmax(-1)
 
-        def away(refit: bool) -> float:
-            found = loaded.lm.answer(select_key_values(loaded, ids, 16, refit=refit), question)
+        def divergence() -> float:
+            found = loaded.lm.answer(select_key_values(loaded, ids, 16), question)
             return float((full.exp() * (full - found.log_softmax(-1))).sum(-1).mean())
 
-        assert away(refit=True) < away(refit=False)
+        fitted = divergence()
+        with _unfitted():
+            assert fitted < divergence()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
+def test_values_are_fitted_to_queries_after_the_slots(
     family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the first layer a query depends on its token and place alone, so it can be read again."""
+    """In the first layer a query depends on token and position alone, so it can be recomputed."""
     loaded = tiny_base_model(family).loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
     used: list[torch.Tensor] = []
@@ -138,15 +151,15 @@ def test_values_are_fitted_to_queries_that_stand_behind_the_slots(
     assert_same(used[0], seen[0].queries[:, len(asked) :])
 
 
-def test_what_the_repeating_model_looks_at_is_kept() -> None:
+def test_tokens_with_the_most_attention_are_selected() -> None:
     """The scores are those of attention computed by hand, in blocks and passes or not."""
     loaded = tiny_base_model("qwen3-tied").loaded
     ids = loaded.encoder.encode(LONG_DOCUMENT)
     slots = len(ids) // 3
-    expected = select_key_values(loaded, ids, slots, refit=False)
-    with pytest.MonkeyPatch.context() as patch:
+    with _unfitted() as patch:
+        expected = select_key_values(loaded, ids, slots)
         patch.setattr("dnsity.inference.methods.repetition._BLOCK", 7)
-        assert_same_keys(select_key_values(loaded, ids, slots, refit=False), expected)
+        assert_same_keys(select_key_values(loaded, ids, slots), expected)
     asked = loaded.frame.question("Repeat the text word for word.")
     base = tiny_base("qwen3-tied", "eager", vocab_size=403, max_position_embeddings=512)
     whole = torch.tensor([ids + asked + ids])

@@ -1,4 +1,4 @@
-"""One model, several threads; and the state of the process, which no call may change."""
+"""One model in several threads; no call changes the state of the process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from peft import LoraConfig
 
 from dnsity.gist.spec import GistSpec
 from dnsity.inference.generate import Sampling
+from dnsity.inference.gist_attention import gist_attention
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import Refine
-from dnsity.inference.reading import gist_attention
 from dnsity.model import attention, checkpoint
 from dnsity.model.gist_lm import GistLM
 from support import FAMILIES, flat
@@ -155,7 +155,7 @@ def test_the_state_of_the_process_stays(call: str, model: GistModel, gist: GistC
 
 
 def test_loading_uses_up_no_random_numbers(tmp_path: Path) -> None:
-    """PEFT draws an adapter before its weights are there."""
+    """PEFT initialises an adapter at random before its weights are loaded."""
     plain, model = tiny_gist_model().loaded, adapted().loaded
     base = tmp_path / "base"
     plain.lm.base.save_pretrained(base)
@@ -189,7 +189,7 @@ def test_two_seeded_threads_do_not_share_random_numbers(model: GistModel, gist: 
 
 
 def test_a_seed_gives_what_torch_gives_with_it(model: GistModel, gist: GistCache) -> None:
-    """The same draws as `generate` with the process seeded."""
+    """The same samples as `generate` with the process seeded."""
     how = Sampling(max_new_tokens=8, temperature=1.5, top_p=0.9, seed=3)
     expected: list[int] = []
     drawn = torch.multinomial

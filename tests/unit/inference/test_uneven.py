@@ -1,4 +1,4 @@
-"""Heads that hold different numbers of slots: every answer is that of heads cut one by one."""
+"""Heads with different numbers of slots: answers equal attention computed head by head."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference import cartridge, store
+from dnsity.inference import cartridge, gist_file
 from dnsity.inference.generate import Sampling, answer, bare, stream
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
+from dnsity.inference.methods import select
 from dnsity.inference.methods.select import Select, select_key_values
 from dnsity.model import backbone, uneven
 from dnsity.model.attention import moved
@@ -34,7 +35,7 @@ HEADS, LAYERS = 2, 3
 
 
 def uneven_gist(model: GistModel, text: str = LONG_DOCUMENT, gists: int = 30) -> GistCache:
-    """Compress so that heads hold different numbers of slots."""
+    """Compress so that heads have different numbers of slots."""
     gist = model.compress(text, method=Select(gists=gists))
     assert gist.info.slots is not None
     assert len({count for layer in gist.info.slots for count in layer}) > 1
@@ -53,7 +54,7 @@ MODELS = [*(partial(tiny_base_model, family) for family in FAMILIES), in_chat_te
 def head_by_head(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any
 ) -> tuple[Tensor, None]:
-    """Attend with each head alone, over the slots it holds: slow and obvious."""
+    """Attend with each head alone, over its own slots: slow and obvious."""
     tokens, length, group = query.shape[2], key.shape[2], query.shape[1] // key.shape[1]
     outputs = torch.zeros_like(query)
     for head in range(query.shape[1]):
@@ -162,12 +163,12 @@ def test_all_heads_share_one_budget() -> None:
 
 
 @torch.inference_mode()
-def test_what_is_kept_are_tokens_at_their_positions() -> None:
+def test_selected_tokens_are_in_order_before_the_question() -> None:
     """Slots of a head are its best tokens in order, and end right before the question."""
     model = tiny_base_model("llama")
     loaded = model.loaded
     ids = list(range(20, 60))
-    slots = select_key_values(loaded, ids, 12, most=len(ids), refit=False)
+    slots = select_key_values(loaded, ids, 12, most=len(ids))
     full = loaded.lm.read(torch.tensor([ids]))
     positions = slots[0][0].shape[2]
     for layer, ((keys, values), (all_keys, all_values)) in enumerate(zip(slots, full, strict=True)):
@@ -185,13 +186,10 @@ def test_what_is_kept_are_tokens_at_their_positions() -> None:
 
 
 @torch.inference_mode()
-def test_values_are_those_of_the_document() -> None:
+def test_values_are_those_of_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny_base_model("llama").loaded
-    ids = loaded.encoder.encode(LONG_DOCUMENT)
-    assert_same_keys(
-        select_key_values(loaded, ids, 16, most=80),
-        select_key_values(loaded, ids, 16, most=80, refit=False),
-    )
+    monkeypatch.setattr(select, "_fit_values", lambda *_: pytest.fail("values are fitted"))
+    select_key_values(loaded, loaded.encoder.encode(LONG_DOCUMENT), 16, most=80)
 
 
 @pytest.mark.parametrize("family", ["mistral-sliding", "gemma3"])
@@ -259,7 +257,7 @@ def test_counts_that_do_not_fit_are_refused(
     gist = uneven_gist(tiny_base_model("llama"))
     flat = uneven.packed(gist.layers)[1]
     wrong = GistCache(gist.layers, gist.info.model_copy(update=change))
-    monkeypatch.setattr(store, "packed", lambda _: (None, flat))
+    monkeypatch.setattr(gist_file, "packed", lambda _: (None, flat))
     if change == {"slots": None}:  # as many positions in every layer, and not what is said
         wrong = GistCache(gist.layers, gist.info.model_copy(update={"slots": None}))
     path = wrong.save(tmp_path / "a.gist.safetensors")

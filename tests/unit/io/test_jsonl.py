@@ -73,6 +73,8 @@ def test_zstandard_is_read_where_it_is_installed(tmp_path: Path) -> None:
         (b'{"a": 1}\n{"a"\n', r"a\.jsonl line 2 is not JSON"),
         (b'{"a": 1}\n\n[1]\n', r"a\.jsonl line 3 is a JSON list"),
         (b'{"a": 1}\n{"a": "\xb3\xaa"}\n', r"a\.jsonl line \d is not UTF-8"),
+        (b'{"a": ' + b"1" * 5000 + b"}\n", r"a\.jsonl line 1 is not JSON.*4300 digits"),
+        (b'{"a": ' + b"[" * 100_000 + b"\n", r"a\.jsonl line 1 is not JSON.*recursion"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -90,6 +92,15 @@ def test_a_record_that_is_no_example_is_named(tmp_path: Path, field: str, value:
     write_records(path, [EXAMPLE.to_record(), {**EXAMPLE.to_record(), field: value}])
     with pytest.raises(BadInputError, match=r"a\.jsonl record 2: "):
         list(read_examples(path))
+
+
+def test_a_lone_surrogate_is_refused_with_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    record = {"text": "half of an emoji: \ud83d"}
+    for write in (lambda: write_records(path, [record]), lambda: append_record(path, record)):
+        with pytest.raises(BadInputError, match=r"a\.jsonl: .*emoji: \\ud83d.*lone surrogate"):
+            write()
+    assert not path.exists()
 
 
 def test_a_failure_while_writing_leaves_the_old_file_alone(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_two_segments_equal_one(family: str) -> None:
 
 
 def greedy(base: PreTrainedModel, gists: KeyValues, question: Tensor, steps: int) -> Tensor:
-    """Let `generate` continue a question behind gists."""
+    """Let `generate` continue a question conditioned on gists."""
     slots = gists[0][0].shape[-2]
     output = base.generate(
         input_ids=question,
@@ -191,7 +191,7 @@ def test_keys_appended_in_place_are_those_the_library_copies(
     generator = torch.Generator().manual_seed(0)
     moved = []
     for step, tokens in enumerate([5, 1, 1, 2, 1, 1, 1, 1, 1, 1]):
-        if step == 6:  # as `generate` does when fewer rows go on, and when it takes tokens back
+        if step == 6:  # as `generate` does when some rows have ended, or tokens are removed
             for layer in (ours, library):
                 layer.batch_select_indices(torch.tensor([2, 0]))
                 layer.crop(-3)

@@ -218,7 +218,7 @@ def test_a_card_says_what_it_is_and_warns(scope: str) -> None:
 
 
 class _Hub:
-    """Stands for the hub: remembers what it is given."""
+    """A replacement of the hub that records its arguments."""
 
     def __init__(self) -> None:
         self.created: dict[str, Any] = {}

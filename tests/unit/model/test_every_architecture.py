@@ -10,7 +10,7 @@ from transformers import CONFIG_MAPPING, AutoConfig, Gemma2Config, Gemma2ForCaus
 
 from dnsity.errors import UnsupportedModelError
 from dnsity.gist.spec import GistSpec
-from dnsity.model.architectures import _UNREAD, judge
+from dnsity.model.architectures import UNSUPPORTED_TYPES, judge
 from dnsity.model.base import load_base
 from dnsity.model.gist_lm import GistLM
 from every_architecture import ALLOWED, KINDS, UNBUILT, outcome, table
@@ -57,13 +57,13 @@ def test_what_is_not_tried_cannot_be_made(kind: str) -> None:
         AutoConfig.for_model(kind)
 
 
-@pytest.mark.parametrize("kind", sorted(_UNREAD))
+@pytest.mark.parametrize("kind", sorted(UNSUPPORTED_TYPES))
 def test_what_a_config_does_not_show_is_refused_by_name(kind: str) -> None:
     if kind not in CONFIG_MAPPING:
         pytest.skip("this version of transformers does not know it")
     config = AutoConfig.for_model(kind)
     assert judge(config).level == "refused"
-    assert judge(config).reason.endswith(_UNREAD[kind])
+    assert judge(config).reason.endswith(UNSUPPORTED_TYPES[kind])
 
 
 def test_what_has_no_sdpa_kernel_is_loaded_with_the_eager_one(tmp_path: Path) -> None:

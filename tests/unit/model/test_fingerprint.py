@@ -107,7 +107,7 @@ def test_places_differ_from_tensor_to_tensor_and_never_from_run_to_run() -> None
 
 
 PLACES = [[52, 20, 62, 16, 19, 63, 19, 45], [37, 13, 6, 6, 7, 0, 54, 36]]
-"""Drawn once; another number here would make every gist a stranger to its model."""
+"""Recorded once; with other columns no existing gist file would match its model."""
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])

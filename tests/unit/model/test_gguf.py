@@ -76,6 +76,11 @@ def test_a_folder_with_one_file_is_that_file(file: Path) -> None:
         assert checkpoint.tokenizer_of(name).chat_template == TEMPLATE
 
 
+def test_the_suffix_of_a_file_in_a_folder_may_be_in_capitals(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "MODEL.GGUF").write_bytes(file.read_bytes())
+    assert checkpoint.is_plain_base(str(tmp_path))
+
+
 def test_the_end_of_a_turn_that_a_file_declares_ends_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,7 +216,7 @@ def test_a_fetched_name_is_its_file(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("DNSITY_MODELS", str(tmp_path))
-    for ask in (load_base, checkpoint.is_plain_base, checkpoint.tokenizer_of, checkpoint.base_of):
+    for ask in (load_base, checkpoint.is_plain_base, checkpoint.tokenizer_of, names.base_path):
         with pytest.raises(BadInputError, match=r"fetch it with `dnsity models --fetch smollm2`"):
             ask(name)
     assert checkpoint.base_named(name) == name
@@ -219,7 +224,7 @@ def test_a_fetched_name_is_its_file(
     target.parent.mkdir(parents=True)
     target.write_bytes(file.read_bytes())
     assert checkpoint.is_plain_base(name)
-    assert checkpoint.base_of(name) == str(target)
+    assert names.base_path(name) == str(target)
     assert checkpoint.tokenizer_of(name).chat_template == TEMPLATE
     model = GistModel.from_base(name)
     assert (model.loaded.name, model.loaded.base_name) == (name, name)

@@ -84,7 +84,7 @@ def _saved(model: GistModel, directory: Path) -> Path:
 
 
 def _logits(lm: GistLM) -> Tensor:
-    """Answer behind gists, without gradients, as inference does."""
+    """Answer from gists without gradients, as inference does."""
     with torch.no_grad():
         return lm.answer(lm.compress(random_ids(1, 40)), random_ids(1, 8, seed=1))
 

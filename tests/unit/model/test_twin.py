@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dnsity.model import backbone
+from dnsity.model.attention import observe_weights
 from support import (
     FAMILIES,
     assert_same_keys,
@@ -38,7 +39,7 @@ def test_a_twin_shares_weights_and_nothing_else(family: str) -> None:
     assert [id(p) for p in twin.parameters()] == [id(p) for p in base.parameters()]
     assert (base.config._attn_implementation, twin.config._attn_implementation) == ("sdpa", "eager")
     seen: list[torch.Tensor] = []
-    backbone.show_attention(twin, seen.append)
+    observe_weights(twin, seen.append)
     ids = random_ids(1, 9)
     assert torch.allclose(base(input_ids=ids).logits, twin(input_ids=ids).logits, atol=1e-4)
     assert len(seen) == backbone.num_layers(base)
@@ -52,13 +53,13 @@ def test_a_twin_has_an_adapter_switch_of_its_own(scope: str) -> None:
     model = tiny_lora_lm("llama", scope)
     ids = random_ids(1, 12)
     gists = model.compress(ids)
-    with model.untouched():
+    with model.without_adapter():
         twin = model.twin("sdpa")  # made while the adapter is off: as it is now
         off = twin.base(input_ids=ids).logits
         assert torch.equal(off, model.base(input_ids=ids).logits)
     twin = model.twin("sdpa")
     assert_same_keys(twin.compress(ids), gists)
-    with twin.untouched():
+    with twin.without_adapter():
         assert torch.equal(twin.base(input_ids=ids).logits, off)
         assert not torch.equal(model.base(input_ids=ids).logits, off)
 
@@ -69,7 +70,7 @@ def test_the_adapter_is_back_after_any_error_and_asks_for_no_gradient() -> None:
     ids = random_ids(1, 5)
     before = model.base(input_ids=ids).logits
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), model.untouched():
+        with pytest.raises(error), model.without_adapter():
             raise error
     assert torch.equal(model.base(input_ids=ids).logits, before)
     assert not any(weight.requires_grad for weight in model.parameters())

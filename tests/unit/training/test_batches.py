@@ -1,4 +1,4 @@
-"""Steps: drawn by seed and number alone, the same documents however a step is split."""
+"""Steps depend on seed and number only, and have the same documents however they are split."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_every_hidden_needle_is_in_its_document(
     config = MixtureConfig.model_validate({"corpus": corpus, "max_facts": 3, "tokens_per_fact": 30})
     several = Mixture(config, encoder)
     rng = random.Random(0)
-    examples = [several.draw(rng, 200) for _ in range(40)]
+    examples = [several.sample(rng, 200) for _ in range(40)]
     for example in examples:
         for question in example.questions:
             assert example.document.count(question.answer) >= 1
@@ -151,7 +151,7 @@ def test_a_mixture_draws_what_it_is_asked_for(mixture: Mixture) -> None:
     }
     for kind, name in kinds.items():
         for _ in range(10):
-            example = mixture.draw(rng, 100, {kind: 1.0})
+            example = mixture.sample(rng, 100, {kind: 1.0})
             assert {question.kind for question in example.questions} <= {name, "passkey"}
             assert all(question.answer in example.document for question in example.questions)
             assert any(question.kind == name for question in example.questions)
@@ -160,7 +160,7 @@ def test_a_mixture_draws_what_it_is_asked_for(mixture: Mixture) -> None:
 def test_a_repeated_passage_hides_one_passkey(mixture: Mixture) -> None:
     rng = random.Random(0)
     for _ in range(10):
-        example = mixture.draw(rng, 400, {"repeated": 1.0})
+        example = mixture.sample(rng, 400, {"repeated": 1.0})
         (question,) = example.questions
         assert question.kind == "passkey"
         assert example.document.count(question.answer) == 1
@@ -177,7 +177,7 @@ def test_facts_say_only_what_they_are_asked_to(
     encoder = mixture.encoder
     config = {"corpus": corpus, "attributes": ["fee", "room"], "max_facts": 1}
     certain = Mixture(MixtureConfig.model_validate(config), encoder)
-    drawn = [certain.draw(random.Random(n), 100, {"facts": 1.0}) for n in range(30)]
+    drawn = [certain.sample(random.Random(n), 100, {"facts": 1.0}) for n in range(30)]
     kinds = {question.kind for example in drawn for question in example.questions}
     assert kinds == {"fact:fee", "fact:room"}
     with pytest.raises(ValidationError, match=r"unknown \['colour'\], allowed are"):

@@ -1,4 +1,4 @@
-"""Recipes side by side: each variant is the run with its change, and nothing is trained twice."""
+"""Comparisons: each variant is the run with one change, and no variant is trained twice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 import forked
 from dnsity.data.example import Example, Question
 from dnsity.io.jsonl import write_records
-from dnsity.training.runs import RESULT
+from dnsity.training.finished_runs import RESULT
 from tiny import DOCUMENT, save, tiny_gist_model
 
 SCRIPT = runpy.run_path(str(Path(__file__).parents[3] / "experiments" / "compare.py"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import GPT2Config, LlamaConfig
+from transformers import Gemma2Config, GPT2Config, LlamaConfig
 
 from dnsity.errors import BadInputError, UnsupportedModelError
 from dnsity.training.estimate import Estimate, estimate, lines, skeleton
@@ -60,6 +60,13 @@ def test_parameters_are_those_of_the_real_model(base_directory: Path, scope: str
     trained = sum(shape.numel() for shape, trains in real.values() if trains)
     assert found.trainable_parameters == trained
     assert found.frozen_parameters == sum(shape.numel() for shape, _ in real.values()) - trained
+
+
+def test_a_base_without_sdpa_can_be_estimated(tmp_path: Path) -> None:
+    """Gemma 2 caps its scores, which only the eager kernel does."""
+    shape = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "head_dim": 8}
+    Gemma2Config(vocab_size=101, intermediate_size=48, **shape).save_pretrained(tmp_path)
+    assert skeleton(_config(tmp_path)).base.config._attn_implementation == "eager"
 
 
 def test_nothing_is_loaded(base_directory: Path, tmp_path: Path) -> None:

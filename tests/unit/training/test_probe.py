@@ -14,7 +14,7 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.text.frame import Plain
 from dnsity.inference.gist_model import GistModel
 from dnsity.training.callbacks import METRICS
-from dnsity.training.passes import Passes
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.probe import Probe, ProbeConfig
 from dnsity.training.train_gist import TrainConfig, train
 from dnsity.training.trainer import WEIGHTS
@@ -37,28 +37,30 @@ def probe(corpus: dict[str, list[str]]) -> ProbeConfig:
     return ProbeConfig.model_validate(values)
 
 
-def _teach(passes: Passes, asker: Probe) -> None:
-    """Train on what is asked, until much of it is known by heart."""
-    optimiser = torch.optim.AdamW(passes.lm.parameters(), 3e-3)
-    for _ in range(60):
+def _teach(model: ModelWithLoss, asker: Probe) -> None:
+    """Train on the probe's own questions until most of them are answered."""
+    optimiser = torch.optim.AdamW(model.lm.parameters(), 3e-3)
+    for epoch in range(60):
         for _, batch in asker._batches:
             optimiser.zero_grad()
-            passes(batch)["loss"].backward()
+            model(batch).loss.backward()
             optimiser.step()
+        if epoch % 4 == 3 and asker.ask(model)["gist"] > 0.5:
+            return
 
 
 def test_a_probe_gives_the_score_that_asking_gives(probe: ProbeConfig) -> None:
     """Teacher-forced exactness is what greedy answers to the same questions come to."""
     model = tiny_gist_model()
     lm, encoder = model.loaded.lm, TextEncoder(model.loaded.tokenizer)
-    passes = Passes(lm)
+    trained = ModelWithLoss(lm)
     asker = Probe(probe, Plain(encoder, lm.spec.question_template), ("gist", "none"))
-    passes.train()
-    assert asker.ask(passes)["gist"] == 0  # random weights know no passkey
-    assert passes.training
+    trained.train()
+    assert asker.ask(trained)["gist"] == 0  # random weights know no passkey
+    assert trained.training
     # A model taught the answers of these very documents by heart has them all, from gists only.
-    _teach(passes, asker)
-    taught = asker.ask(passes)
+    _teach(trained, asker)
+    taught = asker.ask(trained)
     assert taught["gist"] > 0.5
     greedy = []
     for _, batch in asker._batches:
@@ -83,12 +85,12 @@ def test_the_first_gists_can_be_asked_alone(probe: ProbeConfig) -> None:
         probe.model_copy(update=several), Plain(encoder, lm.spec.question_template), ("gist",)
     )
     assert max(batch.labels.shape[0] for _, batch in asker._batches) == 2
-    passes = Passes(lm)
-    _teach(passes, asker)
-    found = asker.ask(passes)
+    model = ModelWithLoss(lm)
+    _teach(model, asker)
+    found = asker.ask(model)
     assert found[f"gist_of_{lm.spec.gists}"] == found["gist"] > found["gist_of_1"]
     lm.gist_rows.data[1:].normal_()  # a first gist sees none of the others
-    assert asker.ask(passes)["gist_of_1"] == found["gist_of_1"]
+    assert asker.ask(model)["gist_of_1"] == found["gist_of_1"]
 
 
 def test_probing_changes_nothing_and_is_written_down(

@@ -1,4 +1,4 @@
-"""One step, however it is split over time and processes; a run that is killed and goes on."""
+"""Steps split over time and processes, and runs that are killed and resumed, give one result."""
 
 from __future__ import annotations
 

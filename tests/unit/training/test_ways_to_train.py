@@ -62,7 +62,7 @@ def test_both_paths_take_the_same_steps(tmp_path: Path, values: dict[str, Any]) 
     masked = _weights(_with(values, training={"path": "masked"}), tmp_path / "masked")
     for name, weight in two_pass.items():
         # AdamW divides by a gradient's own size: where it is nearly zero, rounding steps as far as
-        # any other gradient. Gradients themselves are compared to `TOLERANCE` in test_passes.
+        # any other gradient. test_model_with_loss compares gradients themselves to `TOLERANCE`.
         assert_same(masked[name], weight, name, allowed=10 * TOLERANCE)
 
 
@@ -179,7 +179,7 @@ def test_what_cannot_be_trained_is_refused_at_once(
 def test_a_full_disk_stops_the_run_and_keeps_the_last_checkpoint(
     tmp_path: Path, values: dict[str, Any]
 ) -> None:
-    """A real limit of the operating system on file size stands in for the full disk."""
+    """A file size limit of the operating system replaces the full disk."""
     path = tmp_path / "config.yaml"
     values = _with(values, training={"save_steps": 2})
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -35,7 +35,8 @@ def command(
 
     Example: dnsity data chunk handbook.md --tokens 1024 --overlap 64 -o chunks.jsonl
     """
-    from dnsity.data.text.chunking import chunk, stream_documents
+    from dnsity.data.readers.corpus import stream_documents
+    from dnsity.data.text.chunking import chunk
     from dnsity.io.jsonl import write_records
 
     encoder = load_encoder(tokenizer)

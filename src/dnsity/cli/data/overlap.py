@@ -12,15 +12,21 @@ import typer
 from dnsity.cli.console import progress_bar, say, show_json
 from dnsity.cli.options import MOST, Json
 
-HeldOut = Annotated[list[Path], typer.Option("--held-out", help="Held-out corpus (repeatable).")]
-Training = Annotated[list[Path], typer.Option("--training", help="Training corpus (repeatable).")]
+HeldOutPaths = Annotated[
+    list[Path], typer.Option("--held-out", help="Held-out corpus (repeatable).")
+]
+TrainingPaths = Annotated[
+    list[Path], typer.Option("--training", help="Training corpus (repeatable).")
+]
 Words = Annotated[
     int,
     typer.Option(min=1, max=MOST, help="Length of a shared run of words that counts as overlap."),
 ]
 
 
-def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json = False) -> None:
+def command(
+    held_out: HeldOutPaths, training: TrainingPaths, words: Words = 13, json: Json = False
+) -> None:
     """Find held-out text in training data.
 
     Counts runs of words that occur both in held-out documents and in the training text.
@@ -32,15 +38,15 @@ def command(held_out: HeldOut, training: Training, words: Words = 13, json: Json
 
     with progress_bar("training documents read") as progress:
 
-        def passing() -> Iterator[Document]:
+        def training_documents() -> Iterator[Document]:
             documents = chain.from_iterable(map(read_documents, training))
             for number, document in enumerate(documents, start=1):
                 yield document
                 if number % 100 == 0:
                     progress(number, None)
 
-        kept = HeldOut(chain.from_iterable(map(read_documents, held_out)), words)
-        found = kept.compare(passing())
+        runs = HeldOut(chain.from_iterable(map(read_documents, held_out)), words)
+        found = runs.compare(training_documents())
     shared = {name: one for name, one in found.items() if one.found}
     worst = sorted(shared.items(), key=lambda pair: -pair[1].share)
     if json:

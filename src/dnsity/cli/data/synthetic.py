@@ -59,15 +59,14 @@ def command(
     from dnsity.io.jsonl import write_records
 
     report = SyntheticReport()
-    asker = _asker(model, endpoint, output)
+    writer = _writer(model, endpoint, output)
     examples = make(
         islice(read_documents(documents), limit),
         language=language_of(language),
-        source="model" if asker else "rules",
         per_document=per_document,
         seed=seed,
         report=report,
-        model=asker,
+        model=writer,
     )
     with progress_bar("documents") as progress:
         records = (example.to_record() for example in examples)
@@ -78,7 +77,7 @@ def command(
             say(f"  {count:,} rejected: {reason}")
 
 
-def _asker(model: str | None, endpoint: str | None, output: Path) -> ModelSource | None:
+def _writer(model: str | None, endpoint: str | None, output: Path) -> ModelSource | None:
     """Return the model that writes the questions; None for rules."""
     if model is None:
         if endpoint is not None:

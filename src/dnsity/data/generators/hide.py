@@ -22,8 +22,8 @@ def insert(
 ) -> str:
     """Put each sentence at the sentence border nearest to its depth.
 
-    Only the sentences are added, and a space (before a heading a line break) between two texts
-    that would meet without white space.
+    Only the sentences are added, and white space between two texts that have none: a line break
+    before a heading, otherwise a space.
 
     Args:
         haystack: The text to hide in.
@@ -45,15 +45,14 @@ def insert(
         raise ValueError(f"depths must be in 0..1, got {list(depths)}")
     length = len(haystack) if stop is None else stop
     ends = [end for end in places(haystack) if end <= length]
-    pieces: list[str] = []
+    parts: list[str] = []
     at = 0
     for index in sorted(range(len(depths)), key=lambda number: depths[number]):
         border = _nearest(ends, depths[index] * length)
-        pieces.append(haystack[at:border])
-        pieces.append(sentences[index])
+        parts += [haystack[at:border], sentences[index]]
         at = border
-    pieces.append(haystack[at:])
-    return _join([piece for piece in pieces if piece])
+    parts.append(haystack[at:])
+    return _join([part for part in parts if part])
 
 
 def fits(haystack: str, needle: Needle) -> bool:
@@ -71,7 +70,7 @@ def needle_example(
     absent: Sequence[Needle] = (),
     source: str = "",
 ) -> Example:
-    """Hide needles in a haystack and asks for each of them.
+    """Hide needles in a haystack and ask for each of them.
 
     Args:
         rng: The only source of randomness: depths, and the wording of each question.
@@ -124,11 +123,11 @@ def _nearest(ends: Sequence[int], target: float) -> int:
     return before if target - before <= later - target else later
 
 
-def _join(pieces: Sequence[str]) -> str:
-    """Join texts, with white space between two that would meet without any."""
+def _join(parts: Sequence[str]) -> str:
+    """Join texts, with white space between two that have none."""
     text: list[str] = []
-    for piece in pieces:
-        if text and not text[-1][-1].isspace() and not piece[0].isspace():
-            text.append("\n" if starts_with_heading(piece) else " ")
-        text.append(piece)
+    for part in parts:
+        if text and not text[-1][-1].isspace() and not part[0].isspace():
+            text.append("\n" if starts_with_heading(part) else " ")
+        text.append(part)
     return "".join(text)

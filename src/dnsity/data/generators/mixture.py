@@ -70,8 +70,8 @@ DocumentKind = Literal[
 """
 
 UNSCORED = ("reconstruction", "continuation", "understanding")
-"""Prefixes of kinds of questions whose answers are not expected word for word. They do not count in
-the running accuracy: a stage that waits for an accuracy would never end."""
+"""Prefixes of the kinds of questions whose answers are not expected word for word. They are not
+counted in the training accuracy, since a stage that waits for an accuracy would never end."""
 
 _REPEATED_TOKENS = (16, 64)
 """Fewest and most tokens of the passage that a document of kind `repeated` repeats."""
@@ -79,11 +79,11 @@ _SENTENCE_SHARE = 0.25
 """Share of articles with a question whose answer is a sentence. The loss is a mean over answer
 tokens, so long answers outweigh all others of a step (docs/log.md)."""
 _TRIES = 1000
-"""Passages sampled for one question before an error is raised."""
+"""Passages sampled for one document before an error is raised."""
 _NO_PROSE = "data.corpus holds no prose; set data.corpus.en or data.corpus.ko to [your.jsonl]"
 _NO_RECORDS = (
-    "records are to be drawn, but data.records is empty; set it to [your.jsonl], or leave records "
-    "out of `documents` in data and stages"
+    "`documents` has a weight for records, but data.records is empty; set it to [your.jsonl], or "
+    "remove records from `documents` in data and stages"
 )
 
 
@@ -100,15 +100,16 @@ class MixtureConfig(Config):
         digits: Lengths of passkeys and codes, sampled uniformly.
         alphabets: Numbers of different digits in passkeys and codes, sampled uniformly. With few
             digits a model must copy a number by position (docs/log.md).
-        attributes: Attributes in documents of kind `facts` (empty: all).
+        attributes: Allowed attributes in documents of kind `facts` (empty: all).
         max_facts: Largest number of codes or facts in a document; each of them is asked for.
         tokens_per_fact: Fewest document tokens per code or fact.
         absent: Share of documents with needles that are also asked for one they do not contain.
-        any_name: Share of documents of codes or facts whose owners, and half of whose persons, are
-            named by words of other documents or by random tokens; passphrases, too. With a list of
-            names a model learns only that list, and only the tokens that it often copied.
+        any_name: Share of documents of codes or facts in which owners and half of the persons have
+            random words of other documents or random tokens as names, and share of passphrases
+            that are random tokens. With a list of names a model learns only that list, and only
+            the tokens that it often copied.
         tokens_per_quote: Document tokens per question in documents of kind `quote`.
-        span_tokens: Most answer tokens in documents of kind `reconstruct` or `continue`.
+        span_tokens: Maximum answer tokens in documents of kind `reconstruct` or `continue`.
         records: JSONL files of example records (`dnsity data niah`, ...), for kind `records`.
     """
 
@@ -178,7 +179,7 @@ class Mixture:
                 )
         with _setting("data.records"):
             self._records = Records(config.records, encoder) if config.records else None
-        self._names = Names(lambda *drawn: self.text(*drawn)[0], encoder)
+        self._names = Names(lambda *arguments: self.text(*arguments)[0], encoder)
         self._characters_per_token = {
             language: _characters_per_token(corpus, encoder)
             for language, corpus in self.corpora.items()
@@ -199,7 +200,7 @@ class Mixture:
             raise BadInputError(_NO_PROSE)
         return rng.choice(sorted(self.corpora))
 
-    def draw(
+    def sample(
         self,
         rng: random.Random,
         tokens: int,
@@ -214,7 +215,7 @@ class Mixture:
 
         Raises:
             BadInputError: If there is no corpus or record, no record is that short, or the corpus
-                gives no questions on its own words.
+                gives no document of the sampled kind.
         """
         language = self.language(rng) if self.corpora else None
         weights = documents or self.config.documents
@@ -222,7 +223,7 @@ class Mixture:
         if kind == "records":
             if self._records is None:
                 raise BadInputError(_NO_RECORDS)
-            return self._records.draw(rng, tokens)
+            return self._records.sample(rng, tokens)
         if language is None:
             raise BadInputError(_NO_PROSE)
         if kind == "article":
@@ -233,7 +234,7 @@ class Mixture:
         count = rng.randint(1, most)
         # Only where configured, so that earlier configurations keep their random sequence.
         lacks = self.config.absent > 0 and rng.random() < self.config.absent
-        while True:
+        for _ in range(_TRIES):
             needles = self._needles(rng, language, kind, count + lacks)
             needles, absent = (needles[:-1], needles[-1:]) if lacks else (needles, [])
             taken = sum(len(self.encoder.encode(needle.sentence)) for needle in needles)
@@ -242,6 +243,10 @@ class Mixture:
                 return needle_example(
                     rng, haystack, language, needles, absent=absent, source=source
                 )
+        raise BadInputError(
+            f"{_TRIES} passages of data.corpus.{language} contain an answer of kind {kind!r} "
+            "before it is hidden; allow more digits in data.digits, or other prose"
+        )
 
     def packed(self, rng: random.Random, language: Language, tokens: int) -> list[int]:
         """Return exactly so many ids of packed documents for language modeling, see `pack`."""
@@ -274,9 +279,9 @@ class Mixture:
         """Return the body of an article with questions on what it is about."""
         corpus, characters = self.corpora[language], tokens * self._characters_per_token[language]
         for _ in range(_TRIES):
-            drawn, other = corpus.document(rng), corpus.document(rng)
-            article = read_article(drawn, language) if len(drawn.text) > characters else None
-            border = self.encoder.border(article.body, tokens) if article else None
+            found, other = corpus.document(rng), corpus.document(rng)
+            article = read_article(found, language) if len(found.text) > characters else None
+            border = self.encoder.offset_after(article.body, tokens) if article else None
             if article is None or border is None:
                 continue
             document = article.body[:border]
@@ -285,13 +290,13 @@ class Mixture:
                 asked.append(about(article, language, rng.choice(("lead", "summary"))))
             asked.append(whether_about(article.title, language, yes=True))
             title = plain_title(other.title)
-            if title and title.casefold() not in drawn.text.casefold():
+            if title and title.casefold() not in found.text.casefold():
                 asked.append(whether_about(title, language, yes=False))
             part = in_which_third(rng, language, document)
-            return Example(document, (*asked, *([part] if part else [])), language, drawn.id)
+            return Example(document, (*asked, *([part] if part else [])), language, found.id)
         raise BadInputError(
-            f"{_TRIES} documents of data.corpus.{language} held no article of {tokens} tokens that "
-            "opens with a definition of its title; ask for shorter ones, or leave `article` out"
+            f"{_TRIES} documents of data.corpus.{language} have no article of {tokens} tokens that "
+            "opens with a definition of its title; ask for shorter ones, or remove `article`"
         )
 
     def _haystack(
@@ -312,8 +317,8 @@ class Mixture:
         if kind in ("passkey", "repeated"):
             return [key]
         if kind == "passphrase":
-            draw = self._names.made_up_phrase if self._anyone(rng) else self._names.phrase
-            return [passphrase(rng, language, draw(rng, language), "seen")]
+            phrase = self._names.made_up_phrase if self._any_name(rng) else self._names.phrase
+            return [passphrase(rng, language, phrase(rng, language), "seen")]
         if kind == "pairs":
             words = self._names.words(rng, language)
             return pairs(rng, language, words, count, self.config.digits, alphabet)
@@ -323,8 +328,8 @@ class Mixture:
                 return [key, *others]
         return self._owned(rng, language, kind, count)
 
-    def _anyone(self, rng: random.Random) -> bool:
-        """Return whether names are sampled from a corpus and the vocabulary."""
+    def _any_name(self, rng: random.Random) -> bool:
+        """Return whether names are random words of the corpus and of the vocabulary."""
         # Only where configured, so that earlier configurations keep their random sequence.
         return self.config.any_name > 0 and rng.random() < self.config.any_name
 
@@ -333,7 +338,7 @@ class Mixture:
     ) -> list[Needle]:
         """Return codes or facts about named entities."""
         owners = []
-        if self._anyone(rng):
+        if self._any_name(rng):
             owners = self._names.words(rng, language)
             owners += [self._names.made_up(rng, language) for _ in owners]
         if kind in ("codes", "value_first"):

@@ -1,4 +1,4 @@
-"""Names that are in no list: words of other documents, and words of random tokens."""
+"""Random names: words of other documents, and words of random tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRIES = 1000
 _MOST_WORDS = 4
 _LEAST_WORDS = 30
 """Words of a corpus; passages are sampled until there are so many."""
-_MOST_PIECES = 3
+_MOST_TOKENS = 3
 """Largest number of tokens of a random word."""
 _EDGES = re.compile(r"^\W+|\W+$")
 
@@ -56,10 +56,10 @@ class Names:
 
     def made_up(self, rng: random.Random, language: Language) -> str:
         """Compose a word of random tokens, regardless of their frequency in prose."""
-        words, endings = self._pieces[language]
+        words, endings = self._letter_tokens[language]
         if not endings:  # a vocabulary of bytes
             return self.phrase(rng, language)
-        return rng.choice(words) + "".join(rng.choices(endings, k=rng.randrange(_MOST_PIECES)))
+        return rng.choice(words) + "".join(rng.choices(endings, k=rng.randrange(_MOST_TOKENS)))
 
     def made_up_phrase(self, rng: random.Random, language: Language) -> str:
         """Compose one to four such words."""
@@ -67,9 +67,9 @@ class Names:
         return " ".join(self.made_up(rng, language) for _ in range(count))
 
     @cached_property
-    def _pieces(self) -> dict[Language, tuple[list[str], list[str]]]:
-        """The tokens of letters: all of them, and those that continue a word."""
-        tokens = self._encoder.pieces()
+    def _letter_tokens(self) -> dict[Language, tuple[list[str], list[str]]]:
+        """The tokens made of letters: all of them, and those that continue a word."""
+        tokens = self._encoder.token_texts()
         return {
             language: (
                 [t.strip() for t in tokens if pack.letters.fullmatch(t.strip())],

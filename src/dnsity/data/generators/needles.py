@@ -16,6 +16,7 @@ from typing import Literal
 from dnsity.data.example import Language
 from dnsity.data.generators.languages import LANGUAGES
 from dnsity.data.generators.wording import Kind, Part, Value, Wording
+from dnsity.errors import BadInputError
 
 ATTRIBUTES = sorted({kind.name for pack in LANGUAGES.values() for kind in pack.wording.kinds})
 """Attributes that a fact can state."""
@@ -25,7 +26,7 @@ _TRIES_PER_FACT = 200
 
 
 NeedleKind = Literal["passkey", "word", "spoken", "fact", "uuid"]
-"""What a needle's value is, from easy to hard to copy; see `draw`."""
+"""What a needle's value is, from easy to hard to copy; see `sample_needles`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def facts(
         occurs in the sentence of another.
 
     Raises:
-        ValueError: If so many distinct facts could not be found.
+        BadInputError: If so many distinct facts could not be found.
     """
     wording = _wording(language, part, owners)
     return _distinct(rng, wording, wording.kinds, count)
@@ -182,7 +183,7 @@ def different_facts(
     raise ValueError(f"could not find {count} distinct facts")
 
 
-def draw(
+def sample_needles(
     rng: random.Random,
     language: Language,
     kind: NeedleKind,
@@ -202,7 +203,7 @@ def draw(
         part: Which sentences, questions and names.
 
     Raises:
-        ValueError: If so many distinct needles could not be found.
+        BadInputError: If so many distinct needles could not be found.
     """
     if kind == "fact":
         return facts(rng, language, count, part)
@@ -238,7 +239,7 @@ def codes(
         owners: Words to name the owners by instead, see `Wording.about`.
 
     Raises:
-        ValueError: If so many distinct codes could not be found.
+        BadInputError: If so many distinct codes could not be found.
     """
 
     def value(rng: random.Random) -> Value:
@@ -270,10 +271,10 @@ def _unnamed(rng: random.Random, wording: Wording, value: str, kind: str) -> Nee
     """State a value without an owner."""
     noun = rng.choice(wording.passkeys.nouns)
     # A sentence that begins with the value has its first letter capitalized.
-    holding = [s for s in wording.passkeys.sentences if value in wording.fill(s, n=noun, v=value)]
-    if not holding:
-        raise ValueError(f"no sentence can hold {value!r} as it is")
-    sentence = wording.fill(wording.sentence(rng, rng.choice(holding)), n=noun, v=value)
+    fitting = [s for s in wording.passkeys.sentences if value in wording.fill(s, n=noun, v=value)]
+    if not fitting:
+        raise ValueError(f"no sentence can contain {value!r} unchanged")
+    sentence = wording.fill(wording.sentence(rng, rng.choice(fitting)), n=noun, v=value)
     questions = tuple(
         wording.fill(wording.question(rng, question), n=noun)
         for question in wording.passkeys.questions
@@ -286,17 +287,20 @@ def _distinct(
 ) -> list[Needle]:
     """Sample needles of these attributes that do not clash."""
     found: list[Needle] = []
-    drawn: list[tuple[Kind, _Entity]] = []
+    earlier: list[tuple[Kind, _Entity]] = []
     for _ in range(_TRIES_PER_FACT * count):
         if len(found) == count:
             break
-        kind, entity = _related(rng, wording, allowed, drawn)
+        kind, entity = _related(rng, wording, allowed, earlier)
         needle = _state(rng, wording, kind, entity)
         if not any(_clash(needle, other) for other in found):
             found.append(needle)
-            drawn.append((kind, entity))
+            earlier.append((kind, entity))
     if len(found) < count:
-        raise ValueError(f"could find only {len(found)} distinct facts, not {count}")
+        raise BadInputError(
+            f"could find only {len(found)} distinct facts, not {count}; ask for fewer, or for "
+            "numbers of more digits"
+        )
     return found
 
 
@@ -310,15 +314,15 @@ def _related(
     rng: random.Random,
     wording: Wording,
     kinds: Sequence[Kind],
-    drawn: Sequence[tuple[Kind, _Entity]],
+    earlier: Sequence[tuple[Kind, _Entity]],
 ) -> tuple[Kind, _Entity]:
     """Sample attribute and entity of the next fact, mostly similar to an earlier fact."""
     relation = rng.random()
-    if drawn and relation < _SAME_ENTITY:
-        entity = rng.choice(drawn)[1]
+    if earlier and relation < _SAME_ENTITY:
+        entity = rng.choice(earlier)[1]
         return rng.choice([kind for kind in kinds if entity.group in kind.groups]), entity
-    if drawn and relation < _SAME_ENTITY + _SAME_KIND:
-        kind, entity = rng.choice(drawn)
+    if earlier and relation < _SAME_ENTITY + _SAME_KIND:
+        kind, entity = rng.choice(earlier)
         return kind, _namesake(rng, wording, kind, entity)
     kind = rng.choice(kinds)
     return kind, _entity(rng, wording, rng.choice(kind.groups))

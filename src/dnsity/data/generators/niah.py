@@ -1,11 +1,11 @@
 """Needle in a haystack, English and Korean: documents of an exact length with needles in them.
 
-    haystack   filler (a few sentences over and over: the easy case) or real prose (the hard case)
-    needles    one or several, of one kind (`needles.NeedleKind`), at a depth by length grid
+    haystack   filler (a few sentences that are repeated: easy) or real prose (hard)
+    needles    one or several of one kind (`needles.NeedleKind`), on a grid of depths and lengths
     questions  for all needles or for the first few
 
-Records of one seed are the same on every machine. Record n depends on the seed and n alone, so a
-longer set begins with the shorter one. The Korean set is described in docs/train.md.
+Records of one seed are the same on every machine. Record n depends only on the seed and n, so a
+longer set begins with the shorter one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dnsity.data.encode import TextEncoder
 from dnsity.data.example import Detail, Example, Language
 from dnsity.data.generators.hide import absent_questions, fits, insert, questions
 from dnsity.data.generators.languages import LANGUAGES
-from dnsity.data.generators.needles import Needle, NeedleKind, draw
+from dnsity.data.generators.needles import Needle, NeedleKind, sample_needles
 from dnsity.data.generators.wording import Part
 from dnsity.data.readers.corpus import Corpus
 from dnsity.errors import BadInputError
@@ -130,7 +130,7 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
             one needs the `__main__` guard of `multiprocessing` in a script.
 
     Yields:
-        Examples whose details say kind, wanted depth, place of every needle (share of the
+        Examples whose details have kind, requested depth, position of every needle (share of the
         document's characters before it), tokens, characters, seed and number.
 
     Raises:
@@ -146,7 +146,6 @@ def generate(config: NiahConfig, encoder: TextEncoder, *, workers: int = 1) -> I
     if workers == 1:
         yield from map(hider.hide, numbers)
         return
-    # The haystack is sent once per process instead of once per document.
     yield from parallel_map(
         _hide, numbers, workers=workers, initializer=_start_worker, initargs=(hider,), chunk=_CHUNK
     )
@@ -170,7 +169,7 @@ class _Hider:
         tokens = config.tokens[number % len(config.tokens)]
         depth = config.depths[number // len(config.tokens) % len(config.depths)]
         for attempt in range(_TRIES):
-            drawn = draw(
+            sampled = sample_needles(
                 rng,
                 config.language,
                 config.kind,
@@ -178,7 +177,7 @@ class _Hider:
                 config.digits,
                 config.wording,
             )
-            needles, absent = drawn[: config.needles], drawn[config.needles :]
+            needles, absent = sampled[: config.needles], sampled[config.needles :]
             written = _written(needles, config.form)
             depths = [depth, *(rng.random() for _ in written[1:])]
             # Some more, since a passage may have fewer tokens per character than the sample.
@@ -215,7 +214,7 @@ _hider: _Hider
 
 
 def _start_worker(hider: _Hider) -> None:
-    global _hider  # handed over once per process, not once per document
+    global _hider  # sent once per process, not once per document
     _hider = hider
 
 
@@ -243,7 +242,7 @@ def _fill(
     budget = tokens - sum(len(encoder.encode(text)) + 2 for text in written)
     if budget < 0:
         return None
-    room = encoder.border(passage, budget) if budget else 0
+    room = encoder.offset_after(passage, budget) if budget else 0
     if room is None:
         return None
     enough = passage[: room + room // 20 + 100]
@@ -263,5 +262,5 @@ def _prose(config: NiahConfig, encoder: TextEncoder) -> Corpus:
             return corpus
     raise BadInputError(
         f"haystack {config.haystack} holds {have} tokens, too few for documents of {tokens}; "
-        f"add text or ask for shorter documents"
+        "add text or ask for shorter documents"
     )

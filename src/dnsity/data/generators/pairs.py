@@ -1,4 +1,4 @@
-"""Pairs of arbitrary words, which only train to distinguish needles.
+"""Pairs of arbitrary words, which train only to distinguish needles.
 
     "river late one: 40213. river late glass: 77190."   "river late glass?" -> "77190"
 
@@ -40,8 +40,8 @@ def pairs(
         alphabet: How many different digits a number has at most, see `needles.number`.
 
     Returns:
-        Needles with different keys; no answer occurs in the sentence of another needle. A small
-        number of words may give less than `count`.
+        Needles with different keys; no answer occurs in the sentence of another needle. Few words
+        may give fewer than `count`.
     """
     templates = LANGUAGES[language].questions
     found: list[Needle] = []
@@ -54,12 +54,12 @@ def pairs(
             value = number(rng, rng.choice(digits), alphabet)
         else:
             value = " ".join(rng.choices(words, k=rng.randint(1, _MOST_WORDS)))
-        told = {"k": " ".join(key), "v": value}
-        sentence = rng.choice(templates.pair_sentences).format(**told)
-        asked = tuple(question.format(**told) for question in templates.pair_questions)
-        needle = Needle(sentence, asked, value, "pair", told["k"])
+        filled = {"k": " ".join(key), "v": value}
+        sentence = rng.choice(templates.pair_sentences).format(**filled)
+        asked = tuple(question.format(**filled) for question in templates.pair_questions)
+        needle = Needle(sentence, asked, value, "pair", filled["k"])
         clash = any(value in other.sentence or other.answer in sentence for other in found)
-        if set(key) not in map(set, keys) and value not in told["k"] and not clash:
+        if set(key) not in map(set, keys) and value not in filled["k"] and not clash:
             found.append(needle)
             keys.append(key)
     return found

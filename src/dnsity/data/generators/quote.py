@@ -1,9 +1,9 @@
 """Questions whose answer is the document's own text, or its continuation.
 
-    values          numbers and the like after given words; compression loses them first
+    values          numbers after given words; compression loses them first
     quotes          a few words after given words; trains to copy any token, not only digits
-    reconstruction  the text from a given position; gists learn to store all of it
-    continuation    the text after the document; gists learn to be a context for generation
+    reconstruction  the text from a given position; trains gists to store all of it
+    continuation    the text after the document; trains gists as a context for generation
 
 The latter two are the objectives of ICAE (Ge et al., 2307.06945) as questions; reconstruction also
 pretrains 500xCompressor (2408.03094) and improves gists in Deng et al. (2412.17483).
@@ -39,7 +39,7 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
         rng: The only source of randomness.
         language: Language of the questions.
         text: The document.
-        count: Most questions; a short or repetitive text gives less.
+        count: Maximum questions; a short or repetitive text gives fewer.
 
     Returns:
         Questions whose cue occurs once in the text and whose answer follows it verbatim.
@@ -65,13 +65,14 @@ def quotes(rng: random.Random, language: Language, text: str, count: int) -> tup
 def values(rng: random.Random, language: Language, text: str, count: int) -> tuple[Question, ...]:
     """Ask for numbers and other words with digits, by the words before them in the sentence.
 
-    Exact strings are what is lost first when a text is compressed, and what is asked for most.
+    Compression loses exact strings first, and users ask for them most.
 
     Args:
         rng: The only source of randomness.
         language: Language of the questions.
         text: The document.
-        count: Questions at the most; every value is asked for as often, each time in another way.
+        count: Maximum questions. With fewer values than questions each value is asked for several
+            times, with different cues.
 
     Returns:
         Questions whose cue occurs once in the text and whose answer follows it verbatim; none if
@@ -102,7 +103,7 @@ def reconstruction(
         language: Language of the question.
         text: The document.
         encoder: Text to ids.
-        span_tokens: Most tokens of the answer.
+        span_tokens: Maximum tokens of the answer.
 
     Returns:
         One question, whose cue (if any) occurs once in the text and whose answer is what follows
@@ -139,8 +140,8 @@ def continuation(
         language: Language of the question.
         text: Prose of more than `tokens` tokens.
         encoder: Text to ids.
-        tokens: Most tokens of the document.
-        span_tokens: Most tokens of the answer.
+        tokens: Maximum tokens of the document.
+        span_tokens: Maximum tokens of the answer.
 
     Returns:
         The document, whole words from the beginning of the text, and one question, whose answer
@@ -163,7 +164,7 @@ def _answer(encoder: TextEncoder, text: str, tokens: int) -> str:
 def _head(encoder: TextEncoder, text: str, tokens: int) -> str:
     """Return the first words of a text that have at most so many tokens together."""
     near = text[: tokens * _CHARACTERS]
-    end = encoder.border(near, tokens) or len(near)
+    end = encoder.offset_after(near, tokens) or len(near)
     # One character more, to see whether the last word is whole.
     ends = [word.end() for word in _WORD.finditer(text[: end + 1]) if word.end() <= end]
     # A character of several tokens may reach over the border.

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 from dnsity.data.example import Example, Language, Question
 from dnsity.data.generators.filters import filter_questions
@@ -21,9 +20,7 @@ from dnsity.data.generators.self_study.models import Generator
 from dnsity.data.generators.self_study.study import SelfStudySettings, self_study
 from dnsity.data.readers.corpus import Document
 from dnsity.data.readers.records import read_examples
-from dnsity.errors import BadInputError
 
-Source = Literal["rules", "model"]
 # More questions are made than wanted, since filters reject some.
 _SURPLUS = 2
 
@@ -62,7 +59,6 @@ def make(
     documents: Iterable[Document],
     *,
     language: Language,
-    source: Source = "rules",
     per_document: int = 8,
     seed: int = 0,
     report: SyntheticReport | None = None,
@@ -73,30 +69,25 @@ def make(
     Args:
         documents: The documents to ask about.
         language: Language of documents and questions.
-        source: ``"rules"``, or ``"model"``, which needs `model`.
-        per_document: The most questions on one document.
+        per_document: Maximum questions on one document.
         seed: Random seed. `model.study` has a separate one for the excerpts that a model sees.
         report: Updated while examples are generated.
-        model: The model that writes questions, and its work file.
+        model: The model that writes questions, and its work file (None: rules make them).
 
     Yields:
         One example for each document with a question that passes the filters.
 
     Raises:
-        BadInputError: If `source` is unknown or the model is missing; or if `self_study` fails.
+        BadInputError: If `self_study` fails.
     """
     report = report or SyntheticReport()
-    if source == "rules":
+    if model is None:
         drafts = _by_rules(documents, language, per_document, seed)
-    elif source == "model" and model:
+    else:
         self_study(
             documents, model.generate, model.work_file, language=language, settings=model.study
         )
         drafts = _from_work_file(model.work_file, seed)
-    else:
-        raise BadInputError(
-            f"source {source!r}: allowed are 'rules', and 'model' together with a model"
-        )
     for document, questions in drafts:
         report.documents += 1
         kept = filter_questions(
@@ -109,7 +100,7 @@ def make(
         if not kept:
             continue
         report.questions += len(kept)
-        details = {"maker": source, "seed": seed, "title": document.title}
+        details = {"maker": "model" if model else "rules", "seed": seed, "title": document.title}
         yield Example(document.text, tuple(kept), language, document.id, details)
 
 

@@ -167,14 +167,14 @@ def _named(passkeys: PasskeyWording) -> PasskeyWording:
 
 
 def _stems(stem: Callable[[random.Random], str], part: Part) -> Callable[[random.Random], str]:
-    def drawn(rng: random.Random) -> str:
+    def sampled(rng: random.Random) -> str:
         while True:
             name = stem(rng)
             unseen = zlib.crc32(name.encode()) % _UNSEEN_STEMS == 0
             if unseen == (part == "unseen"):
                 return name
 
-    return drawn
+    return sampled
 
 
 def code_value(rng: random.Random) -> Value:

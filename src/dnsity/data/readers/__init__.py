@@ -1,1 +1,1 @@
-"""Readers: corpora, benchmarks and question sets, from the forms they are published in."""
+"""Readers of corpora, benchmarks and question sets in their published formats."""

@@ -6,7 +6,7 @@
     hf:NAME[:CONFIG]:SPLIT       a Hugging Face dataset with a `text` column, streamed
 
 A hash of its text assigns a document to training or testing, so the same document is always on the
-same side, in any file and on any machine.
+same side, in all files and on all machines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dnsity.data.example import Language
 from dnsity.data.text.sentences import places, sentence_ends
 from dnsity.errors import BadInputError
 from dnsity.io.jsonl import read_records
-from dnsity.io.text import read_text
+from dnsity.io.text import read_blocks, read_text
 
 Side = Literal["train", "test"]
 HUB = "hf:"
@@ -69,6 +69,40 @@ def read_documents(source: str | Path) -> Iterator[Document]:
             f"a folder of these, or {HUB}NAME:SPLIT"
         )
     yield from _file_documents(path, path.name)
+
+
+def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
+    """Read one text or Markdown file, the documents of a JSONL file, or a folder of these.
+
+    Args:
+        path: `.jsonl` (also compressed, see `read_records`) with `{id?, title?, text}` a line;
+            any other file is UTF-8 text, whose line ends are kept.
+
+    Yields:
+        The id of a document (otherwise its title, otherwise file name and number; for a text file
+        its path in the folder) and its text: whole from JSONL, otherwise in blocks.
+
+    Raises:
+        BadInputError: If the file cannot be read, is not UTF-8, or a document has no text.
+    """
+    if path.is_dir():
+        for file in files_in(path):
+            for found, content in stream_documents(file):
+                yield str(file.relative_to(path)) if found == file.name else found, content
+        return
+    if ".jsonl" not in map(str.lower, path.suffixes[-2:]):
+        yield path.name, read_blocks(path)
+        return
+    number = 0
+    for number, record in enumerate(read_records(path), start=1):
+        text = record.get("text")
+        if not isinstance(text, str) or not text.strip():
+            found = f"found the fields {sorted(record)}"
+            raise BadInputError(f"{path} record {number}: no text in 'text'; {found}")
+        name = next((record[key] for key in ("id", "title") if record.get(key) is not None), None)
+        yield f"{path.name}:{number}" if name is None else str(name), text
+    if not number:
+        raise BadInputError(f"{path} is empty; give a file with one JSON object a line")
 
 
 def files_in(folder: Path) -> list[Path]:

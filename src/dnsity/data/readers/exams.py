@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from dnsity.data.example import Detail, Example, Question
 from dnsity.errors import BadInputError
-from dnsity.io.jsonl import read_records
+from dnsity.io.jsonl import parse_json, read_records
 from dnsity.io.text import read_text
 
 KMMLU_SUBJECTS = ("Law", "Public-Safety", "Political-Science-and-Sociology", "Korean-History")
@@ -81,8 +81,8 @@ def click(path: Path) -> Iterator[Example]:
 def kmmlu(path: Path, subjects: Sequence[str] | None = KMMLU_SUBJECTS) -> Iterator[Example]:
     """Read a KMMLU file; every question is closed-book and a separate example.
 
-    Rows without four distinct choices are skipped, since they cannot be scored; their
-    number is logged.
+    Rows without four distinct choices cannot be scored: they are skipped, and their number is
+    logged.
 
     Args:
         path: CSV or JSON lines with question, answer (1..4), A, B, C, D and Category. If the
@@ -169,7 +169,7 @@ class _Item:
 
 
 def _grouped(items: Sequence[_Item]) -> Iterator[Example]:
-    """One example for each document, in order of first appearance; closed-book ones alone."""
+    """Yield one example per document, in order of appearance, and per closed-book question."""
     groups: dict[str | int, list[_Item]] = {}
     for number, item in enumerate(items):
         groups.setdefault(item.document or number, []).append(item)
@@ -186,7 +186,7 @@ def _grouped(items: Sequence[_Item]) -> Iterator[Example]:
 
 
 def _text(row: _Row, name: str, where: str, *, optional: bool = False) -> str:
-    """A field as text without surrounding space; whole numbers count as text."""
+    """Return a field as text without surrounding space; integers count as text."""
     value = row.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, (str, int))):
         raise BadInputError(f"{where}: {name} is {type(value).__name__}; write it as text")
@@ -197,10 +197,10 @@ def _text(row: _Row, name: str, where: str, *, optional: bool = False) -> str:
 
 
 def _choices(row: _Row, where: str) -> tuple[str, ...]:
-    """The choices as a list (in CSV as JSON), or in fields choice_1, choice_2, ..."""
+    """Return the choices, given as a list (in CSV as JSON) or in fields choice_1, choice_2, ..."""
     found = row.get("choices")
     if isinstance(found, str):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(found)
     if not found:
         count = sum(name.startswith("choice_") for name in row)
@@ -256,10 +256,7 @@ def _rows(path: Path) -> Iterator[tuple[str, _Row]]:
 
 
 def _json_list(path: Path) -> list[Any]:
-    try:
-        records = json.loads(_read(path, str(path)))
-    except json.JSONDecodeError as error:
-        raise BadInputError(f"{path} line {error.lineno} is not JSON: {error.msg}") from error
+    records = parse_json(_read(path, str(path)), str(path))
     if not isinstance(records, list):
         raise BadInputError(f"{path} is a JSON {type(records).__name__}; write a list of rows")
     return records

@@ -62,7 +62,7 @@ TASKS = {
 
 @dataclass(frozen=True, slots=True)
 class LongBenchRecord:
-    """One record of any task as in the file, where `id` is `_id` and no classes are null."""
+    """One record of any task as in the file; `id` is `_id`, and `all_classes` is () for null."""
 
     input: str
     context: str
@@ -84,10 +84,6 @@ class Prompt:
     def around(self, text: str) -> tuple[str, str]:
         """Fill in the input; return the texts before and after the context."""
         return self.before.format(input=text), self.after.format(input=text)
-
-    def render(self, context: str, text: str) -> str:
-        """Return the whole prompt, identical to that of the official code."""
-        return context.join(self.around(text))
 
 
 def load_records(folder: Path, task: str) -> Iterator[LongBenchRecord]:
@@ -151,7 +147,7 @@ def prompts(folder: Path) -> dict[str, Prompt]:
     """Read the official prompts.
 
     Raises:
-        BadInputError: If the file is missing or damaged, or a prompt has not one `{context}`.
+        BadInputError: If the file is missing or damaged, or a prompt lacks or repeats `{context}`.
     """
     return _read_prompts(folder / PROMPTS)
 
@@ -192,11 +188,11 @@ def fetch(output: Path, source: Path | None = None, tasks: Sequence[str] = ()) -
         tasks: Requested tasks (default: all of the source).
 
     Returns:
-        For every file "kept", "written" or "absent". The hub's archive has no prompts.
+        The state of every file: "kept", "written" or "absent". The hub's archive has no prompts.
 
     Raises:
         BadInputError: If a task is unknown or missing, the hub cannot be reached, an archive is
-            unsafe or damaged, a file is not what it should be, or nothing can be written.
+            unsafe or damaged, a file has wrong content, or a file cannot be written.
     """
     wanted = {_file(task) for task in tasks or TASKS}
     names = wanted | {PROMPTS, LIMITS}
@@ -230,7 +226,7 @@ def _file(task: str) -> str:
 def _json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text("utf-8")).items())
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         advice = f"copy it from the config folder of github.com/{REPOSITORY}"
         raise BadInputError(f"cannot read {path} ({first_line(error)}); {advice}") from error
 

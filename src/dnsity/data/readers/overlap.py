@@ -52,10 +52,15 @@ class HeldOut:
         self._owners: dict[int, list[str]] = {}
         for document in documents:
             runs = set(_runs(document.text, words))
-            if runs:
-                self.documents[document.id] = Overlap(len(runs))
+            if not runs:
+                continue
+            name, number = document.id, 1
+            while name in self.documents:  # ids are unique in one corpus only
+                number += 1
+                name = f"{document.id} ({number})"
+            self.documents[name] = Overlap(len(runs))
             for run in runs:
-                self._owners.setdefault(run, []).append(document.id)
+                self._owners.setdefault(run, []).append(name)
 
     def shares(self, text: str) -> bool:
         """Return whether a text contains any of the runs."""
@@ -65,7 +70,7 @@ class HeldOut:
         """Search training documents, one at a time.
 
         Returns:
-            The overlap of each held-out document by id.
+            The overlap of each held-out document by id; repeated ids are numbered.
         """
         for document in training:
             for run in _runs(document.text, self.words):
@@ -77,5 +82,5 @@ class HeldOut:
 
 def _runs(text: str, words: int) -> Iterator[int]:
     """Hash every run; collisions of 64-bit hashes are negligible."""
-    read = _WORD.findall(text.casefold())
-    return map(hash, zip(*(read[start:] for start in range(words)), strict=False))
+    found = _WORD.findall(text.casefold())
+    return map(hash, zip(*(found[start:] for start in range(words)), strict=False))

@@ -1,18 +1,17 @@
 """Question answering sets in their published formats, as examples.
 
     .json     SQuAD (KorQuAD 1.0, PolicyQA): the paragraphs of an article become one document, in
-              order, a blank line between
+              order, separated by blank lines
     .jsonl    {context, question, answers} (Natural Questions with the gold passage): questions on
-              the same context come together; or example records, see `data.example`
+              the same context form one example; or example records, see `data.example`
     .csv      FairytaleQA: the sections of a story become one document, see `data.stories`
 
 An example's `source` is its article: the title, in Natural Questions the first line of the context.
-It determines the side, so no article is on both.
+It assigns the article to training or testing, so no article is in both.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,7 @@ from dnsity.data.example import Example, Language, Question
 from dnsity.data.readers.corpus import Side, side_of
 from dnsity.data.readers.stories import read_rows, whole_story
 from dnsity.errors import BadInputError
-from dnsity.io.jsonl import read_records
+from dnsity.io.jsonl import parse_json, read_records
 from dnsity.io.text import read_text
 
 KIND = "qa"
@@ -71,23 +70,18 @@ def read_qa(path: Path, language: Language) -> Iterator[Example]:
 
 
 def on_side(examples: Iterable[Example], side: Side, test_share: float) -> Iterator[Example]:
-    """Yield the examples whose article is on one side.
+    """Yield the examples whose article is for training, or for testing.
 
     Args:
-        examples: Of a set.
-        side: For training, or for testing.
+        examples: Examples of one set.
+        side: `train` or `test`.
         test_share: Share of articles for testing.
     """
     return (one for one in examples if side_of(one.source, test_share) == side)
 
 
 def _squad(path: Path, language: Language) -> Iterator[Example]:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadInputError(
-            f"{path} line {error.lineno} is not JSON ({error.msg}); copy or download it again"
-        ) from error
+    content = parse_json(read_text(path), str(path))
     for number, article in enumerate(_field(content, "data", list, str(path)), start=1):
         where = f"{path} article {number}"
         contexts, asked = [], list[_Asked]()
@@ -103,7 +97,7 @@ def _squad(path: Path, language: Language) -> Iterator[Example]:
 
 
 def _squad_question(question: Any, where: str) -> _Asked:
-    """Return a question and its answers; SQuAD 2 has questions without answers."""
+    """Return a question and its answers, which may be none in SQuAD 2."""
     answers = _field(question, "answers", list, where)
     text = _field(question, "question", str, where)
     return text, [_field(answer, "text", str, where) for answer in answers]
@@ -137,7 +131,7 @@ def _stories(path: Path, language: Language) -> Iterator[Example]:
 
 
 def _questions(asked: Iterable[_Asked]) -> tuple[Question, ...]:
-    """Each question once, with all its answers; the first is the answer."""
+    """Return each question once, with all its answers; the first is the answer."""
     merged: dict[str, dict[str, None]] = {}
     for text, answers in asked:
         known = merged.setdefault(" ".join(text.split()), {})
@@ -151,7 +145,7 @@ def _questions(asked: Iterable[_Asked]) -> tuple[Question, ...]:
 
 
 def _field(record: Any, name: str, kind: type[_T], where: str) -> _T:
-    """A field that must be there and of a type."""
+    """Return a field that must exist and have a type."""
     value = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         fields = ", ".join(record) if isinstance(record, dict) else type(record).__name__

@@ -50,7 +50,7 @@ class Records:
         self._tokens = [tokens for tokens, _ in measured]
         self._examples = [example for _, example in measured]
 
-    def draw(self, rng: random.Random, tokens: int) -> Example:
+    def sample(self, rng: random.Random, tokens: int) -> Example:
         """Sample a record whose document has at most so many tokens, and more than half of it.
 
         If there is none of more than half, one of the longest that fit is sampled.
@@ -62,7 +62,7 @@ class Records:
         if stop == 0:
             raise BadInputError(
                 f"no document in data.records has at most {tokens} tokens, the shortest has "
-                f"{self._tokens[0]}; ask for as many in `stages`, or add shorter documents"
+                f"{self._tokens[0]}; allow as many in `stages`, or add shorter documents"
             )
         longest = bisect_left(self._tokens, self._tokens[stop - 1])
         start = min(longest, bisect_right(self._tokens, tokens / 2))

@@ -1,7 +1,8 @@
 """Stories with questions in FairytaleQA's form: CSV, one question a row with its section.
 
-Sections come in the story's order, but a question on several has them, adjacent or not, as one
-section of its own. So sections are cut into passages, and a story contains every passage once.
+Sections are in the story's order, but the row of a question on several sections has all of them,
+adjacent or not, as one section. So sections are split into passages, and a story contains every
+passage once.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Text handling: chunking, sentences, particles, the prompt of a question."""
+"""Text handling: chunking, sentences, Korean particles, prompt formats."""

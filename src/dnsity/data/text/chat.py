@@ -108,7 +108,7 @@ def texts(tokenizer: PreTrainedTokenizerBase, system: str | None = None) -> Chat
         system: System prompt (None: the template's default).
 
     Raises:
-        UnsupportedModelError: If there is none, or it changes, repeats or omits a message.
+        UnsupportedModelError: If there is no template, or it changes, repeats or omits a message.
     """
     question, answer = _QUESTION % 0, _ANSWER % 0
     asked = messages(_DOCUMENT, [], question, system=system, instruction=None)
@@ -127,8 +127,8 @@ def after_document(
         `2 * turns + 1` texts: after the first question, after its answer, ...
 
     Raises:
-        UnsupportedModelError: If the template does not accept several turns, or writes earlier ones
-            in another way once more follow.
+        UnsupportedModelError: If the template does not accept several turns, or renders earlier
+            turns differently when more follow.
     """
     earlier = [(_QUESTION % number, _ANSWER % number) for number in range(turns)]
     last = _QUESTION % turns
@@ -145,14 +145,14 @@ def after_document(
 
 
 def _cut(rendered: str, marks: Sequence[str]) -> list[str]:
-    """Cut at marks that must occur once each, in order."""
+    """Split at marks that must occur once each, in order."""
     found = []
     for mark in marks:
         before, _, rest = rendered.partition(mark)
         if rendered.count(mark) != 1:
             raise UnsupportedModelError(
-                "the chat template of this tokenizer does not hold every message exactly once and "
-                f"unchanged ({rendered.count(mark)} times); use frame 'plain'"
+                "the chat template of this tokenizer does not contain every message exactly once "
+                f"and unchanged ({rendered.count(mark)} times); use frame 'plain'"
             )
         found.append(before)
         rendered = rest

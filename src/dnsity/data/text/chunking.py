@@ -15,13 +15,9 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from dnsity.data.readers.corpus import files_in
 from dnsity.data.text.sentences import sentence_ends
 from dnsity.errors import BadInputError
-from dnsity.io.jsonl import read_records
-from dnsity.io.text import read_blocks
 
 CountTokens = Callable[[str], int]
 _Found = tuple[int, int]  # where a chunk ends, and how many tokens it has
@@ -69,11 +65,11 @@ def chunk(
     division into blocks does not matter.
 
     Args:
-        text: The whole text, or its blocks in order (see `stream_documents`).
+        text: The whole text, or its blocks in order (see `corpus.stream_documents`).
         count_tokens: Counts the tokens of a text. Every chunk is checked with it.
         tokens: The limit. A chunk also has at most `MOST_CHARACTERS` per token.
-        overlap: Most tokens of a chunk that the next one repeats: whole sentences if one fits,
-            otherwise whole words, otherwise characters; less if the next chunk needs the room.
+        overlap: Maximum tokens of a chunk that the next one repeats: whole sentences if one fits,
+            otherwise whole words, otherwise characters; fewer if the next chunk needs the room.
         source: Id of the document, copied into every chunk.
 
     Returns:
@@ -93,40 +89,6 @@ def chunk(
         whole = text
         text = (whole[at : at + _BLOCK] for at in range(0, len(whole), _BLOCK))
     return _Cutter(count_tokens, tokens, overlap).cut(_Buffer(iter(text)), source)
-
-
-def stream_documents(path: Path) -> Iterator[tuple[str, str | Iterator[str]]]:
-    """Read one text or Markdown file, the documents of a JSONL file, or a folder of these.
-
-    Args:
-        path: `.jsonl` (also compressed, see `read_records`) with `{id?, title?, text}` a line;
-            any other file is UTF-8 text, whose line ends are kept.
-
-    Yields:
-        The id of a document (otherwise its title, otherwise file name and number; for a text file
-        its path in the folder) and its text: whole from JSONL, otherwise in blocks.
-
-    Raises:
-        BadInputError: If the file cannot be read, is not UTF-8, or a document has no text.
-    """
-    if path.is_dir():
-        for file in files_in(path):
-            for found, content in stream_documents(file):
-                yield str(file.relative_to(path)) if found == file.name else found, content
-        return
-    if ".jsonl" not in map(str.lower, path.suffixes[-2:]):
-        yield path.name, read_blocks(path)
-        return
-    number = 0
-    for number, record in enumerate(read_records(path), start=1):
-        text = record.get("text")
-        if not isinstance(text, str) or not text.strip():
-            found = f"found the fields {sorted(record)}"
-            raise BadInputError(f"{path} record {number}: no text in 'text'; {found}")
-        name = next((record[key] for key in ("id", "title") if record.get(key) is not None), None)
-        yield f"{path.name}:{number}" if name is None else str(name), text
-    if not number:
-        raise BadInputError(f"{path} is empty; give a file with one JSON object a line")
 
 
 @dataclass(slots=True)
@@ -152,7 +114,7 @@ class _Buffer:
 
 @dataclass(slots=True)
 class _Cutter:
-    """Limits and token density. Offsets refer to the buffer."""
+    """Cuts a buffered text within token limits; offsets refer to the buffer."""
 
     count: CountTokens
     tokens: int
@@ -174,7 +136,7 @@ class _Cutter:
             if found is None and start == past:
                 raise BadInputError(
                     f"{text[start]!r} at character {buffer.base + start} alone has "
-                    f"{self.count(text[start])} tokens; allow chunks more than {self.tokens}"
+                    f"{self.count(text[start])} tokens; a chunk may have {self.tokens}, allow more"
                 )
             if found is None:  # no room after the overlap
                 start = past
@@ -187,9 +149,9 @@ class _Cutter:
             start, past = self._repeat_from(text, start, stop) if self.overlap else stop, stop
 
     def _fit(self, text: str, start: int, past: int, end: int, last: bool) -> _Found | None:
-        """Find the end of the chunk that begins at `start`; None if not after `past`.
+        """Find the end of the chunk that begins at `start`; None if no end after `past` fits.
 
-        The reach is an estimate, and a text may have more tokens than a longer text with the same
+        `_reach` is an estimate, and a text may have more tokens than a longer text with the same
         beginning. So the tokens of the chunk itself are counted, and it is shortened until it fits.
         """
         high = max(self._reach(text, start, end), past + 1)

@@ -50,7 +50,7 @@ class Frame(ABC):
     space: ClassVar[str]
 
     def __init__(self, encoder: TextEncoder, head: list[int], end_ids: Sequence[int]) -> None:
-        """Set what all frames have."""
+        """Set the attributes of every frame."""
         self.encoder, self.head, self.end_ids = encoder, head, tuple(end_ids)
 
     @abstractmethod
@@ -108,7 +108,7 @@ class Plain(Frame):
 
     def __init__(self, encoder: TextEncoder, template: str) -> None:
         """Use a template with `{question}` in it."""
-        encoder = encoder.knowing(template)
+        encoder = encoder.with_control_tokens_of(template)
         super().__init__(encoder, encoder.start_ids, [encoder.eos_id])
         self.template = template
         self._before, self._after = template.split("{question}")
@@ -156,8 +156,8 @@ class Chat(Frame):
             instruction: Text between document and question (None: none).
 
         Raises:
-            UnsupportedModelError: If there is no template, or prompts cannot be put together from
-                its parts.
+            UnsupportedModelError: If there is no template, or head, document and question encoded
+                separately differ from the tokenized whole.
         """
         self.system, self.instruction = system, instruction
         self._texts = chat.texts(encoder.tokenizer, system)
@@ -171,7 +171,7 @@ class Chat(Frame):
         self._joined = lead[len(self._before) :]
         lead_ids = encoder.encode_between("", self._before, _ANY, starts=not fixed)
         self.head = encoder.encode_frame(fixed) + lead_ids
-        if self._as_the_library():
+        if self._equals_the_library():
             return
         raise UnsupportedModelError(
             "the chat template of this tokenizer cannot be put together from head, document and "
@@ -198,7 +198,7 @@ class Chat(Frame):
 
     def continuation(self, text: str) -> list[int]:
         """Encode text as it is tokenized after the assistant's header."""
-        return self.encoder.encode_between(self._plain_end(self._texts.tail), text)
+        return self.encoder.encode_between(self._after_control(self._texts.tail), text)
 
     @property
     def separator(self) -> list[int]:
@@ -214,19 +214,19 @@ class Chat(Frame):
     def _instructed(self, question: str) -> str:
         return SEPARATOR.join(part for part in (self.instruction, question) if part)
 
-    def _encode(self, said: Sequence[str], after: Sequence[str], *, before: str) -> list[int]:
-        """Encode messages, each followed by a text of the template, whose control tokens count.
+    def _encode(self, messages: Sequence[str], after: Sequence[str], *, before: str) -> list[int]:
+        """Encode messages, each followed by a text of the template with its control tokens.
 
         Text between two control tokens is encoded together, as the library does.
 
         Args:
-            said: Messages of user and model.
-            after: The template's text after each.
+            messages: Messages of user and model.
+            after: The template's text after each message.
             before: Text in front of the first message, after the last control token.
         """
         ids: list[int] = []
         stretch = ""
-        for message, template in zip(said, after, strict=True):
+        for message, template in zip(messages, after, strict=True):
             stretch, rest = stretch + message, 0
             for start, stop in self.encoder.control_spans(template):
                 ids += self.encoder.encode_between(before, stretch + template[rest:start])
@@ -235,12 +235,12 @@ class Chat(Frame):
             stretch += template[rest:]
         return ids + self.encoder.encode_between(before, stretch)
 
-    def _plain_end(self, template: str) -> str:
+    def _after_control(self, template: str) -> str:
         """Return the end of a template's text after its last control token."""
         spans = self.encoder.control_spans(template)
         return template[spans[-1][1] :] if spans else template
 
-    def _as_the_library(self) -> bool:
+    def _equals_the_library(self) -> bool:
         """Compare with `apply_chat_template`, tokenized by the library."""
         for text, question in _PROBES:
             for document in (text, ""):
@@ -265,7 +265,7 @@ def frame_of(encoder: TextEncoder, spec: GistSpec) -> Frame:
     """Return the prompt format of a model.
 
     Args:
-        encoder: The model's.
+        encoder: Encoder of the model's tokenizer.
         spec: Names the frame; `auto` is chat if the tokenizer has a template.
 
     Raises:

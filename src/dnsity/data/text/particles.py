@@ -83,17 +83,17 @@ def _final_sound(word: str) -> _Final:
 
 
 def particle(word: str, pair: str) -> str:
-    """Picks the form of a particle that fits the last sound of a word.
+    """Return the form of a particle that fits the last sound of a word.
 
     Args:
         word: The word before the particle: Hangul, digits or Latin letters.
         pair: Both forms, the one after a consonant first, e.g. ``"은/는"`` or ``"으로/로"``.
 
     Returns:
-        The fitting form alone, without the word.
+        The form, without the word.
 
     Raises:
-        ValueError: If `pair` is not two forms parted by a slash.
+        ValueError: If `pair` is not two forms separated by a slash.
     """
     after_consonant, slash, after_vowel = pair.partition("/")
     if not (after_consonant and slash and after_vowel):
@@ -105,17 +105,14 @@ def particle(word: str, pair: str) -> str:
 
 
 def fill(template: str, **values: str) -> str:
-    """Fill a template in which particles are fields of their own: ``"{e}{은는} 쉽니다."``.
+    """Fill a template in which particles are fields: ``"{e}{은는} 쉽니다."``.
 
     A particle field depends on the text filled so far, so it also works after plain words.
 
     Args:
         template: Text with ``{name}`` fields; 은는, 이가, 을를, 과와, 으로, 이에요, 이다, 이며,
             이라 and 이나 are particles.
-        **values: What to write for the other fields.
-
-    Returns:
-        The finished text.
+        **values: Texts of the other fields.
 
     Raises:
         KeyError: If a field is neither a particle nor among `values`.

@@ -5,7 +5,7 @@
     text      after other text:              never a space that is not in the text
 
 SentencePiece-like tokenizers (Metaspace, Prepend) and some byte-level ones put a space in front of
-the first word. Texts that are encoded separately and joined as ids must not get one each.
+the first word. Texts that are encoded separately and joined as ids must not all get such a space.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Span: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class Encoded:
     """The tokens of a text.
 
     Attributes:
-        ids: Token ids, those of the whole tokenizer.
-        offsets: The characters of each token.
+        ids: Token ids, numbered as in the whole tokenizer.
+        offsets: The start and stop character of each token.
     """
 
     ids: list[int]
@@ -46,11 +46,11 @@ class Pipeline:
         """
         state = {**state, "post_processor": None, "truncation": None, "padding": None}
         self._whole = _tokenizer(state, added)
-        self._number = {}
+        self._original_id = {}
         for token in added:  # removing some renumbers those outside the model's vocabulary
             found = self._whole.token_to_id(token["content"])
             if found != token["id"]:
-                self._number[found] = int(token["id"])
+                self._original_id[found] = int(token["id"])
         self._fuses = state["model"].get("type") == "Unigram" and state["model"]["byte_fallback"]
         self._added = {int(token["id"]): str(token["content"]) for token in added}
         self._first: dict[Place, Tokenizer] = {"start": self._whole}
@@ -63,7 +63,7 @@ class Pipeline:
             if changed != state:
                 self._first[place] = _tokenizer(changed, added)
 
-    def encode(self, text: str, place: Place = "start") -> Pieces:
+    def encode(self, text: str, place: Place = "start") -> Encoded:
         """Encode text at a place; only what precedes the first added token depends on it."""
         first = self._first.get(place, self._whole)
         if first is self._whole or place == "control":
@@ -71,14 +71,14 @@ class Pipeline:
         border = next((start for _, (start, _) in self.added(text)), len(text))
         head, rest = self._encode(first, text[:border]), self._encode(self._whole, text[border:])
         moved = [(start + border, stop + border) for start, stop in rest.offsets]
-        return Pieces(head.ids + rest.ids, head.offsets + moved)
+        return Encoded(head.ids + rest.ids, head.offsets + moved)
 
     def added(self, text: str) -> list[tuple[int, Span]]:
         """Find the added tokens in a text, with the characters of each."""
-        pieces = self._encode(self._whole, text)
+        encoded = self._encode(self._whole, text)
         return [
             (id_, (start, stop))
-            for id_, (start, stop) in zip(pieces.ids, pieces.offsets, strict=True)
+            for id_, (start, stop) in zip(encoded.ids, encoded.offsets, strict=True)
             # Unknown characters become an added token, too.
             if id_ in self._added and self._added[id_] in text[start:stop]
         ]
@@ -87,14 +87,14 @@ class Pipeline:
         """Return the number of tokens of the model, without added ones."""
         return self._whole.get_vocab_size(with_added_tokens=False)
 
-    def _encode(self, tokenizer: Tokenizer, text: str) -> Pieces:
+    def _encode(self, tokenizer: Tokenizer, text: str) -> Encoded:
         encoding = tokenizer.encode(text, add_special_tokens=False)
         ids, offsets = encoding.ids, encoding.offsets
         if self._fuses:
             offsets = _per_character(text, offsets)
-        if self._number:
-            ids = [self._number.get(each, each) for each in ids]
-        return Pieces(ids, offsets)
+        if self._original_id:
+            ids = [self._original_id.get(each, each) for each in ids]
+        return Encoded(ids, offsets)
 
 
 def prefix_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -112,8 +112,8 @@ def _tokenizer(state: dict[str, Any], added: list[dict[str, Any]]) -> Tokenizer:
 def _continued(part: Any, place: Place) -> Any:
     """Change a normalizer or pre-tokenizer so that it adds no space before a text.
 
-    After a control token only Metaspace's scheme "first" adds none; after text no part adds one. A
-    sequence that first splits into words keeps the space of every word.
+    After a control token only Metaspace with the scheme "first" adds none; after text no part adds
+    one. A sequence that first splits into words keeps the space of every word.
     """
     if not isinstance(part, dict):
         return part
@@ -122,7 +122,7 @@ def _continued(part: Any, place: Place) -> Any:
         key = "normalizers" if "normalizers" in part else "pretokenizers"
         parts = [_continued(each, place) for each in part[key]]
         if key == "pretokenizers":  # the first one that splits
-            parts = [parts[0], *part[key][1:]] if _cuts(part[key][0]) else parts
+            parts = [parts[0], *part[key][1:]] if _splits(part[key][0]) else parts
         return {**part, key: [each for each in parts if each is not None]}
     if kind == "Metaspace" and (place == "text" or part.get("prepend_scheme") == "first"):
         return {**part, "prepend_scheme": "never"}
@@ -149,5 +149,6 @@ def _per_character(text: str, offsets: list[Span]) -> list[Span]:
     return found
 
 
-def _cuts(part: dict[str, Any]) -> bool:
+def _splits(part: dict[str, Any]) -> bool:
+    """Return whether a pre-tokenizer splits text before any part that adds a space."""
     return part.get("type") not in ("Metaspace", "ByteLevel")

@@ -31,33 +31,33 @@ _SENTENCE_END = re.compile(
 
 
 def sentence_ends(text: str) -> list[int]:
-    """Return where sentences end.
+    """Return the offsets at which sentences end.
 
     Args:
         text: English or Korean text.
 
     Returns:
-        Ascending offsets, each right after a sentence or at the start of a paragraph; always
-        with 0 and ``len(text)``.
+        Ascending offsets, each right after a sentence or at the start of a paragraph, including 0
+        and ``len(text)``.
     """
     ends = {match.end() for match in _SENTENCE_END.finditer(text)}
     return sorted(ends | {0, len(text)})
 
 
 _HEADING, _PARAGRAPH = 60, 60
-"""Most characters of a heading, and of a line after it that is not a paragraph."""
+"""Maximum characters of a heading, and of a line after it that is not a paragraph."""
 _ASIDE = re.compile(r"(?P<open>[(\[{\uff08「『《〈“])|(?P<close>[)\]}\uff09」』》〉”])|\"|\n")
 
 
 def places(text: str) -> list[int]:
-    """Return where another sentence can be inserted.
+    """Return the offsets at which another sentence can be inserted.
 
     Args:
         text: English or Korean text.
 
     Returns:
         Those `sentence_ends` that are neither inside a quotation or brackets nor between a heading
-        and its text; ascending, always with 0 and ``len(text)``.
+        and its text, in ascending order, including 0 and ``len(text)``.
     """
     ends = sentence_ends(text)
     inside = _asides(text)

@@ -1,4 +1,4 @@
-"""Every compression method as a method of an evaluation, and controls of some of them."""
+"""Compression methods as evaluation methods, and controls that change one part of a method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from dnsity.config import validated
 from dnsity.evaluation.method import Context, Ingested, Method, MethodSettings
-from dnsity.inference.compress import compress
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.methods import COMPRESSORS, Compressor, Gist, Refine
 
@@ -43,7 +42,7 @@ class Compressed(Method):
         """Compress the document."""
         method = self.configured(self.settings, self.label)
         started = self.loaded.now()
-        cache = compress(self.loaded, [document], method=method)[0]
+        cache = method.compress(self.loaded, [document])[0]
         seconds = self.loaded.now() - started
         return Ingested(cache, seconds, method.report(cache.info.settings).note)
 

@@ -49,7 +49,7 @@ class Rag(Reading):
         def count(text: str) -> int:
             return len(self.loaded.encoder.encode(text))
 
-        return [piece.text for piece in chunk(document, count, tokens)]
+        return [part.text for part in chunk(document, count, tokens)]
 
 
 class RagEqualKv(Rag):

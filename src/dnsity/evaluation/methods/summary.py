@@ -43,10 +43,9 @@ class Summary(Reading):
         slots = gist_slots(loaded, self.settings, len(ids))
         whole = self.read(without_middle(ids, max(1, self.window - slots)))
         asked = _ASKED[language_of(document)]
-        written = answer(loaded, whole.layers, [asked], Sampling(max_new_tokens=slots))[
-            0
-        ].text.strip()
-        if not written.strip():
+        [given] = answer(loaded, whole.layers, [asked], Sampling(max_new_tokens=slots))
+        written = given.text.strip()
+        if not written:
             raise BadInputError(f"{loaded.name} wrote no summary; leave {self.name} out")
         summary = first_tokens(loaded, loaded.frame.document(written), slots)
         return Ingested(summary, loaded.now() - started, f"summary: {written}")

@@ -55,18 +55,18 @@ class Exam(Family):
 
     def make_tasks(self, encoder: TextEncoder, *, limit: int, seed: int) -> list[Task]:
         """Read the first documents with all their questions; a closed-book question is one item."""
-        beside = [example.document for example in exams.open_book()]
+        unrelated = [example.document for example in exams.open_book()]
         found = islice(exams.load(self.source), limit)
-        return [Task(self.name, VERSION, CHOICE, tuple(self._items(found, beside)))]
+        return [Task(self.name, VERSION, CHOICE, tuple(self._items(found, unrelated)))]
 
-    def _items(self, found: Iterator[Example], beside: list[str]) -> Iterator[Item]:
+    def _items(self, found: Iterator[Example], unrelated: list[str]) -> Iterator[Item]:
         for number, example in enumerate(found):
             questions = example.questions
             if self.candidates == "letter":
                 questions = tuple(map(_lettered, questions))
             yield Item(
                 f"{number}:{example.source}",
-                example.document or beside[number % len(beside)],
+                example.document or unrelated[number % len(unrelated)],
                 questions,
                 {"language": "ko", "book": "open" if example.document else "closed"},
             )

@@ -95,13 +95,13 @@ class Understanding(Family):
                 f"{self.documents}: no article has {min(self.tokens)} tokens after its first "
                 f"paragraph, the longest has {longest}; lower tokens or add longer articles"
             )
-        ask = _Asker(self.language, articles, seed)
+        maker = _QuestionMaker(self.language, articles, seed)
         tasks = []
         if "choose" in self.forms:
-            items = _items(cuts, self.language, ask.to_choose)
+            items = _items(cuts, self.language, maker.to_choose)
             tasks.append(Task(self.name, VERSION, CHOICE, items))
         if "generate" in self.forms:
-            items = _items(cuts, self.language, ask.to_generate)
+            items = _items(cuts, self.language, maker.to_generate)
             name = f"{self.name}_generate"
             tasks.append(Task(name, VERSION, "rouge_l", items, _SUMMARY_TOKENS))
         return tasks
@@ -158,8 +158,8 @@ def _read(source: str, language: Language) -> list[Article]:
     return list(found.values())
 
 
-class _Asker:
-    """Makes questions about an article, with wrong choices from the others."""
+class _QuestionMaker:
+    """Makes questions about one article, with wrong choices from all others."""
 
     def __init__(self, language: Language, articles: Sequence[Article], seed: int) -> None:
         self.articles = articles

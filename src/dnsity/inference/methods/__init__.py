@@ -4,8 +4,8 @@
     refine    slots trained for one document            any base model; minutes
     select    some of the document's own keys           any base model; seconds
 
-To add a method, write one file with a subclass of `Compressor` and import it here: one line. The
-command line, `GistModel.compress` and evaluations then know it by name.
+To add a method, write one file with a subclass of `Compressor` and import the class here. The
+import registers it: the command line, `GistModel.compress` and evaluations then know it by name.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from dnsity.config import configured
 from dnsity.errors import BadInputError
+from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.compressor import Compressor
 from dnsity.inference.methods.gist import Gist
 from dnsity.inference.methods.refine import Refine
@@ -23,9 +24,16 @@ from dnsity.inference.methods.select import Select
 
 __all__ = ["COMPRESSORS", "Compressor", "Gist", "Refine", "Select"]
 
-_METHODS = sorted(Compressor.__subclasses__(), key=lambda one: (not one.by_default, one.name))
-"""All methods imported above; those of default evaluations come first in tables."""
-COMPRESSORS: dict[str, type[Compressor]] = {method.name: method for method in _METHODS}
+COMPRESSORS: dict[str, type[Compressor]] = {
+    method.name: method
+    for method in sorted(
+        Compressor.__subclasses__(), key=lambda one: (not one.by_default, one.name)
+    )
+}
+"""The methods imported above; those of default evaluations come first in tables.
+
+This module runs before any other can import `Compressor`, so subclasses elsewhere are not included.
+"""
 
 
 def build_compressor(
@@ -55,6 +63,24 @@ def build_compressor(
                 f"{', '.join(method.setting_names())}"
             )
     return configured(method, given, overrides, f"--method {name}")
+
+
+def require_trained(loaded: LoadedModel, method: Compressor) -> None:
+    """Refuse a method that needs trained gist tokens if the model has none.
+
+    Raises:
+        BadInputError: If the model is a plain base; the message names the other methods.
+    """
+    if method.needs_gists and not loaded.trained:
+        others = " or ".join(
+            f"--method {name} ({other.cost})"
+            for name, other in COMPRESSORS.items()
+            if not other.needs_gists
+        )
+        raise BadInputError(
+            f"{loaded.name} is a base model without trained gists; use {others}, or train gists on "
+            "it with dnsity train"
+        )
 
 
 def with_state_file(method: Compressor, output: Path) -> Compressor:

@@ -23,7 +23,7 @@ def encode(loaded: LoadedModel, text: str) -> list[int]:
     """
     if not text.strip():
         raise BadInputError("the document is empty; give a text to compress")
-    _ = loaded.movable
+    loaded.require_shift_invariant()
     return loaded.frame.document(text)
 
 
@@ -68,9 +68,9 @@ def require_readable(loaded: LoadedModel, tokens: int, extra: int, method: str) 
     extra += len(loaded.frame.head)
     if tokens + extra > loaded.max_positions:
         raise BadInputError(
-            f"the document has {tokens} tokens, method {method!r} reads it whole with {extra} "
-            f"more around it and this model takes {loaded.max_positions}; split the document into "
-            "several files, or use --method gist, which reads in chunks"
+            f"the document has {tokens} tokens, method {method!r} needs {extra} further ones in "
+            f"the same pass and this model takes {loaded.max_positions}; split the document into "
+            "several files, or use --method gist, which cuts it into chunks"
         )
 
 

@@ -56,7 +56,7 @@ class Gist(Compressor):
                 long that its gists alone would fill the model's window.
         """
         spec = loaded.lm.spec
-        _require_trained(spec, self.gists)
+        _require_at_most_trained(spec, self.gists)
         documents = [_encode(loaded, text, self.gists) for text in texts]
         found = compress_documents(
             loaded.lm,
@@ -77,7 +77,7 @@ class Gist(Compressor):
         return info.n_gist == len(spans) * each
 
 
-def _require_trained(spec: GistSpec, gists: int | None) -> None:
+def _require_at_most_trained(spec: GistSpec, gists: int | None) -> None:
     if gists is not None and not 1 <= gists <= spec.gists:
         raise BadInputError(
             f"--gists {gists}: this model holds 1 to {spec.gists} gists for "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -35,7 +36,7 @@ def least_positions(loaded: LoadedModel, tokens: int) -> int:
 
 
 def repeat_document(
-    loaded: LoadedModel, ids: list[int], document: KeyValues, fits: bool, progress: Progress
+    loaded: LoadedModel, ids: list[int], document: KeyValues, fit_values: bool, progress: Progress
 ) -> list[Repeated]:
     """Run the model over a repetition of the document and record what each layer attends to.
 
@@ -43,7 +44,7 @@ def repeat_document(
         loaded: Model and tokenizer.
         ids: Token ids of the document.
         document: Keys and values of head and document.
-        fits: Whether values will be fitted to the repeating queries.
+        fit_values: Whether values will be fitted to the repeating queries.
         progress: Called with tokens repeated and tokens in total.
     """
     base, first = loaded.lm.base, len(loaded.frame.head)
@@ -51,19 +52,35 @@ def repeat_document(
     repeated = [Repeated(keys.shape[-2], window, first) for (keys, _), window in
                 zip(document, windows(base), strict=True)]  # fmt: skip
     most = min(_PASS, loaded.max_positions - first - len(ids) - _extra_positions(loaded))
-    stride = math.ceil(len(ids) / _QUERIES) if fits else None
+    stride = math.ceil(len(ids) / _QUERIES) if fit_values else None
     with loaded.lm.answering():
         for start in range(0, len(ids), most):
             lead = max(0, start - _LEAD)
-            row = asked + ids[lead : start + most]
+            tokens = asked + ids[lead : start + most]
             skipped = len(asked) + start - lead
 
             def note(seen: Attention, skipped: int = skipped) -> None:
                 repeated[seen.layer].add(seen, skipped, stride)
 
-            observe(base, torch.tensor([row], device=loaded.device), document, note)
+            observe(base, torch.tensor([tokens], device=loaded.device), document, note)
             progress(min(start + most, len(ids)), len(ids))
     return repeated
+
+
+class _Sample(NamedTuple):
+    """A sample of the queries of one pass, and their attention.
+
+    Attributes:
+        queries: The queries, `[H, C, D]`.
+        distance: Their distance from the document's end, `[C]`.
+        own_mass: Logarithm of the attention mass of the pass's own tokens, `[K, H/K, C]`.
+        output: The document's part of the attention output, `[K, H/K, C, D]`.
+    """
+
+    queries: Tensor
+    distance: Tensor
+    own_mass: Tensor
+    output: Tensor
 
 
 @dataclass(slots=True)
@@ -75,8 +92,7 @@ class Repeated:
         window: The layer's sliding window, if it has one.
         first: Tokens of the head, which are kept unchanged.
         scores: The most attention that each token has received so far, `[K, N]`.
-        parts: For a sample of queries: the queries, their distance from the document's end, the
-            logarithm of their own tokens' attention mass, and the document's part of the output.
+        samples: Queries that values are fitted to.
         scale: Factor of the products of queries and keys.
     """
 
@@ -84,13 +100,13 @@ class Repeated:
     window: int | None
     first: int = 0
     scores: Tensor | None = None
-    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = field(default_factory=list)
+    samples: list[_Sample] = field(default_factory=list)
     scale: float = 1.0
 
     @property
     def queries(self) -> Tensor:
         """Queries that values are fitted to, `[H, C, D]`."""
-        return torch.cat([part[0] for part in self.parts], dim=1)
+        return torch.cat([sample.queries for sample in self.samples], dim=1)
 
     def add(self, seen: Attention, skipped: int, stride: int | None) -> None:
         """Record one pass, without its first tokens, which repeat nothing.
@@ -110,12 +126,12 @@ class Repeated:
             if stride is None:
                 continue
             picked = torch.arange(block.stop - block.start)[-block.start % stride :: stride]
-            self.parts.append(
-                (
-                    seen.queries[:, block][:, picked],
-                    (picked + block.start).to(shares.device),
-                    scores[:, :, picked, self.tokens :].logsumexp(dim=-1),
-                    shares[:, :, picked] @ seen.values[:, None, : self.tokens].float(),
+            self.samples.append(
+                _Sample(
+                    queries=seen.queries[:, block][:, picked],
+                    distance=(picked + block.start).to(shares.device),
+                    own_mass=scores[:, :, picked, self.tokens :].logsumexp(dim=-1),
+                    output=shares[:, :, picked] @ seen.values[:, None, : self.tokens].float(),
                 )
             )
 

@@ -1,4 +1,4 @@
-"""Method `select`: keep those of the document's keys that matter; no training, seconds.
+"""Method `select`: keep the document's keys that receive most attention; no training, seconds.
 
     prefill   [document] ──▶ keys and values of all its tokens
     repeat    [repeat the text:][document] after them ──▶ attention that each token receives
@@ -134,7 +134,7 @@ class Select(Compressor):
         given = self.gists or self.ratio
         return self.slots(tokens) if given else min(self.slots(tokens), most_slots(loaded))
 
-    def _most(self, loaded: LoadedModel, chunks: int) -> int | None:
+    def _most_per_head(self, loaded: LoadedModel, chunks: int) -> int | None:
         """Return the maximum slots of a head for one chunk; None: all heads have as many."""
         if self.even or any(windows(loaded.lm.base)):
             return None
@@ -148,7 +148,7 @@ class Select(Compressor):
             require_smaller(loaded, len(ids), slots, slots)
         parts = [
             select_key_values(
-                loaded, ids[start:stop], share, most=self._most(loaded, len(chunks)),
+                loaded, ids[start:stop], share, most=self._most_per_head(loaded, len(chunks)),
                 progress=progress_within(progress, start, len(ids)),
             )
             for (start, stop), share in zip(chunks, slots_per_chunk(slots, chunks), strict=True)
@@ -166,20 +166,20 @@ def select_key_values(
     slots: int,
     *,
     most: int | None = None,
-    refit: bool | None = None,
     progress: Progress = ignore_progress,
-    read: KeyValues | None = None,
+    document: KeyValues | None = None,
 ) -> KeyValues:
     """Return some of a document's keys and values, moved to positions right after the head.
+
+    Values are fitted unless heads share one budget.
 
     Args:
         loaded: Model and tokenizer.
         ids: Token ids of the document.
         slots: Average slots of a head; at most the document's tokens.
         most: Maximum slots of a head, if all heads share one budget; None: every head has `slots`.
-        refit: Whether to fit values (None: only if heads do not share a budget).
         progress: Called with tokens repeated and tokens in total.
-        read: Keys and values of head and document, if they are known already.
+        document: Keys and values of head and document, if they are known already.
 
     Returns:
         Keys and values `[1, K, G, D]` per layer, with empty slots if heads share one budget.
@@ -192,9 +192,10 @@ def select_key_values(
     if most is not None and most <= slots:
         most = None  # no room for differences
     require_readable(loaded, len(ids), least_positions(loaded, len(ids)), Select.name)
-    document = read or loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
+    if document is None:
+        document = loaded.lm.read(torch.tensor([[*head, *ids]], device=loaded.device))
     require_finite(document, f"{loaded.name}, the document")
-    fits = slots < len(ids) and (most is None if refit is None else refit)
+    fits = most is None and slots < len(ids)
     repeated = repeat_document(loaded, ids, document, fits, progress)
     chosen = _choose_tokens(repeated, min(slots, len(ids)), most)
     positions = max(int(own.sum(dim=-1).max()) for own in chosen)
@@ -261,9 +262,9 @@ def _fit_values(seen: Repeated, queries: Tensor, keys: Tensor, values: Tensor) -
         keys: Keys of head and slots, `[K, H + G, D]`.
         values: Values of head and slots, `[K, H + G, D]`; those of the head do not change.
     """
-    distance = torch.cat([part[1] for part in seen.parts])
-    own = torch.cat([part[2] for part in seen.parts], dim=-1)
-    read = torch.cat([part[3] for part in seen.parts], dim=-2)
+    distance = torch.cat([sample.distance for sample in seen.samples])
+    own = torch.cat([sample.own_mass for sample in seen.samples], dim=-1)
+    output = torch.cat([sample.output for sample in seen.samples], dim=-2)
     scores = scaled_scores(queries, keys, seen.scale)
     if seen.window is not None:
         slots = keys.shape[1]
@@ -271,7 +272,7 @@ def _fit_values(seen: Repeated, queries: Tensor, keys: Tensor, values: Tensor) -
         scores = scores.masked_fill(gone >= seen.window, -torch.inf)
     mass = torch.logaddexp(scores.logsumexp(dim=-1), own)
     shares = (scores - mass[..., None]).exp().flatten(1, 2)
-    missing = read.flatten(1, 2) - shares @ values.float()
+    missing = output.flatten(1, 2) - shares @ values.float()
     shares = shares[..., seen.first :]
     change = least_squares(shares, missing, _RIDGE)
     fitted = values.float()

@@ -1,4 +1,4 @@
-"""Makes a statement of the document false: a number, year or name becomes another one.
+"""Make a statement of a document false: a number, year or name becomes another one.
 
 A false version that another part of the document could make true is not used.
 """

@@ -166,8 +166,8 @@ def read_page(text: str, dotted_headings: bool) -> Page:
 def split_sentences(paragraph: str) -> list[str]:
     """Return the sentences of a paragraph, white space flattened."""
     ends = sentence_ends(paragraph)
-    pieces = (flatten(paragraph[start:end]) for start, end in pairwise(ends))
-    return [piece for piece in pieces if piece]
+    sentences = (flatten(paragraph[start:end]) for start, end in pairwise(ends))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _title_line(lines: Sequence[str], filled: Sequence[int]) -> str:

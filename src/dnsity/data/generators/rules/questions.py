@@ -37,8 +37,6 @@ from dnsity.data.generators.rules.page import (
     read_page,
 )
 
-__all__ = ["rule_questions", "supported"]
-
 _LEAST_WORDS = 4
 _LONGEST_MENTION = 40
 _ALIKE = 0.6
@@ -104,7 +102,7 @@ def rule_questions(
         title: Its title, if it has one; it may be missing in the text.
         language: The language of the text and of the questions.
         rng: The only source of randomness.
-        limit: The most questions; a text may support less.
+        limit: Maximum questions; a text may support fewer.
 
     Returns:
         Questions whose answers follow from the document, each from another sentence.

@@ -125,12 +125,11 @@ class _Pace:
         self.next_start = time.monotonic() + self.seconds
 
 
-def hf_generator(model: str, device: str = "cpu") -> Generator:
-    """Return a generator that runs a Hugging Face causal LM, loaded at the first prompt.
+def hf_generator(model: str) -> Generator:
+    """Return a generator that runs a Hugging Face causal LM on the CPU, loaded at the first prompt.
 
     Args:
         model: A directory or hub id. The chat template of its tokenizer is used if it has one.
-        device: A torch device.
 
     Returns:
         A generator that decodes greedily, so the same prompt gives the same reply. It raises
@@ -140,14 +139,14 @@ def hf_generator(model: str, device: str = "cpu") -> Generator:
 
     def generate(prompt: str, max_new_tokens: int) -> str:
         if not loaded:
-            loaded.extend(_load(model, device))
+            loaded.extend(_load(model))
         tokenizer, lm = loaded
         if tokenizer.chat_template:
             chat = [{"role": "user", "content": prompt}]
             prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
         inputs = tokenizer(
             prompt, return_tensors="pt", add_special_tokens=not tokenizer.chat_template
-        ).to(device)
+        )
         output = lm.generate(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
@@ -161,7 +160,7 @@ def hf_generator(model: str, device: str = "cpu") -> Generator:
     return generate
 
 
-def _load(model: str, device: str) -> tuple[Any, Any]:
+def _load(model: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
@@ -171,8 +170,6 @@ def _load(model: str, device: str) -> tuple[Any, Any]:
         raise BadInputError(
             f"cannot load {model}: {first_line(error)}; give a directory or a hub id"
         ) from error
-    mover: Any = lm  # the type of `to` is lost in a decorator of transformers
-    mover.to(device)
     return tokenizer, lm.eval()
 
 

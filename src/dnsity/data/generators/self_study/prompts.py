@@ -44,12 +44,22 @@ def parse_reply(reply: str) -> list[tuple[str, str]]:
     reply without any is searched for "Question: ... Answer: ...".
 
     Returns:
-        Pairs in order; none if the reply cannot be parsed.
+        Pairs in order, without those that are empty or not valid Unicode; none if the reply cannot
+        be parsed.
     """
     pairs = [pair for value in _objects(reply) for pair in _pairs(value)]
     if not pairs:
         pairs = [(m["q"].strip(" *"), m["a"].strip(" *")) for m in _LABELLED.finditer(reply)]
-    return [(question, answer) for question, answer in pairs if question and answer]
+    return [pair for pair in pairs if all(pair) and _is_unicode("".join(pair))]
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text has no lone surrogate, such as half of an emoji at its end."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _objects(reply: str) -> list[Any]:
@@ -61,7 +71,7 @@ def _objects(reply: str) -> list[Any]:
         try:
             value, end = decoder.raw_decode(reply, at)
             found.append(value)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # ValueError: also a number of too many digits
             end = at + 1
         at = reply.find("{", end)
     return found

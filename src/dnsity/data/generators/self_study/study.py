@@ -23,12 +23,7 @@ from dnsity.data.generators.self_study.prompts import PROMPT_TYPES, parse_reply,
 from dnsity.data.readers.corpus import Document
 from dnsity.data.text.sentences import sentence_ends
 from dnsity.errors import BadInputError
-from dnsity.io.jsonl import (
-    append_record,
-    drop_incomplete_line,
-    read_records,
-    write_records,
-)
+from dnsity.io.jsonl import append_record, drop_incomplete_line, read_records, write_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +33,8 @@ class SelfStudySettings:
     Attributes:
         prompt_types: Some of `PROMPT_TYPES`.
         per_prompt: Questions requested in one prompt.
-        characters: Most characters of a document in one prompt.
-        max_new_tokens: Most tokens of a reply.
+        characters: Maximum characters of a document in one prompt.
+        max_new_tokens: Maximum tokens of a reply.
         seed: Random seed of the excerpts of longer documents.
         label: Name of the model; one file has questions of one model only.
     """
@@ -52,23 +47,6 @@ class SelfStudySettings:
     label: str = ""
 
 
-@dataclass(slots=True)
-class SelfStudyReport:
-    """Counts of a run.
-
-    Attributes:
-        asked: Prompts sent.
-        resumed: Records that were finished before.
-        questions: Questions in the new replies.
-        unreadable: Replies without questions; their records are kept without questions.
-    """
-
-    asked: int = 0
-    resumed: int = 0
-    questions: int = 0
-    unreadable: int = 0
-
-
 def self_study(
     documents: Iterable[Document],
     generate: Generator,
@@ -76,8 +54,10 @@ def self_study(
     *,
     language: Language,
     settings: SelfStudySettings | None = None,
-) -> SelfStudyReport:
+) -> None:
     """Let a model write questions on documents into a file.
+
+    A reply that cannot be parsed gives a record without questions.
 
     Args:
         documents: Read one by one; ids must be unique.
@@ -86,9 +66,6 @@ def self_study(
             again.
         language: The language of documents and questions.
         settings: Settings of the questions.
-
-    Returns:
-        Counts of the run.
 
     Raises:
         BadInputError: If a prompt type is unknown, the files were made with other settings or
@@ -102,20 +79,18 @@ def self_study(
     drop_incomplete_line(partial)
     stamp = _stamp(settings, language)
     done = set(_finished(output, stamp)) | set(_finished(partial, stamp))
-    report = SelfStudyReport(resumed=len(done))
     for document in documents:
         for prompt_type in settings.prompt_types:
             if (document.id, prompt_type) not in done:
-                example = _study(document, prompt_type, generate, language, settings, report)
+                example = _study(document, prompt_type, generate, language, settings)
                 record = example.to_record()
                 record["details"]["settings"] = stamp
                 append_record(partial, record)
                 done.add((document.id, prompt_type))
     if partial.exists() or not output.exists():
-        held = [read_records(path) for path in (output, partial) if path.exists()]
-        write_records(output, chain.from_iterable(held))
+        finished = [read_records(path) for path in (output, partial) if path.exists()]
+        write_records(output, chain.from_iterable(finished))
         partial.unlink(missing_ok=True)
-    return report
 
 
 def _study(
@@ -124,17 +99,14 @@ def _study(
     generate: Generator,
     language: Language,
     settings: SelfStudySettings,
-    report: SelfStudyReport,
 ) -> Example:
+    """Ask for questions of one prompt type on a document."""
     rng = random.Random(f"{settings.seed}/{document.id}/{prompt_type}")
     text = excerpt(document.text, settings.characters, rng)
     prompt = render_prompt(text, document.title, prompt_type, language, settings.per_prompt)
-    pairs = parse_reply(generate(prompt, settings.max_new_tokens))
-    report.asked += 1
-    report.questions += len(pairs)
-    report.unreadable += not pairs
     questions = tuple(
-        Question(question, answer, f"{MODEL_KIND}{prompt_type}") for question, answer in pairs
+        Question(question, answer, f"{MODEL_KIND}{prompt_type}")
+        for question, answer in parse_reply(generate(prompt, settings.max_new_tokens))
     )
     details = {"prompt_type": prompt_type, "title": document.title}
     return Example(document.text, questions, language, document.id, details)
@@ -174,7 +146,9 @@ def _finished(path: Path, stamp: str) -> Iterator[tuple[str, str]]:
     for number, record in enumerate(read_records(path), start=1):
         details = record.get("details")
         if not isinstance(details, dict) or "prompt_type" not in details:
-            raise BadInputError(f"{path} record {number} is not of self-study; choose another file")
+            raise BadInputError(
+                f"{path} record {number} was not made by self-study; choose another file"
+            )
         if details.get("settings") != stamp:
             raise BadInputError(
                 f"{path} was made with {details.get('settings')}, now asked for is {stamp}; "

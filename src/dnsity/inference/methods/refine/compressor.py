@@ -1,19 +1,19 @@
 """Method `refine`: train the slots of one document on any base model; minutes.
 
     start       the model's own gists, or keys and values chosen by `select` if it has none
-    examples    made from the document, with the predictions of the base that has it as context
+    examples    made from the document; the teacher is the base conditioned on the document
     train       slots ──▶ frozen base ──▶ the same predictions; the slots that are best on held-out
                 examples and questions are kept, or the start if none are better
 
 The result is a cartridge (2506.06266) that starts from an amortised gist, if there is one. Answers
-that quote the document are learned by cross-entropy as well as from the base; see `examples`.
+that quote the document are learned by cross-entropy as well as from the teacher; see `examples`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -168,7 +168,7 @@ class Refine(Compressor):
         results = []
         for number, (start, stop) in enumerate(chunks):
             chunk = ids[start:stop]
-            own = self._share(number, len(chunks))
+            own = self._for_chunk(number, len(chunks))
             results.append(own._refined(
                 loaded, loaded.encoder.decode(chunk), chunk, slots_per_chunk(slots, chunks)[number],
                 _progress_of_chunk(progress, number, len(chunks)), also=also, chunks=len(chunks),
@@ -182,7 +182,7 @@ class Refine(Compressor):
             loaded, text, len(ids), layers, chunks=len(chunks), method=self.name, settings=settings
         )
 
-    def _share(self, number: int, chunks: int) -> Refine:
+    def _for_chunk(self, number: int, chunks: int) -> Refine:
         """Return the settings of one chunk, with its share of the time and of the steps."""
         limits: dict[str, Any] = {}
         if self.seconds is not None:
@@ -214,7 +214,7 @@ class Refine(Compressor):
             "start": trained.start,
             "steps": trained.step,
             "seconds": round(run.elapsed, 1),
-            "plan": run.plan.as_dict(),
+            "plan": asdict(run.plan),
             "questions": len(run.probes),
             "right_full": sum(trained.full),
             "kept_start": best.is_start and trained.step > 0,
@@ -243,7 +243,7 @@ class Refine(Compressor):
             require_time(speed, len(ids) + head, self.seconds, repeated=repeated, chunks=chunks)
         self._show_progress("reading the document", began, progress)
         reading = time.perf_counter()
-        with loaded.lm.untouched():
+        with loaded.lm.without_adapter():
             document = loaded.read(ids)
         if speed is not None:
             speed = replace(speed, each=max(speed.each, (time.perf_counter() - reading) / len(ids)))
@@ -254,12 +254,12 @@ class Refine(Compressor):
             # all answers.
             sink = int(start == "select" and not head)
             trained = Slots(loaded.after_head(layers), frozen=head + sink, start=start, head=head)
-            trained.plan = self._most()
+            trained.plan = self._unlimited_plan()
             if speed is not None and self.seconds is not None:
                 spent = time.perf_counter() - began
                 chat = loaded.frame.name == "chat"
                 trained.plan = plan(speed, spent, self.seconds, trained.plan, chat=chat)
-        planned = trained.plan or self._most()
+        planned = trained.plan or self._unlimited_plan()
         self._show_progress("preparing questions", began, progress)
         probes = held_out_probes(loaded, text)
         examples = make_examples(
@@ -272,7 +272,7 @@ class Refine(Compressor):
         )  # fmt: skip
         return run, state
 
-    def _most(self) -> Plan:
+    def _unlimited_plan(self) -> Plan:
         """Return the requested amounts of work, which a run without time limit does."""
         few = max(1, self.rows // 16)
         return Plan(self.rows, self.rows // 8, few, self.rows_per_step, self.every_steps)
@@ -296,8 +296,8 @@ class Refine(Compressor):
         if self._start_method(loaded) == "gist":
             return "gist", Gist(gists=self.gists).compress(loaded, [text])[0].layers
         # With an adapter, `select` needs the document's keys and values computed with it.
-        read = loaded.after_head(document) if loaded.lm.peft_model is None else None
-        return "select", select_key_values(loaded, ids, slots, read=read)
+        known = loaded.after_head(document) if loaded.lm.peft_model is None else None
+        return "select", select_key_values(loaded, ids, slots, document=known)
 
 
 def _progress_of_chunk(progress: Progress, number: int, chunks: int) -> Progress:

@@ -9,8 +9,7 @@ steps                         the rest, except for the final answers
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -64,10 +63,6 @@ class Plan:
     every_steps: int
     warm_up: int = WARM_UP
     reserve: float = 0.0
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plan as a JSON object."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,13 +42,6 @@ class Score:
     foreign: float
     abstains: float | None
     right: int | None = None
-
-
-@contextmanager
-def frozen(lm: GistLM) -> Iterator[None]:
-    """Freeze all weights of a model, so that only the slots get gradients."""
-    with lm.frozen():
-        yield
 
 
 def loss_of(lm: GistLM, slots: KeyValues, pairs: Sequence[Pair]) -> Tensor:

@@ -48,6 +48,19 @@ class Best:
 class Slots:
     """Trainable keys and values in float32, with the state of their optimizer.
 
+    Attributes:
+        fixed: Leading slots of each key and value tensor, which are not trained.
+        trainable: The other slots of each tensor.
+        sizes: Root mean square of each initial tensor, which scales its learning rate.
+        step: Steps taken.
+        seconds: Time spent when the state was last saved.
+        waited: Evaluations since the loss was lowest.
+        before: Score of the initial slots; None before the first evaluation.
+        best: The best slots so far; None before the first evaluation.
+        lowest: Lowest loss on held-out examples.
+        plan: Amounts of work.
+        full: Which held-out questions are answered right with full context.
+
     Args:
         layers: Initial keys and values, `[1, K, G, D]`.
         frozen: Number of leading slots that are not trained.
@@ -58,11 +71,11 @@ class Slots:
     def __init__(self, layers: KeyValues, frozen: int, start: str, head: int = 0) -> None:
         """Copy the initial values; the given tensors are not changed."""
         flat = [tensor.clone().float() for layer in layers for tensor in layer]
-        self.still = [tensor[:, :, :frozen] for tensor in flat]
-        self.moving = [tensor[:, :, frozen:].clone().requires_grad_() for tensor in flat]
+        self.fixed = [tensor[:, :, :frozen] for tensor in flat]
+        self.trainable = [tensor[:, :, frozen:].clone().requires_grad_() for tensor in flat]
         # Sizes of keys and values differ much between layers: step sizes are relative to them.
         self.sizes = [float(tensor[:, :, head:].square().mean().sqrt()) for tensor in flat]
-        self.adam = torch.optim.Adam([{"params": [x]} for x in self.moving], betas=_BETAS)
+        self.adam = torch.optim.Adam([{"params": [x]} for x in self.trainable], betas=_BETAS)
         self.start = start
         self.step = 0
         self.seconds = 0.0
@@ -76,22 +89,22 @@ class Slots:
     def layers(self, dtype: torch.dtype) -> KeyValues:
         """Return all slots as a prefix, `[1, K, G, D]` per layer."""
         whole = [
-            torch.cat([still, moving], dim=2).to(dtype)
-            for still, moving in zip(self.still, self.moving, strict=True)
+            torch.cat([fixed, trainable], dim=2).to(dtype)
+            for fixed, trainable in zip(self.fixed, self.trainable, strict=True)
         ]
         return tuple(zip(whole[::2], whole[1::2], strict=True))
 
     def learn(self, loss: Tensor, rate: float) -> None:
         """Take one step of size `rate`, relative to each tensor's own size."""
-        gradients = torch.autograd.grad(loss, self.moving)
-        for tensor, gradient in zip(self.moving, gradients, strict=True):
+        gradients = torch.autograd.grad(loss, self.trainable)
+        for tensor, gradient in zip(self.trainable, gradients, strict=True):
             tensor.grad = gradient
         for group, size in zip(self.adam.param_groups, self.sizes, strict=True):
             group["lr"] = rate * size
         self.adam.step()
         self.step += 1
 
-    def judge(self, score: Score, answer: Callable[[], tuple[bool, ...]]) -> None:
+    def keep_if_best(self, score: Score, answer: Callable[[], tuple[bool, ...]]) -> None:
         """Keep the slots if they are the best so far.
 
         They are if their loss is lower and they answer at least as many held-out questions. They
@@ -122,9 +135,9 @@ class Slots:
         assert self.best is not None
         found: dict[str, Tensor] = {}
         best = [tensor for layer in self.best.layers for tensor in layer]
-        for number, moving in enumerate(self.moving):
-            memory = self.adam.state[moving]
-            parts = {"still": self.still[number], "moving": moving, "best": best[number],
+        for number, trainable in enumerate(self.trainable):
+            memory = self.adam.state[trainable]
+            parts = {"still": self.fixed[number], "moving": trainable, "best": best[number],
                      "mean": memory["exp_avg"], "square": memory["exp_avg_sq"]}  # fmt: skip
             found |= {
                 f"{name}.{number}": x.detach().cpu().contiguous() for name, x in parts.items()

@@ -19,10 +19,10 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError, first_line
+from dnsity.inference.gist_file import write_atomically
 from dnsity.inference.methods.refine.plan import Plan
 from dnsity.inference.methods.refine.scoring import Score
 from dnsity.inference.methods.refine.slots import Best, Slots
-from dnsity.inference.store import write_whole
 from dnsity.shapes import KeyValues
 
 
@@ -63,9 +63,11 @@ class State:
             "is_start": slots.best.is_start,
             "lowest": slots.lowest,
             "full": slots.full,
-            "plan": None if slots.plan is None else slots.plan.as_dict(),
+            "plan": None if slots.plan is None else asdict(slots.plan),
         }
-        write_whole(self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)}))
+        write_atomically(
+            self.path, serialise(slots.tensors(), metadata={"state": json.dumps(about)})
+        )
 
     def load(self, device: torch.device) -> Slots | None:
         """Return the saved slots; None if there is no state file.
@@ -103,9 +105,9 @@ def _restored(about: dict[str, Any], tensors: dict[str, Tensor]) -> Slots:
     def paired(flat: list[Tensor]) -> KeyValues:
         return tuple(zip(flat[::2], flat[1::2], strict=True))
 
-    still = named("still")
-    whole = [torch.cat(both, dim=2) for both in zip(still, named("moving"), strict=True)]
-    slots = Slots(paired(whole), still[0].shape[2], about["start"])
+    fixed = named("still")
+    whole = [torch.cat(both, dim=2) for both in zip(fixed, named("moving"), strict=True)]
+    slots = Slots(paired(whole), fixed[0].shape[2], about["start"])
     slots.sizes = list(about["sizes"])
     slots.step, slots.seconds, slots.waited = about["step"], about["seconds"], about["waited"]
     slots.before = Score(**about["before"])
@@ -113,9 +115,9 @@ def _restored(about: dict[str, Any], tensors: dict[str, Tensor]) -> Slots:
     slots.best = Best(paired(named("best")), Score(**about["best"]), answers, is_start)
     slots.lowest, slots.full = float(about["lowest"]), tuple(about["full"])
     slots.plan = None if about["plan"] is None else Plan(**about["plan"])
-    optimizer_states = zip(slots.moving, named("mean"), named("square"), strict=True)
-    for moving, mean, square in optimizer_states:
-        slots.adam.state[moving] = {
+    optimizer_states = zip(slots.trainable, named("mean"), named("square"), strict=True)
+    for trainable, mean, square in optimizer_states:
+        slots.adam.state[trainable] = {
             "step": torch.tensor(float(slots.step)), "exp_avg": mean, "exp_avg_sq": square,
         }  # fmt: skip
     return slots

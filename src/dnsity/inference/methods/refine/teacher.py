@@ -65,7 +65,7 @@ def teacher_outputs(
         numbers = [n for n, example in enumerate(examples) if example.sees_document == sees]
         for first in range(0, len(numbers), EXAMPLES_PER_PASS):
             some = numbers[first : first + EXAMPLES_PER_PASS]
-            with lm.untouched():
+            with lm.without_adapter():
                 prefix = whole if sees else loaded.head
                 logits, answers = answer_logits(lm, prefix, [examples[n] for n in some])
             top_ids, top_log_p = top_of(logits, _TOP)

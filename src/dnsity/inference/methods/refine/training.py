@@ -16,7 +16,7 @@ from dnsity.inference.gist_cache import Progress
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods.refine.examples import Example, Kind
 from dnsity.inference.methods.refine.plan import Plan
-from dnsity.inference.methods.refine.scoring import Pair, abstains, frozen, loss_of, score
+from dnsity.inference.methods.refine.scoring import Pair, abstains, loss_of, score
 from dnsity.inference.methods.refine.slots import Best, Slots
 from dnsity.inference.methods.refine.state import State
 from dnsity.inference.methods.refine.teacher import TeacherOutput, teacher_outputs
@@ -96,7 +96,7 @@ class Run:
     def train(self, state: State) -> Best:
         """Train until steps, time or patience are used up; return the best slots."""
         slots, every = self.slots, self.plan.every_steps
-        with frozen(self.loaded.lm):
+        with self.loaded.lm.frozen():
             if slots.before is None:
                 slots.full = tuple(answered_right(self.loaded, self.document, self.probes))
                 self._evaluate()
@@ -165,7 +165,7 @@ class Run:
         def answer() -> tuple[bool, ...]:
             return tuple(answered_right(self.loaded, self.loaded.without_head(layers), self.probes))
 
-        self.slots.judge(found, answer)
+        self.slots.keep_if_best(found, answer)
 
     def _show_progress(self) -> None:
         """Report steps or seconds, and how many held-out questions are answered right."""

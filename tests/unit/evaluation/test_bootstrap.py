@@ -1,4 +1,4 @@
-"""Intervals and tests: how they behave, whatever the numbers drawn."""
+"""Intervals and tests behave as defined, for any random seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from dnsity.evaluation.statistics import (
+from dnsity.evaluation.bootstrap import (
     Interval,
     Scores,
     compare,
@@ -33,10 +33,10 @@ NONE, METHOD, FULL = (documents(60, share, seed=seed) for seed, share in enumera
 # Means
 
 
-def test_the_mean_is_over_questions_and_lies_within() -> None:
+def test_the_mean_is_over_questions_and_within_its_interval() -> None:
     found = mean([[1.0, 1.0, 1.0], [0.0]])
     assert found.value == 0.75
-    assert (found.low, found.high) == (0.0, 1.0)  # either document can be drawn twice
+    assert (found.low, found.high) == (0.0, 1.0)  # either document can be sampled twice
     found = mean(METHOD)
     assert found.low < found.value < found.high
     assert mean([[1.0]] * 5) == Interval(1.0, 1.0, 1.0)
@@ -98,8 +98,8 @@ def test_the_gap_can_be_passed_either_way() -> None:
     assert better == Interval(1.5, 1.5, 1.5)
 
 
-def test_the_same_documents_are_drawn_for_all() -> None:
-    """Half way in every document is half way in every draw, however unlike the documents are."""
+def test_the_same_documents_are_sampled_for_all() -> None:
+    """Half of the gap in every document is half in every sample, however the documents differ."""
     half = [
         [(low + high) / 2 for low, high in zip(*pair, strict=True)]
         for pair in zip(NONE, FULL, strict=True)
@@ -117,7 +117,7 @@ def test_without_a_gap_there_is_no_share() -> None:
 
 
 def test_a_gap_no_larger_than_chance_is_none() -> None:
-    """One document of four has the gap; a third of the draws miss it."""
+    """One document of four has the gap; a third of the samples miss it."""
     none = [[0.0]] * 4
     assert gap_recovered(none, none, [[1.0], [0.0], [0.0], [0.0]]) is None
     # Ten of forty: no draw misses them all.
@@ -126,7 +126,7 @@ def test_a_gap_no_larger_than_chance_is_none() -> None:
 
 
 def test_rare_rounds_without_a_gap_are_left_out() -> None:
-    """Four documents of thirty have the gap: about one draw in a hundred misses them."""
+    """Four documents of thirty have the gap: about one sample in a hundred misses them."""
     full = [[1.0]] * 4 + [[0.0]] * 26
     found = gap_recovered(full, [[0.0]] * 30, full)
     assert found == Interval(1.0, 1.0, 1.0)

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dnsity.errors import BadInputError
-from dnsity.inference.compress import compress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.model import backbone
+from dnsity.inference.methods import Gist
+from dnsity.model.attention import observe_weights
 
 
 def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
@@ -32,17 +32,15 @@ def gist_attention(loaded: LoadedModel, text: str) -> Float[Tensor, "L H G N"]:
     """
     found: list[Tensor] = []
     gists, first = loaded.lm.spec.gists, len(loaded.frame.head)
-    _ = loaded.movable  # its forward pass runs before attention is recorded
 
-    def see(weights: Tensor) -> None:
-        found.append(
-            weights[0, :, -gists:, first:-gists].clone()
-        )  # a view would keep the whole tensor
+    def record(weights: Tensor) -> None:
+        # A view would keep the whole tensor.
+        found.append(weights[0, :, -gists:, first:-gists].clone())
 
     watched = replace(loaded, lm=loaded.lm.twin("eager"))
-    _ = watched.movable  # the same, before there is a hook
-    backbone.show_attention(watched.lm.base, see)
-    info = compress(watched, [text])[0].info
+    watched.require_shift_invariant()  # its forward passes run before attention is recorded
+    observe_weights(watched.lm.base, record)
+    info = Gist().compress(watched, [text])[0].info
     if info.n_chunks > 1:
         raise BadInputError(
             f"the document is compressed in {info.n_chunks} chunks; show one of at most "

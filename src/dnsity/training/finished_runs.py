@@ -129,7 +129,7 @@ def _read(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _short(tokens: int) -> str:
-    """Write 512 as 512 and 4096 as 4k."""
+    """Abbreviate a number of tokens: 512 as `512`, 4096 as `4k`."""
     return f"{tokens // 1024}k" if tokens % 1024 == 0 else str(tokens)
 
 

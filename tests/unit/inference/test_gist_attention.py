@@ -1,4 +1,4 @@
-"""What gists look at, as the mask allows it, and watching changes nothing."""
+"""Attention of gists follows the mask, and recording it changes nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from dnsity.errors import BadInputError
 from dnsity.gist.layout import split_evenly
-from dnsity.inference.reading import gist_attention
+from dnsity.inference.gist_attention import gist_attention
 from support import assert_same_keys
 from tiny import DOCUMENT, GISTS, LONG_DOCUMENT, tiny_gist_model
 

@@ -15,8 +15,8 @@ from dnsity.inference.distillation import supervised, teacher_divergence
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.windows import compress_documents
 from dnsity.training.answers import Condition, answers
+from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.objective import Objective
-from dnsity.training.passes import Passes
 from dnsity.training.settings import GistPath
 from dnsity.training.teacher import Teacher
 from support import (
@@ -54,13 +54,13 @@ def test_both_paths_have_the_same_loss_and_gradients(
     for path in ("two_pass", "masked"):
         lm = small_lm(family, **spec)
         teacher = Teacher(lm, 16) if taught else None
-        passes = Passes(lm, objective, path, teacher)  # type: ignore[arg-type]
-        outcome = passes(batch)
-        outcome["loss"].backward()
+        model = ModelWithLoss(lm, objective, path, teacher)  # type: ignore[arg-type]
+        outcome = model(batch)
+        outcome.loss.backward()
         found[path] = (outcome, gradients_of(lm))
     two_pass, masked = found["two_pass"], found["masked"]
-    assert_same(two_pass[0]["loss"].detach(), masked[0]["loss"].detach(), "loss")
-    assert torch.equal(two_pass[0]["right"], masked[0]["right"])
+    assert_same(two_pass[0].loss.detach(), masked[0].loss.detach(), "loss")
+    assert torch.equal(two_pass[0].right, masked[0].right)
     assert_same_gradients(two_pass[1], masked[1])
 
 
@@ -68,9 +68,9 @@ def test_both_paths_have_the_same_loss_and_gradients(
 @pytest.mark.parametrize("window", [256, 24, 12])
 def test_a_batch_adds_up_to_its_documents(path: GistPath, window: int) -> None:
     """Also where its documents fill different numbers of windows."""
-    passes = Passes(small_lm(window_tokens=window), path=path)
-    together = passes(asked_batch())["loss"].detach()
-    alone = sum(passes(asked_batch([example]))["loss"].detach() for example in EXAMPLES)
+    model = ModelWithLoss(small_lm(window_tokens=window), path=path)
+    together = model(asked_batch()).loss.detach()
+    alone = sum(model(asked_batch([example])).loss.detach() for example in EXAMPLES)
     assert_same(together, alone, "loss")
 
 
@@ -78,12 +78,11 @@ def test_a_batch_adds_up_to_its_documents(path: GistPath, window: int) -> None:
 def test_a_step_may_draw_shorter_windows_than_the_model_has(path: GistPath) -> None:
     """It then trains what a model of that window would."""
     batch = asked_batch()
-    drawn = Passes(small_lm(window_tokens=256), path=path)(replace(batch, window_tokens=12))[
-        "loss"
-    ].detach()
-    short = Passes(small_lm(window_tokens=12), path=path)(batch)["loss"].detach()
+    other = ModelWithLoss(small_lm(window_tokens=256), path=path)
+    drawn = other(replace(batch, window_tokens=12)).loss.detach()
+    short = ModelWithLoss(small_lm(window_tokens=12), path=path)(batch).loss.detach()
     assert_same(drawn, short, "loss")
-    whole = Passes(small_lm(window_tokens=256), path=path)(batch)["loss"].detach()
+    whole = ModelWithLoss(small_lm(window_tokens=256), path=path)(batch).loss.detach()
     assert not torch.allclose(drawn, whole)
 
 
@@ -102,7 +101,7 @@ def test_long_documents_run_apart_with_the_same_answers(
             return whole(self, ids, mask, **more)
 
         monkeypatch.setattr(GistLM, whole.__name__, spy)
-        monkeypatch.setattr("dnsity.training.answers.ALONE", 10)
+        monkeypatch.setattr("dnsity.training.answers.MOST_PADDED", 10)
         assert_same(answers(lm, batch, mode), together)
     assert masks == [False, False]  # equal lengths together, and nothing is padding
 
@@ -122,7 +121,7 @@ def test_long_documents_are_compressed_chunk_by_chunk(chunking: str) -> None:
 
 
 def test_the_gist_path_never_sees_the_document_and_full_context_does() -> None:
-    """Of two documents with the same gists, only full context can tell them apart."""
+    """Of two documents with the same gists, only full context distinguishes them."""
     lm = small_lm()
     batch = asked_batch([EXAMPLES[0]])
     other = replace(batch, document_ids=batch.document_ids.flip(1))
@@ -151,7 +150,7 @@ def test_the_teacher_is_the_base_without_its_adapter(scope: str) -> None:
         sources=("a", "b"),
     )
     taught = Teacher(lm, 5)(batch)
-    with torch.no_grad(), lm.untouched():
+    with torch.no_grad(), lm.without_adapter():
         whole = torch.cat([documents, asked], dim=1)
         expected = lm.base(whole).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
         without = lm.base(asked).logits[:, -3:-1].flatten(0, 1).log_softmax(-1)
@@ -179,7 +178,7 @@ def test_the_loss_is_the_weighted_sum_of_its_objectives() -> None:
 
     def loss(answer: float, taught: float) -> float:
         objective = Objective(answer=answer, teacher=taught)
-        return float(Passes(lm, objective, teacher=teacher)(asked_batch())["loss"].detach())
+        return float(ModelWithLoss(lm, objective, teacher=teacher)(asked_batch()).loss.detach())
 
     answers_only, teacher_only = loss(1, 0), loss(0, 1)
     assert answers_only > 1

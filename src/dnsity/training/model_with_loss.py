@@ -1,7 +1,10 @@
-"""The module that Trainer (and DDP around it) trains: a batch in, the sum of its losses out."""
+"""The module that Trainer (and DDP or FSDP around it) trains: a batch in, its loss out."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from dnsity.data.batch import Batch, TextBatch
@@ -17,7 +20,19 @@ from dnsity.training.settings import GistPath
 from dnsity.training.teacher import Teacher
 
 
-class Passes(nn.Module):
+class BatchLoss(NamedTuple):
+    """The result of one batch.
+
+    Attributes:
+        loss: The sum over supervised tokens.
+        right: True for each question whose expected answer greedy decoding would give.
+    """
+
+    loss: Tensor
+    right: Bool[Tensor, " R"]
+
+
+class ModelWithLoss(nn.Module):
     """A `GistLM` with its objective.
 
     Args:
@@ -41,13 +56,8 @@ class Passes(nn.Module):
         self.path = path
         self.teacher = teacher
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Run one batch in its mode.
-
-        Returns:
-            `loss`, the sum over supervised tokens; `right` `[R]`, True where greedy decoding would
-            give the expected answer.
-        """
+    def forward(self, batch: Batch) -> BatchLoss:
+        """Run one batch in its mode."""
         if isinstance(batch, TextBatch):
             logits = text_logits(self.lm, batch)
         else:
@@ -55,7 +65,7 @@ class Passes(nn.Module):
         picked, targets = supervised(logits, batch.labels)
         right = exactly_right(logits.detach(), batch.labels)
         if batch.mode != "gist":
-            return {"loss": answer_cross_entropy(picked, targets), "right": right}
+            return BatchLoss(answer_cross_entropy(picked, targets), right)
         objective = self.objective
         weights = taught = None
         if self.teacher is not None:
@@ -69,4 +79,4 @@ class Passes(nn.Module):
             loss = loss + objective.teacher * teacher_divergence(
                 picked, taught.top_ids, taught.top_log_p, weights
             )
-        return {"loss": loss, "right": right}
+        return BatchLoss(loss, right)

@@ -35,7 +35,6 @@ from dnsity.model.uneven import packed, unpacked
 
 FORMAT_VERSION = 2
 """Version 1 has the same number of slots in every head; such gists are still written as 1."""
-SUFFIX = GIST_SUFFIX
 MAX_HEADER_BYTES = 256 * 1024
 MAX_FILE_BYTES = 8 * 1024**3
 LARGEST_SPREAD = 64
@@ -73,7 +72,7 @@ def save(gist: GistCache, path: Path) -> Path:
         **gist.info.model_dump(mode="json", exclude_defaults=True),
     }
     description["sha256"] = checksum(description, tensors)
-    write_whole(path, serialise(tensors, metadata={"gist": canonical(description)}))
+    write_atomically(path, serialise(tensors, metadata={"gist": canonical(description)}))
     return path
 
 
@@ -126,10 +125,10 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     rest is read, so that a file with a false size does not fill the memory.
     """
     if os.path.isdir(path):
-        raise BadInputError(f"{path} is a directory; give a *{SUFFIX} file")
+        raise BadInputError(f"{path} is a directory; give a *{GIST_SUFFIX} file")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            raise BadInputError(f"{path} is a pipe or a device; give a *{SUFFIX} file")
+            raise BadInputError(f"{path} is a pipe or a device; give a *{GIST_SUFFIX} file")
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_FILE_BYTES:
@@ -254,7 +253,7 @@ def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
     )
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically and durably; only its owner can read it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A gist file is exactly what was written, or it is refused."""
+"""A gist file is loaded exactly as it was written, or refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dnsity.errors import BadInputError, DamagedFileError
-from dnsity.inference import store
+from dnsity.inference import gist_file
 from dnsity.inference.gist_cache import GistCache, GistInfo
 from dnsity.inference.gist_model import GistModel
 
@@ -73,7 +73,7 @@ def _named(cache: GistCache) -> dict[str, Tensor]:
 
 
 def _forge(path: Path, tensors: dict[str, Tensor], **changes: Any) -> Path:
-    """Write a gist file that only lies where `tensors` and `changes` do; its checksum is right."""
+    """Write a gist file that is wrong only in `tensors` and `changes`; its checksum is right."""
     description = {
         "format_version": 1,
         "kind": "gist",
@@ -82,8 +82,8 @@ def _forge(path: Path, tensors: dict[str, Tensor], **changes: Any) -> Path:
         **INFO,
         **changes,
     }
-    description["sha256"] = store.checksum(description, tensors)
-    path.write_bytes(serialise(tensors, metadata={"gist": store.canonical(description)}))
+    description["sha256"] = gist_file.checksum(description, tensors)
+    path.write_bytes(serialise(tensors, metadata={"gist": gist_file.canonical(description)}))
     return path
 
 
@@ -98,7 +98,7 @@ def test_round_trip_is_bit_identical(tmp_path: Path, dtype: torch.dtype) -> None
     assert loaded.layers[0][0].shape == (1, HEADS, SLOTS, DIM)
 
 
-def test_a_forged_file_that_does_not_lie_loads(tmp_path: Path) -> None:
+def test_a_forged_file_without_changes_loads(tmp_path: Path) -> None:
     """The tests below change one thing in this file; it must be that thing which is refused."""
     assert _equal(GistCache.load(_forge(tmp_path / "x", _named(_cache()))), _cache())
 
@@ -228,7 +228,7 @@ def test_what_is_no_file_is_bad_input_not_damage(tmp_path: Path, name: str) -> N
 
 def _refused(path: Path, match: str = ".") -> str:
     with pytest.raises(DamagedFileError, match=match) as caught:
-        store.load(path)
+        gist_file.load(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
@@ -252,7 +252,7 @@ def test_every_change_is_detected(tmp_path_factory: pytest.TempPathFactory, data
     changed = whole[:start] + data.draw(st.binary(max_size=16), label="instead") + whole[stop:]
     path.write_bytes(changed)
     if changed == whole:
-        assert _equal(store.load(path), _cache())
+        assert _equal(gist_file.load(path), _cache())
     else:
         _refused(path)
 
@@ -374,7 +374,7 @@ def _header(text: bytes, body: bytes = b"") -> bytes:
         pytest.param(os.urandom(2000), id="random"),
         pytest.param(struct.pack("<Q", 2**63), id="huge header length"),
         pytest.param(struct.pack("<Q", 2**64 - 1) + b"{}" * 50, id="largest header length"),
-        pytest.param(_header(b" " * (store.MAX_HEADER_BYTES + 1)), id="header over the limit"),
+        pytest.param(_header(b" " * (gist_file.MAX_HEADER_BYTES + 1)), id="header over the limit"),
         pytest.param(_header(b"[" * 200_000), id="nested header"),
         pytest.param(_header(b"[]"), id="list"),
         pytest.param(_header(b"null"), id="null"),
@@ -402,19 +402,19 @@ def _with_header_of(size: int, path: Path) -> Path:
 
 
 def test_headers_are_read_up_to_256_kilobytes(tmp_path: Path) -> None:
-    assert _equal(store.load(_with_header_of(256 * 1024, tmp_path / "x")), _cache())
+    assert _equal(gist_file.load(_with_header_of(256 * 1024, tmp_path / "x")), _cache())
     _refused(_with_header_of(256 * 1024 + 1, tmp_path / "x"), "header is truncated or too long")
 
 
-def test_files_are_looked_at_up_to_8_gigabytes(file: Path) -> None:
-    """Zeros behind an intact file, which take no room on the disk."""
+def test_files_are_read_up_to_8_gigabytes(file: Path) -> None:
+    """Zeros after an intact file, as a sparse file."""
     os.truncate(file, 8 * 2**30)
     _refused(file, "its size is not that of its tensors")
     os.truncate(file, 8 * 2**30 + 1)
     _refused(file, "8589934593 bytes, more than any gist")
 
 
-def test_what_is_missing_is_said(tmp_path: Path, file: Path) -> None:
+def test_the_message_names_what_is_missing(tmp_path: Path, file: Path) -> None:
     """A file cut within its header, and one that ends with it, are not the same damage."""
     data = file.read_bytes()
     for kept, why in ((7, "too short"), (8, "header is truncated"), (99, "header is truncated")):
@@ -425,7 +425,7 @@ def test_what_is_missing_is_said(tmp_path: Path, file: Path) -> None:
 
 def test_a_header_over_the_limit_is_refused_whatever_it_says(tmp_path: Path) -> None:
     """The library would read up to 100 MB of it."""
-    huge = {"weights": "0" * store.MAX_HEADER_BYTES}
+    huge = {"weights": "0" * gist_file.MAX_HEADER_BYTES}
     _refused(_forge(tmp_path / "x", _named(_cache()), fingerprints=huge), "header")
 
 
@@ -455,7 +455,7 @@ def test_a_description_in_another_form_is_refused(tmp_path: Path) -> None:
     _refused(path, "altered")
 
 
-def test_numbers_of_the_description_are_under_the_checksum(file: Path) -> None:
-    """A ratio that was talked up would mislead as much as a wrong tensor."""
+def test_the_checksum_covers_numbers_of_the_description(file: Path) -> None:
+    """An inflated ratio would mislead as much as a wrong tensor."""
     file.write_bytes(file.read_bytes().replace(b'n_context\\":300', b'n_context\\":900'))
     _refused(file, "checksum")

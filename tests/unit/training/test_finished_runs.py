@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dnsity.errors import BadInputError
-from dnsity.training import runs
+from dnsity.training import finished_runs
 
 PROBE = {"documents": 32, "tokens": [512, 4096], "gist": 0.9, "gist_512": 0.98, "gist_4096": 0.82}
 
@@ -54,14 +54,14 @@ def _finished(
         "config": {"base": "x", "gist": {"gists": 25, "placement": "append", **gist}},
     }  # fmt: skip
     result = {"step": 1200, "seconds": 812.3, "probe": probe}
-    (folder / runs.MANIFEST).write_text(json.dumps(described), encoding="utf-8")
-    (folder / runs.RESULT).write_text(json.dumps(result), encoding="utf-8")
+    (folder / finished_runs.MANIFEST).write_text(json.dumps(described), encoding="utf-8")
+    (folder / finished_runs.RESULT).write_text(json.dumps(result), encoding="utf-8")
     return folder
 
 
 def test_the_printed_command_makes_the_tag(repository: Path, tmp_path: Path) -> None:
     commit = _git(repository, "rev-parse", "HEAD")
-    command = runs.tag(_finished(tmp_path / "run", commit=commit)).command
+    command = finished_runs.tag(_finished(tmp_path / "run", commit=commit)).command
     assert command == (f'git tag -a exp-gist25-v1 -m "25 tokens, 4k context, 82% passkey" {commit}')
     assert _git(repository, "tag") == ""
     _git(repository, *shlex.split(command)[1:])
@@ -73,9 +73,9 @@ def test_versions_go_on_from_the_highest_of_the_same_name(repository: Path, tmp_
     for name in ("exp-gist25-v2", "exp-gist25-v10", "exp-gist25-vx", "exp-gist25-spread-v40"):
         _git(repository, "tag", name)
     run = tmp_path / "run"
-    assert runs.tag(_finished(run)).name == "exp-gist25-v11"
-    assert runs.tag(_finished(run, placement="spread")).name == "exp-gist25-spread-v41"
-    assert runs.tag(_finished(run, gists=2)).name == "exp-gist2-v1"
+    assert finished_runs.tag(_finished(run)).name == "exp-gist25-v11"
+    assert finished_runs.tag(_finished(run, placement="spread")).name == "exp-gist25-spread-v41"
+    assert finished_runs.tag(_finished(run, gists=2)).name == "exp-gist2-v1"
 
 
 def test_outside_a_repository_the_version_is_one(
@@ -83,7 +83,7 @@ def test_outside_a_repository_the_version_is_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert runs.tag(_finished(tmp_path / "run")).name == "exp-gist25-v1"
+    assert finished_runs.tag(_finished(tmp_path / "run")).name == "exp-gist25-v1"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_outside_a_repository_the_version_is_one(
 def test_the_longest_probe_names_the_context(
     tmp_path: Path, tokens: list[int], written: str
 ) -> None:
-    tag = runs.tag(
+    tag = finished_runs.tag(
         _finished(tmp_path / "run", probe={"tokens": tokens, f"gist_{max(tokens)}": 1.0})
     )
     assert tag.message == f"25 tokens, {written} context, 100% passkey"
@@ -131,7 +131,7 @@ def test_what_cannot_be_named_is_refused(tmp_path: Path, case: str) -> None:
     run = _finished(tmp_path / "run")
     spoil(run)
     with pytest.raises(BadInputError, match=says):
-        runs.tag(run)
+        finished_runs.tag(run)
 
 
 def _dnsity(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -143,7 +143,7 @@ def test_the_command_prints_one_line_and_makes_no_tag(repository: Path, tmp_path
     _git(repository, "tag", "exp-gist25-v3")
     run = _finished(tmp_path / "run", commit=_git(repository, "rev-parse", "HEAD"))
     shown, report = _dnsity("runs", "tag", run), _dnsity("runs", "tag", run, "--json")
-    tag = runs.tag(run)
+    tag = finished_runs.tag(run)
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"{tag.command}\n", "")
     assert json.loads(report.stdout) == {
         "name": "exp-gist25-v4",
