@@ -147,7 +147,7 @@ class Method(ABC):
         by_default: Part of a run that names no methods.
         takes: Settings that a name can carry, in the order of the canonical name.
         settings_model: Model that validates these settings.
-        own_meaning: Settings that a run does not set for this method, only its name does.
+        unshared: Settings that this method takes from its name only, not from those of the run.
         phrases: How tables show a setting's value.
     """
 
@@ -159,7 +159,7 @@ class Method(ABC):
     by_default: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ()
     settings_model: ClassVar[type[Config]] = MethodSettings
-    own_meaning: ClassVar[frozenset[str]] = frozenset()
+    unshared: ClassVar[frozenset[str]] = frozenset()
     phrases: ClassVar[Phrases] = {
         "top": "top {}".format,
         "chunk_tokens": "chunks of {} tokens".format,

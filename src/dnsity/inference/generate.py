@@ -24,7 +24,7 @@ from dnsity.model.key_values import shared, slots_of, unpadded
 from dnsity.model.uneven import is_uneven
 from dnsity.shapes import KeyValues
 
-__all__ = ["GREEDY", "Answer", "Sampling", "answer", "bare", "require_room", "stream"]
+__all__ = ["GREEDY", "Answer", "Sampling", "answer", "require_room", "stream", "stripped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def answer(  # noqa: PLR0913 - all callers answer through this function
 
     Returns:
         One answer per question, in order, without its first words. White space around an answer is
-        kept, because code is scored with its indentation; `bare` removes it.
+        kept, because code is scored with its indentation; `stripped` removes it.
 
     Raises:
         BadInputError: If a question is empty or does not fit the model's window.
@@ -208,7 +208,7 @@ def _generate(
         )
 
 
-def bare(answers: Sequence[Answer]) -> list[Answer]:
+def stripped(answers: Sequence[Answer]) -> list[Answer]:
     """Return answers without surrounding white space."""
     return [replace(each, text=each.text.strip()) for each in answers]
 
@@ -221,7 +221,7 @@ def stream(
     *,
     turns: Sequence[Turn] = (),
 ) -> Generator[str]:
-    """Yield the answer to one question in parts; together they are the text of `bare(answer(...))`.
+    """Yield the answer to one question in parts: the text of `stripped(answer(...))`.
 
     Generation ends when the caller stops reading.
 
@@ -250,7 +250,7 @@ def stream(
     worker = Thread(target=run, daemon=True)
     worker.start()
     try:
-        yield from _stripped(parts)
+        yield from _without_outer_space(parts)
     finally:
         stopped.by_reader.set()
         worker.join()
@@ -258,7 +258,7 @@ def stream(
         raise failed[0]
 
 
-def _stripped(parts: Iterable[str]) -> Iterator[str]:
+def _without_outer_space(parts: Iterable[str]) -> Iterator[str]:
     """Yield text without white space at its start and end; white space waits for what follows."""
     started, waiting = False, ""
     for part in parts:

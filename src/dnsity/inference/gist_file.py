@@ -208,6 +208,7 @@ def _description(path: Path, header: bytes, parsed: Any) -> dict[str, Any]:
 def _layers(
     path: Path, tensors: Mapping[str, Tensor], info: GistInfo, version: int
 ) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Return the keys and values of each layer, after checking names, types and shapes."""
     count = len(tensors) // 2
     names = {f"{kind}.{index:02d}" for index in range(count) for kind in "kv"}
     if not count or set(tensors) != names:
@@ -222,12 +223,12 @@ def _layers(
         if any(t.dim() != 3 or t.shape[1] != info.n_gist for t in tensors.values()):
             raise _damaged(path, f"a tensor does not hold {info.n_gist} gists")
         return tuple((keys[None], values[None]) for keys, values in pairs)
-    if not _counted(info, pairs):
+    if not _has_counted_slots(info, pairs):
         raise _damaged(path, "its tensors do not hold the slots it counts")
     return unpacked(info.slots, pairs, info.positions)
 
 
-def _counted(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
+def _has_counted_slots(info: GistInfo, pairs: Sequence[tuple[Tensor, Tensor]]) -> bool:
     """Return whether tensors `[N, D]` have the slots of the description, and sane sizes."""
     counts = info.slots or []
     heads = len(counts[0]) if counts else 0

@@ -203,12 +203,18 @@ class GistModel:
 
         Raises:
             BadInputError: If a document is empty, too short, too long, not valid Unicode, not a
-                str or the name of a file, or the method needs trained gists and the model has none.
+                str or the name of a file, or the method needs trained gists and the model has none,
+                or `gists` is given with a method that is not a name.
             UnsupportedModelError: If the method cannot use the model.
         """
         texts = documents(text)
         if isinstance(method, str):
             method = build_compressor(method, {"gists": gists})
+        elif gists is not None:
+            raise BadInputError(
+                f"gists={gists} was given with the method {method!r}; set it there: "
+                f"{type(method).__name__}(gists={gists})"
+            )
         require_trained(self.loaded, method)
         caches = method.compress(self.loaded, texts, progress)
         return caches[0] if isinstance(text, str) else caches
@@ -245,7 +251,7 @@ class GistModel:
         """
         questions = strings(question, "ask", "question")
         layers = self._prefix(gist, "ask").layers
-        answers = _generate.bare(
+        answers = _generate.stripped(
             _generate.answer(
                 self.loaded, layers, questions, sampling, turns=turns,
                 one_at_a_time=self._alone(deterministic),
@@ -279,7 +285,7 @@ class GistModel:
             self.loaded, prefix, questions, sampling, prefix_mask=None if mask.all() else mask,
             one_at_a_time=self._alone(deterministic),
         )  # fmt: skip
-        return _generate.bare(answers)
+        return _generate.stripped(answers)
 
     def check(self, gist: GistCache, text: str) -> Check:
         """Compare answers from the gist with answers from the whole document; takes seconds.

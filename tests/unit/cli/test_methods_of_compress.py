@@ -212,7 +212,7 @@ def test_refining_says_what_it_changed(
     assert "refined in 1 steps: right answers 5 -> 5 of " in made.out
     assert "(full context 6)" in made.out
     assert "check: 5 of 6 questions" in made.out
-    monkeypatch.setattr("dnsity.inference.methods.refine.slots.Slots.judge", _first_only)
+    monkeypatch.setattr("dnsity.inference.methods.refine.slots.Slots.keep_if_best", _first_only)
     kept = run(*command)
     assert "warning: refining improved no held-out answer, so its start (select)" in kept.err
     assert run("inspect", target, "--json").json["settings"]["kept_start"] is True

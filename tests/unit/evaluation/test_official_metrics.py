@@ -188,7 +188,7 @@ def test_code_is_scored_with_its_indentation(
 
 def test_answers_for_people_have_no_white_space_around_them(model: GistModel) -> None:
     raw = generate.Answer("?", " 7 \n", 0.0, 0.0, 1)
-    assert [one.text for one in generate.bare([raw])] == ["7"]
+    assert [one.text for one in generate.stripped([raw])] == ["7"]
 
 
 @pytest.fixture(scope="module")

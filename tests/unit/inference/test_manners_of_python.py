@@ -16,6 +16,7 @@ import dnsity
 from dnsity.errors import BadInputError
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
+from dnsity.inference.methods.select import Select
 from tiny import DOCUMENT, LONG_DOCUMENT, QUESTIONS
 
 
@@ -49,6 +50,11 @@ def test_an_answer_is_printed_as_its_text(model: GistModel, gist: GistCache) -> 
     answer = model.ask(gist, QUESTIONS[0])
     assert f"{answer}" == str(answer) == answer.text
     assert "ttft_s" in repr(answer)
+
+
+def test_slots_given_next_to_a_method_object_are_refused(model: GistModel) -> None:
+    with pytest.raises(BadInputError, match=r"set it there: Select\(gists=4\)"):
+        model.compress(LONG_DOCUMENT, method=Select(ratio=2), gists=4)
 
 
 def _file(path: Path) -> Path:

@@ -16,7 +16,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from dnsity.errors import BadInputError, DamagedFileError
 from dnsity.inference import cartridge, gist_file
-from dnsity.inference.generate import Sampling, answer, bare, stream
+from dnsity.inference.generate import Sampling, answer, stream, stripped
 from dnsity.inference.gist_cache import GistCache
 from dnsity.inference.gist_model import GistModel
 from dnsity.inference.likelihood import likelihoods
@@ -128,7 +128,7 @@ def test_a_batch_answers_as_single_questions_do() -> None:
     gists = [uneven_one, plain, uneven_two]
     single = [model.ask(gist, QUESTIONS[0]) for gist in gists]
     layers, mask = stacked([gist.layers for gist in gists])
-    batch = bare(answer(model.loaded, layers, [QUESTIONS[0]] * 3, prefix_mask=mask))
+    batch = stripped(answer(model.loaded, layers, [QUESTIONS[0]] * 3, prefix_mask=mask))
     assert [a.text for a in batch] == [a.text for a in single]
     several = model.ask(uneven_one, QUESTIONS)
     assert [a.text for a in several] == [model.ask(uneven_one, q).text for q in QUESTIONS]

@@ -72,8 +72,8 @@ def check_settings(name: str, settings: MethodSettings) -> None:
 
 def _merged(wanted: Variant, settings: MethodSettings) -> MethodSettings:
     """Return the settings of a run, overridden by those of a variant."""
-    unshared = dict.fromkeys(METHODS[wanted.method].own_meaning)
-    return settings.model_copy(update={**unshared, **wanted.settings})
+    unset = dict.fromkeys(METHODS[wanted.method].unshared)
+    return settings.model_copy(update={**unset, **wanted.settings})
 
 
 def variant(name: str) -> Variant:

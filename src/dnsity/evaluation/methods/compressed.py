@@ -28,7 +28,7 @@ class Compressed(Method):
         super().__init_subclass__()
         cls.takes = tuple(n for n in cls.compressor.setting_names() if n not in cls.fixed)
         cls.settings_model = cls.compressor
-        cls.own_meaning = cls.compressor.own_meaning
+        cls.unshared = cls.compressor.unshared
         cls.phrases = cls.compressor.phrases
 
     @classmethod

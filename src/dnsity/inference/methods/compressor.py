@@ -46,8 +46,8 @@ class Compressor(Config, ABC):
         batched: Compresses several documents faster together than one by one.
         checked_by_default: `dnsity compress` checks answers unless told otherwise.
         by_default: Part of an evaluation that names no methods.
-        own_meaning: Settings that an evaluation sets for this method by name only
-            (`select:gists=60`), because other methods use the same name differently.
+        unshared: Settings that mean something else in other methods. An evaluation takes them from
+            the method's name only (`select:gists=60`), not from the settings of the run.
         phrases: How tables show a setting's value.
     """
 
@@ -59,7 +59,7 @@ class Compressor(Config, ABC):
     batched: ClassVar[bool] = False
     checked_by_default: ClassVar[bool] = True
     by_default: ClassVar[bool] = False
-    own_meaning: ClassVar[frozenset[str]] = frozenset()
+    unshared: ClassVar[frozenset[str]] = frozenset()
     phrases: ClassVar[Phrases] = {}
 
     @abstractmethod

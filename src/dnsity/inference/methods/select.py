@@ -76,7 +76,7 @@ class Select(Compressor):
     heading = "selected keys"
     cost = "seconds"
     advice = "use a lower --ratio or more --gists"
-    own_meaning = frozenset({"gists"})  # in all, not per window
+    unshared = frozenset({"gists"})  # here in total, in other methods per window
     phrases: ClassVar[Phrases] = {
         "ratio": "{:g}x".format,
         "even": _even_in_words,

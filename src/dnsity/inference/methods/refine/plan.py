@@ -17,7 +17,7 @@ from dnsity.errors import BadInputError
 from dnsity.inference.check import QUESTIONS
 from dnsity.inference.loaded import LoadedModel
 
-_PROBES = (8, 96)
+_TIMED = (8, 96)
 """Tokens of the passes whose speed is measured."""
 _EXAMPLE, _ASKED, _GENERATED = 48, 40, 16
 """Tokens of an example, of a question with the start of its answer, and passes of one answer."""
@@ -98,14 +98,14 @@ class Speed:
 @torch.inference_mode()
 def measure(loaded: LoadedModel, ids: list[int]) -> Speed:
     """Return the speed of short passes over a document's first tokens; takes a second or less."""
-    first = (ids * -(-_PROBES[1] // len(ids)))[: _PROBES[1]]
+    first = (ids * -(-_TIMED[1] // len(ids)))[: _TIMED[1]]
     taken = []
-    for tokens in (_PROBES[0], *_PROBES):  # the first pass warms up
+    for tokens in (_TIMED[0], *_TIMED):  # the first pass warms up
         began = loaded.now()
         loaded.lm.read(torch.tensor([first[:tokens]], device=loaded.device))
         taken.append(loaded.now() - began)
-    each = max(taken[2] - taken[1], 0.1 * taken[2]) / (_PROBES[1] - _PROBES[0])
-    return Speed(max(0.0, taken[1] - each * _PROBES[0]), each)
+    each = max(taken[2] - taken[1], 0.1 * taken[2]) / (_TIMED[1] - _TIMED[0])
+    return Speed(max(0.0, taken[1] - each * _TIMED[0]), each)
 
 
 def require_time(
