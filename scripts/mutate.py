@@ -1,7 +1,7 @@
 """Mutation testing of the core: change one thing in the code and check that a test fails.
 
-    python scripts/mutate.py --sample 40            # a random sample (--seed)
-    python scripts/mutate.py store.py --sample 0    # every mutant of one file
+    python scripts/mutate.py --sample 40                # a random sample (--seed)
+    python scripts/mutate.py gist_file.py --sample 0    # every mutant of one file
 
 A process per core, each with a copy of `src` under the tests below; survivors are listed by line.
 """

@@ -24,14 +24,8 @@ PAGES = sorted(
     for path in [ROOT / "README.md", ROOT / "README.ko.md", *DOCS.rglob("*.md")]
     if "_build" not in path.parts and path.name != "cli.md"  # both are made by a build
 )
-EXECUTED = {"get_started", "get_started.ko", "extend", "method", "file_format"}
+EXECUTED = {"get_started", "get_started.ko", "extend", "file_format"}
 """Pages whose blocks all run in seconds; of the others the commands are read only."""
-
-
-PENDING: set[str] = set()
-"""Files that other branches of the restructuring add; empty once they are merged."""
-OLD_PAGES: set[str] = set()
-"""Pages that the source still names by their old names; empty once the names are replaced."""
 
 
 def _blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
@@ -181,8 +175,7 @@ def test_pages_named_in_the_source_exist() -> None:
         for name in re.findall(r"docs/[\w/.-]*\.md", path.read_text("utf-8"))
     }
     assert named
-    missing = {each for each in named if not (ROOT / each[0]).is_file()}
-    assert not {each for each in missing if each[0] not in OLD_PAGES}
+    assert not {each for each in named if not (ROOT / each[0]).is_file()}
 
 
 def test_the_log_has_an_index() -> None:
@@ -197,8 +190,7 @@ def test_files_named_on_the_architecture_page_exist() -> None:
         re.findall(r"`((?:cli|data|evaluation|gist|inference|io|model|training)/[\w/.]+)", text)
     )
     assert len(files) > 20
-    missing = {each for each in files if not (ROOT / "src" / "dnsity" / each.rstrip("/")).exists()}
-    assert not missing - PENDING
+    assert not {each for each in files if not (ROOT / "src" / "dnsity" / each).exists()}
 
 
 def test_messages_in_troubleshooting_are_those_of_the_program() -> None:
