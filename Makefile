@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 
 .DEFAULT_GOAL := help
 TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
-.PHONY: demo-real help setup demo test test-all exhaustive check fmt unit test-trust golden results docs clean
+.PHONY: demo-real help setup demo test test-all exhaustive coverage check fmt unit test-trust golden results docs clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -37,9 +37,9 @@ demo-real: $(INSTALLED) ## Fetch SmolLM2-135M-Instruct (93 MB) and ask it about 
 
 test: check unit ## Lint, types, layering and the CPU tests
 
-test-all: test exhaustive ## All of it: the tests, then every other case of the large grids
+test-all: test exhaustive ## All of it: `make test`, then what it leaves out
 
-exhaustive: $(TESTABLE) ## The cases of the large grids that `make test` leaves out
+exhaustive: $(TESTABLE) ## What `make test` leaves out: large grids, the notebook
 	$(TESTS) -m exhaustive
 
 check: $(TESTABLE) ## Lint, types, layering
@@ -49,8 +49,11 @@ check: $(TESTABLE) ## Lint, types, layering
 	$(BIN)/lint-imports
 
 # One process per core, whole files each: more threads would only wait for one another.
-unit: $(TESTABLE) ## The CPU tests with coverage, without exhaustive grids
-	$(TESTS) -m "not exhaustive" --cov --cov-report=term --cov-fail-under=85
+unit: $(TESTABLE) ## The CPU tests, without exhaustive grids
+	$(TESTS) -m "not exhaustive"
+
+coverage: $(TESTABLE) ## All tests, with coverage of at least 85%
+	$(TESTS) --cov --cov-report=term --cov-fail-under=85
 
 test-trust: $(TESTABLE) ## The long form of tests/trust: many cases for every promise of SECURITY.md
 	$(BIN)/python -m pytest tests/trust --trust-long

@@ -104,5 +104,7 @@ def _main(argv: list[str], out: str, err: str, limits: dict[int, Any]) -> None:
 
     # As in all tests: processes of one test compute in one type, however busy the machine is.
     vars(hardware)["cpu_speeds"] = lambda: hardware.Speeds(1.0, 2.0)
-
-    main()
+    try:
+        main()
+    finally:  # the command has ended; what follows is multiprocessing's own end
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -22,6 +22,7 @@ def test_outputs_are_not_committed() -> None:
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.exhaustive
 def test_the_notebook_runs(tmp_path: Path) -> None:
     pytest.importorskip("nbclient")
     pytest.importorskip("matplotlib")

@@ -17,7 +17,7 @@ def test_the_smoke_run_learns_what_the_base_alone_cannot_do(tmp_path: Path) -> N
     config = "experiments/configs/smoke.yaml"
     done = subprocess.run(
         [sys.executable, "-m", "dnsity", "train", "--config", config, "--output-dir", str(tmp_path),
-         "--json"],
+         "--json", "--set", "training.steps=20"],  # half of the run: 26 s of one core
         cwd=ROOT, env={**os.environ, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True,
         timeout=600,
     )  # fmt: skip
@@ -25,7 +25,7 @@ def test_the_smoke_run_learns_what_the_base_alone_cannot_do(tmp_path: Path) -> N
     result = json.loads(done.stdout)
     probe = result["probe"]
     assert probe["none"] == 0  # chance: five digits out of nothing
-    assert probe["gist"] > 0.3  # measured: 75% and more after 40 steps
+    assert probe["gist"] > 0.3  # measured: 83% after 20 steps, 96% after 28
     assert "parameters" in done.stderr  # what it takes is said before
     assert "gist=" in done.stderr  # and how it goes meanwhile
     model = GistModel.from_pretrained(result["model"])

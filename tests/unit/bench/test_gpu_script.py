@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[3] / "scripts" / "bench_gpu.py"
 SMALL = ("tokens=[128]", "gists=[4]", "batch=2", "stored=2", "new_tokens=2", "repeats=1")
 
@@ -23,6 +25,7 @@ def script(results: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.exhaustive
 def test_a_failed_shape_stops_no_other_and_only_what_is_missing_is_run_again(
     tmp_path: Path,
 ) -> None:
