@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
+import dnsity
 from dnsity.cli.app import app
 
 RECORDED = Path(__file__).parents[1] / "golden" / "cli_options.txt"
@@ -39,3 +42,18 @@ def test_commands_and_options_are_as_recorded() -> None:
     recorded = RECORDED.read_text("utf-8")
     missing = sorted(set(recorded.splitlines()) - set(found.splitlines()))
     assert found == recorded, f"`make golden` records a deliberate change; missing: {missing}"
+
+
+def _options_in(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b", text))
+
+
+def test_every_option_that_a_text_of_the_source_names_exists() -> None:
+    """Advice to use an option that no command has is worse than none."""
+    ours = _options_in(RECORDED.read_text("utf-8")) | {"--help"}
+    for path in sorted(Path(dnsity.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            # A string of several words is a text; one word is an argument of another program.
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+                unknown = _options_in(node.value) - ours
+                assert not unknown, f"{path}:{node.lineno}: no command has {sorted(unknown)}"

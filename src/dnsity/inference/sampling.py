@@ -83,7 +83,8 @@ class _Sampler(LogitsProcessor):
         if bool(scores.isnan().any()):
             raise UnsupportedModelError(
                 "the model computes logits that are not numbers, so there is no answer; if it runs "
-                'in float16 use --dtype bfloat16 or float32 (in Python dtype="bfloat16")'
+                'in float16, compute in bfloat16 or float32 (in Python dtype="bfloat16", in an '
+                "evaluation dtype: bfloat16)"
             )
         if not self.warpers:
             return scores

@@ -39,8 +39,8 @@ def advice(dtype: torch.dtype) -> str:
     """Return what to do about values that are not finite in a compute type."""
     if dtype == torch.float16:
         return (
-            "float16 ends at 65,504, which this model exceeds: use --dtype bfloat16 or float32 "
-            '(in Python dtype="bfloat16")'
+            "float16 ends at 65,504, which this model exceeds: compute in bfloat16 or float32 "
+            '(in Python dtype="bfloat16", in an evaluation dtype: bfloat16)'
         )
     return "the model's weights may be damaged: download them again, or use another base"
 

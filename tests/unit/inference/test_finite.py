@@ -42,7 +42,7 @@ def overflowing(layer: int, what: str = "v_proj", bias: float = 3e5) -> GistMode
 def test_what_overflows_is_an_error_that_names_the_layer(method: str, layer: int) -> None:
     with pytest.raises(UnsupportedModelError, match=rf"layer {layer} .*float16") as caught:
         overflowing(layer).compress(DOCUMENT, method=METHODS[method])
-    assert "--dtype bfloat16 or float32" in str(caught.value)
+    assert "compute in bfloat16 or float32" in str(caught.value)
 
 
 @pytest.mark.parametrize("method", METHODS)
