@@ -86,6 +86,16 @@ class TrainConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _trains_on_its_records(self) -> TrainConfig:
+        weights = [stage.documents or self.data.documents for stage in self.stages]
+        if self.data.records and not any(each.get("records") for each in weights):
+            raise ValueError(
+                "data.records would not be used: no stage has a weight for records; add one to "
+                "data.documents (or `documents` of a stage), for example {records: 1.0}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_trained_this_way(self) -> TrainConfig:
         scope = self.gist.scope
         if self.training.path == "masked" and scope not in ("full", "both"):

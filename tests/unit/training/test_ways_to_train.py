@@ -129,6 +129,14 @@ def test_documents_with_questions_of_ones_own_are_trained_on(
     assert weights["gist_rows"].isfinite().all()
 
 
+def test_records_that_no_stage_would_use_are_refused(values: dict[str, Any]) -> None:
+    unused = _with(values, data={"records": ["own.jsonl"], "documents": {"passkey": 1.0}})
+    with pytest.raises(ValueError, match=r"data\.records would not be used"):
+        TrainConfig.model_validate(unused)
+    stages = [*unused["stages"], {"tokens": [80], "documents": {"records": 1.0}}]
+    assert TrainConfig.model_validate({**unused, "stages": stages}).data.records
+
+
 def test_metrics_go_to_tensorboard_too(tmp_path: Path, values: dict[str, Any]) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
