@@ -172,7 +172,8 @@ def _allowed(model: type[BaseModel], error: ErrorDetails) -> str:
         inside = [place.model_fields[part] for place in places if part in place.model_fields]
         if inside:  # otherwise an index, a key of a mapping or a member of a union
             places = [one for field in inside for one in _models(field.annotation)]
-    keys = list(dict.fromkeys(name for place in places for name in place.model_fields))
+    fields = [field for place in places for field in place.model_fields.items()]
+    keys = list(dict.fromkeys(name for name, field in fields if not field.exclude))
     near = difflib.get_close_matches(str(key), keys, n=1)
     return "unknown key, " + (
         f"did you mean {near[0]!r}?" if near else f"allowed are {', '.join(keys)}"
@@ -193,7 +194,9 @@ def _set(values: dict[str, Any], override: str) -> None:
     dotted, equals, value = override.partition("=")
     *parents, last = dotted.strip().split(".")
     if not equals or not last:
-        raise BadInputError(f"--set needs key=value, for example training.seed=1, got {override!r}")
+        raise BadInputError(f"--set needs key=value, got {override!r}")
+    if not value.strip():
+        raise BadInputError(f"--set {override!r}: the value is empty; write null for none")
     for parent in parents:
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):

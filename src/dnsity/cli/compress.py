@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dnsity.cli.console import progress_bar, say, show_json
+from dnsity.cli.console import progress_bar, say, show_json, warn
 from dnsity.cli.options import (
     MOST_JOBS,
     Device,
@@ -143,8 +143,10 @@ def _compress_file(
 
     target = output if output is not None else _default_target(document)
     _require_writable(target, document)
-    require_replaceable(target, partial(_is_of, document, text), chosen=output is not None)
+    before = require_replaceable(target, partial(_is_of, document, text), chosen=output is not None)
     model = load()
+    if before and not _is_same(before, model, method):
+        warn(f"{target} was made with another model, method or settings; it is replaced")
     method = with_state_file(method, target)
     started = time.perf_counter()
     with progress_bar("compressing", lines=True) as progress:
@@ -164,6 +166,13 @@ def _compress_file(
     else:
         _show(gist, model, seconds)
         say(f"saved {target}")
+
+
+def _is_same(info: GistInfo, model: GistModel, method: Compressor) -> bool:
+    """Return whether a gist was made by this model and method, with these settings."""
+    if info.method != method.name or info.fingerprints != model.loaded.fingerprints:
+        return False
+    return method.is_current(model.loaded, info)
 
 
 def _as_json(gist: GistCache, seconds: float) -> dict[str, object]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from dnsity.cli.console import say, show_json
 from dnsity.cli.inspect import File
 from dnsity.cli.options import Device, GistsModel, Json, load_model_of
 from dnsity.cli.overwriting import require_replaceable
+from dnsity.errors import BadInputError
+
+if TYPE_CHECKING:
+    from dnsity.inference.gist_cache import GistCache
 
 Peft = Annotated[Path, typer.Option("--peft", help="Directory of a PEFT CARTRIDGE adapter.")]
 
@@ -40,6 +45,8 @@ def export(
 
     gist = GistCache.load(file)
     require_even(gist)
+    if base is not None:
+        _require_same_shape(gist, base)
     head = None
     if gist.info.n_head:
         loaded = load_model_of(gist, model, device).loaded
@@ -52,6 +59,24 @@ def export(
         show_json({"path": str(peft), "gist_tokens": gist.info.n_gist, "virtual_tokens": tokens})
     else:
         say(f"saved {peft}: {tokens} virtual tokens")
+
+
+def _require_same_shape(gist: GistCache, base: str) -> None:
+    """Refuse a base on disk whose KV cache has another shape than the gist."""
+    from dnsity.model.base import any_config
+
+    if not os.path.isdir(base):
+        return  # a hub id is only written into the adapter
+    config = any_config(base).get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    found = (len(gist.layers), *gist.layers[0][0].shape[1::2])
+    if found != (config.num_hidden_layers, heads, width):
+        raise BadInputError(
+            f"the gist has {found[0]} layers of {found[1]} key heads of width {found[2]}, {base} "
+            f"has {config.num_hidden_layers} of {heads} of width {width}; give the base that it "
+            "was made on, or omit --base"
+        )
 
 
 def import_(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def require_replaceable(
     target: Path, same_document: Callable[[GistInfo], bool], *, chosen: bool
-) -> None:
+) -> GistInfo | None:
     """Refuse, before any work, a target that must not be replaced.
 
     A damaged gist file may be replaced: its error message advises compressing again.
@@ -27,12 +27,15 @@ def require_replaceable(
         same_document: Whether the existing gist is of the same document.
         chosen: Whether the user named the target; a gist there is then replaced with a warning.
 
+    Returns:
+        The description of an existing gist of the same document.
+
     Raises:
         BadInputError: If the target is a file of another kind, or has the gist of another document
             and was not named by the user.
     """
     if not os.path.isfile(target):
-        return
+        return None
     from dnsity.inference.gist_cache import GistCache
 
     try:
@@ -43,12 +46,12 @@ def require_replaceable(
                 f"{target} is a file, but no gist file; choose another name with -o, or remove it"
             ) from error
         warn(f"{target} is no gist file that this version can load; it is replaced")
-        return
+        return None
     if same_document(info):
-        return
+        return info
     if chosen:
         warn(f"{target} contains the gist of another text, which is replaced")
-        return
+        return None
     why = "the gist of another document"
     if info.source_hash is None:
         why = "a gist that does not name its document"

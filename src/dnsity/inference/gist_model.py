@@ -19,7 +19,7 @@ from dnsity.inference.arguments import documents, require_gist, strings
 from dnsity.inference.generate import GREEDY, Answer, Sampling
 from dnsity.inference.gist_cache import Check, GistCache, Progress, ignore_progress
 from dnsity.inference.loaded import LoadedModel
-from dnsity.inference.methods import Compressor, build_compressor, require_trained
+from dnsity.inference.methods import COMPRESSORS, Compressor, build_compressor, require_trained
 from dnsity.model import checkpoint
 from dnsity.model.base import DeviceMap, Quantization, load_base
 from dnsity.model.borrowed import borrow
@@ -210,6 +210,11 @@ class GistModel:
         texts = documents(text)
         if isinstance(method, str):
             method = build_compressor(method, {"gists": gists})
+        elif not isinstance(method, Compressor):
+            raise BadInputError(
+                f"compress takes the name of a method ({', '.join(COMPRESSORS)}) or a method with "
+                f"its settings, such as Select(ratio=4); found {type(method).__name__}"
+            )
         elif gists is not None:
             raise BadInputError(
                 f"gists={gists} was given with the method {method!r}; set it there: "

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dnsity.inference.check import held_out_probes
-from dnsity.inference.methods.refine import Refine, training
+from dnsity.inference.methods.refine import Refine, compressor, training
 from dnsity.inference.methods.refine.examples import make_examples
 from dnsity.inference.methods.select import select_key_values
 from support import assert_same_keys
@@ -89,3 +89,12 @@ def test_no_row_asks_for_a_value_that_is_held_out() -> None:
         asked = {loaded.encoder.decode(row.answer).strip() for row in rows
                  if row.kind in ("value", "rule", "quote")}  # fmt: skip
         assert any(gold in answer for gold in values for answer in asked) == some
+
+
+def test_a_run_without_time_for_a_step_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine preparation can take all of the time that the plan left for training."""
+    monkeypatch.setattr(compressor, "require_time", lambda *_, **__: None)
+    gist = tiny_base_model("llama").compress(TEXT, method=Refine(minutes=0.001, gists=2))
+    said = gist.info.settings
+    assert (said["steps"], said["kept_start"]) == (0, True)
+    assert "no step fitted into the time" in Refine.report(said).warning

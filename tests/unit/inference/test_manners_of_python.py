@@ -57,6 +57,11 @@ def test_slots_given_next_to_a_method_object_are_refused(model: GistModel) -> No
         model.compress(LONG_DOCUMENT, method=Select(ratio=2), gists=4)
 
 
+def test_a_method_of_another_type_is_refused(model: GistModel) -> None:
+    with pytest.raises(BadInputError, match=r"name of a method .*gist.* found int"):
+        model.compress(LONG_DOCUMENT, method=3)  # type: ignore[call-overload]
+
+
 def _file(path: Path) -> Path:
     path.write_text(DOCUMENT, encoding="utf-8")
     return path

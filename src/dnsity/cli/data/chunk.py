@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dnsity.cli.console import progress_bar
-from dnsity.cli.data.options import Output, counted, done
+from dnsity.cli.data.options import Output, counted, done, require_other_file
 from dnsity.cli.options import MOST, Json, TokenizerOf, load_encoder
 
 
@@ -39,6 +39,7 @@ def command(
     from dnsity.data.text.chunking import chunk
     from dnsity.io.jsonl import write_records
 
+    require_other_file(output, source)
     encoder = load_encoder(tokenizer)
 
     def count_tokens(text: str) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dnsity.cli.console import progress_bar
-from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done
+from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done, require_other_file
 from dnsity.cli.options import Json, TokenizerOf, load_encoder
 from dnsity.errors import BadInputError
 
@@ -63,6 +63,7 @@ def command(
     from dnsity.data.generators.niah import NiahConfig, generate
     from dnsity.io.jsonl import write_records
 
+    require_other_file(output, haystack)
     config = validated(
         NiahConfig,
         {

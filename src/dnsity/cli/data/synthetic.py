@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dnsity.cli.console import progress_bar, say
-from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done, language_of
+from dnsity.cli.data.options import (
+    LanguageOption,
+    Output,
+    Seed,
+    counted,
+    done,
+    language_of,
+    require_other_file,
+)
 from dnsity.cli.options import MOST, Json
 from dnsity.errors import BadInputError
 
@@ -58,6 +66,7 @@ def command(
     from dnsity.data.readers.corpus import read_documents
     from dnsity.io.jsonl import write_records
 
+    require_other_file(output, documents)
     report = SyntheticReport()
     writer = _writer(model, endpoint, output)
     examples = make(

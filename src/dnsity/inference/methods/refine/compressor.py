@@ -145,9 +145,10 @@ class Refine(Compressor):
             summary = f"refined in {steps} steps; no question could be held out"
         warning = ""
         if settings["kept_start"]:
-            warning = (
-                f"refining improved no held-out answer, so its start ({settings['start']}) is saved"
+            why = (
+                "refining improved no held-out answer" if steps else "no step fitted into the time"
             )
+            warning = f"{why}, so its start ({settings['start']}) is saved"
         measured = [f"{name}_{when}" for name in ("loss", "foreign", "abstains")
                     for when in ("before", "after")]  # fmt: skip
         noted = ("start", "steps", *measured, "abstains_full")
@@ -217,7 +218,7 @@ class Refine(Compressor):
             "plan": asdict(run.plan),
             "questions": len(run.probes),
             "right_full": sum(trained.full),
-            "kept_start": best.is_start and trained.step > 0,
+            "kept_start": best.is_start and (trained.step > 0 or self.seconds is not None),
             "abstains_full": run.abstains,
             **best.report(trained.before),
         }
