@@ -153,7 +153,10 @@ def test_it_starts_from_the_models_own_gists_and_is_never_worse() -> None:
     assert more.info.settings["start"] == "select", "the model holds no eight gists"
 
 
-def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("killed", "resumed"), [(6, [5, 6, 7, 8]), (2, [1, 2, 3, 4, 5, 6, 7, 8])])
+def test_a_killed_run_resumes_where_it_stopped(
+    tmp_path: Path, killed: int, resumed: list[int]
+) -> None:
     """The same slots, bit for bit, as of a run that nothing stopped."""
     model = tiny_base_model("qwen3-tied")
     state = tmp_path / "state"
@@ -170,12 +173,12 @@ def test_a_killed_run_resumes_where_it_stopped(tmp_path: Path) -> None:
 
     how = Refine(**SHORT, state=state)
     with pytest.raises(Killed):
-        model.compress(TEXT, method=how, progress=until(6))
-    assert steps[-1] == 6
+        model.compress(TEXT, method=how, progress=until(killed))
+    assert steps[-1] == killed
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
     steps.clear()
     again = model.compress(TEXT, method=how, progress=until(-1))
-    assert [n for n in steps if n < 100] == [5, 6, 7, 8], "from the last look on"
+    assert [n for n in steps if n < 100] == resumed, "from the last evaluation"
     done = model.compress(TEXT, method=how)
     assert torch.equal(done.layers[0][0], again.layers[0][0]), "nothing is left to do"
     remove_state_files(how)

@@ -136,7 +136,9 @@ class Slots:
         found: dict[str, Tensor] = {}
         best = [tensor for layer in self.best.layers for tensor in layer]
         for number, trainable in enumerate(self.trainable):
-            memory = self.adam.state[trainable]
+            memory = self.adam.state[trainable] or {  # empty before the first step
+                name: torch.zeros_like(trainable) for name in ("exp_avg", "exp_avg_sq")
+            }
             parts = {"still": self.fixed[number], "moving": trainable, "best": best[number],
                      "mean": memory["exp_avg"], "square": memory["exp_avg_sq"]}  # fmt: skip
             found |= {

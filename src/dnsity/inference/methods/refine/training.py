@@ -102,6 +102,8 @@ class Run:
                 self._evaluate()
                 assert slots.best is not None
                 slots.before = slots.best.score
+                slots.seconds = self.elapsed
+                state.save(slots)  # a run stopped before its first evaluation keeps its start
             while self.share < 1 and slots.waited < self.settings.patience:
                 self._step()
                 self._show_progress()
