@@ -313,6 +313,19 @@ def _prompt(
     )
 
 
+def _arguments(
+    loaded: LoadedModel,
+    prefix: KeyValues | None,
+    questions: Sequence[str],
+    sampling: Sampling,
+    *,
+    template: str | None = None,
+) -> dict[str, Tensor]:
+    """Return the encoded questions by name; scripts outside the package inspect them."""
+    prompt = _prompt(loaded, prefix, questions, sampling, template=template)
+    return {"input_ids": prompt.input_ids}
+
+
 def require_room(loaded: LoadedModel, slots: int, tokens: int, new: int) -> None:
     """Refuse a prompt and an answer that do not fit the base's positions.
 
