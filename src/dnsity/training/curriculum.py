@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
 from dnsity.config import Config, Gists, Tokens, Weight, some_weight
 from dnsity.data.batch import Mode
-from dnsity.data.generators.mixture import DocumentKind
+from dnsity.data.generators.mixture import DocumentKind, MixtureConfig
 from dnsity.errors import BadInputError
 
 
@@ -41,6 +42,20 @@ class Stage(Config):
     windows: list[Tokens] | None = Field(default=None, min_length=1)
     advance_at: float | None = Field(default=None, gt=0, le=1)
     most_steps: int | None = Field(default=None, ge=1)
+
+
+def require_records_used(data: MixtureConfig, stages: Sequence[Stage]) -> None:
+    """Refuse ready-made records that no stage would train on.
+
+    Raises:
+        ValueError: If there are such records; pydantic adds where.
+    """
+    weights = [stage.documents or data.documents for stage in stages]
+    if data.records and not any(each.get("records") for each in weights):
+        raise ValueError(
+            "data.records would not be used: no stage has a weight for records; add one to "
+            "data.documents (or `documents` of a stage), for example {records: 1.0}"
+        )
 
 
 class Curriculum:

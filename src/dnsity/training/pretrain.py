@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate import PartialState
-from pydantic import Field
+from pydantic import Field, model_validator
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
@@ -19,7 +19,7 @@ from dnsity.data.generators.mixture import MixtureConfig
 from dnsity.data.readers.corpus import read_documents
 from dnsity.gist.spec import GistSpec
 from dnsity.model.gist_lm import GistLM
-from dnsity.training.curriculum import Stage
+from dnsity.training.curriculum import Stage, require_records_used
 from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.probe import ProbeConfig
 from dnsity.training.run import begin, run
@@ -65,6 +65,11 @@ class PretrainConfig(Config):
     probe: ProbeConfig | None = None
     training: Settings
     question_template: str = "\n\nQ: {question}\nA:"
+
+    @model_validator(mode="after")
+    def _trains_on_its_records(self) -> PretrainConfig:
+        require_records_used(self.data, self.stages)
+        return self
 
 
 def train_tokenizer(config: PretrainConfig) -> PreTrainedTokenizerFast:

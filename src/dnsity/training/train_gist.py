@@ -25,7 +25,7 @@ from dnsity.model.card import model_card
 from dnsity.model.fingerprint import fingerprints
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.names import base_path
-from dnsity.training.curriculum import Stage
+from dnsity.training.curriculum import Stage, require_records_used
 from dnsity.training.model_with_loss import ModelWithLoss
 from dnsity.training.objective import Objective
 from dnsity.training.probe import ProbeConfig
@@ -87,12 +87,7 @@ class TrainConfig(Config):
 
     @model_validator(mode="after")
     def _trains_on_its_records(self) -> TrainConfig:
-        weights = [stage.documents or self.data.documents for stage in self.stages]
-        if self.data.records and not any(each.get("records") for each in weights):
-            raise ValueError(
-                "data.records would not be used: no stage has a weight for records; add one to "
-                "data.documents (or `documents` of a stage), for example {records: 1.0}"
-            )
+        require_records_used(self.data, self.stages)
         return self
 
     @model_validator(mode="after")

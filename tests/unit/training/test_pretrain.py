@@ -73,3 +73,16 @@ def test_a_new_base_starts_with_copying_attention() -> None:
     for layer in new_base(shape, 0).model.layers:
         product = layer.self_attn.o_proj.weight @ layer.self_attn.v_proj.weight
         torch.testing.assert_close(product, torch.eye(32) / 4, atol=1e-5, rtol=0)
+
+
+def test_records_that_no_stage_would_use_are_refused(
+    corpus: dict[str, list[str]], run_settings: dict[str, Any]
+) -> None:
+    values = {
+        "architecture": {"hidden": 16, "layers": 2, "heads": 2, "kv_heads": 1},
+        "data": {"corpus": corpus, "records": ["own.jsonl"]},
+        "stages": [{"tokens": [32], "share": {"full": 1.0}}],
+        "training": run_settings,
+    }
+    with pytest.raises(ValueError, match=r"data\.records would not be used"):
+        PretrainConfig.model_validate(values)
