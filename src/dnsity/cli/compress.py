@@ -21,7 +21,7 @@ from dnsity.cli.options import (
     System,
     load_model,
 )
-from dnsity.cli.overwriting import require_replaceable
+from dnsity.cli.overwriting import is_same_file, require_replaceable
 from dnsity.cli.quality import check_report, warn_of_quality
 from dnsity.errors import BadInputError
 from dnsity.io.formats import GIST_SUFFIX
@@ -145,7 +145,8 @@ def _compress_file(
     _require_writable(target, document)
     before = require_replaceable(target, partial(_is_of, document, text), chosen=output is not None)
     model = load()
-    if before and not _is_same(before, model, method):
+    same_model = before is not None and before.fingerprints == model.loaded.fingerprints
+    if before and not (same_model and method.made(model.loaded, before)):
         warn(f"{target} was made with another model, method or settings; it is replaced")
     method = with_state_file(method, target)
     started = time.perf_counter()
@@ -166,13 +167,6 @@ def _compress_file(
     else:
         _show(gist, model, seconds)
         say(f"saved {target}")
-
-
-def _is_same(info: GistInfo, model: GistModel, method: Compressor) -> bool:
-    """Return whether a gist was made by this model and method, with these settings."""
-    if info.method != method.name or info.fingerprints != model.loaded.fingerprints:
-        return False
-    return method.is_current(model.loaded, info)
 
 
 def _as_json(gist: GistCache, seconds: float) -> dict[str, object]:
@@ -235,7 +229,7 @@ def _require_writable(target: Path, document: str) -> None:
     """Refuse a target that cannot be written, or that is the document, before any work."""
     if os.path.isdir(target):
         raise BadInputError(f"{target} is a directory; give a file name with -o")
-    if document != STANDARD_INPUT and os.path.exists(target) and os.path.samefile(target, document):
+    if document != STANDARD_INPUT and is_same_file(target, document):
         raise BadInputError(f"{target} is the document itself; choose another name with -o")
     if not os.path.isdir(target.parent):
         raise BadInputError(f"directory {target.parent} does not exist; create it first")

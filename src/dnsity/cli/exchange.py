@@ -63,19 +63,18 @@ def export(
 
 def _require_same_shape(gist: GistCache, base: str) -> None:
     """Refuse a base on disk whose KV cache has another shape than the gist."""
+    from dnsity.model.architectures import cache_shape
     from dnsity.model.base import any_config
 
     if not os.path.isdir(base):
         return  # a hub id is only written into the adapter
-    config = any_config(base).get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    layers, heads, width = cache_shape(any_config(base))
     found = (len(gist.layers), *gist.layers[0][0].shape[1::2])
-    if found != (config.num_hidden_layers, heads, width):
+    if found != (layers, heads, width):
         raise BadInputError(
             f"the gist has {found[0]} layers of {found[1]} key heads of width {found[2]}, {base} "
-            f"has {config.num_hidden_layers} of {heads} of width {width}; give the base that it "
-            "was made on, or omit --base"
+            f"has {layers} of {heads} of width {width}; give the base that it was made on, or omit "
+            "--base"
         )
 
 

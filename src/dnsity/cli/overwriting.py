@@ -1,4 +1,4 @@
-"""Protection of existing gist files: another document's gist is never replaced silently."""
+"""Protection of existing files: inputs, and the gists of other documents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,21 @@ from dnsity.io.formats import GIST_SUFFIX
 
 if TYPE_CHECKING:
     from dnsity.inference.gist_cache import GistInfo
+
+
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Return whether two paths lead to one existing file."""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
+
+
+def require_other_file(output: Path, given: str | Path) -> None:
+    """Refuse to write over a file that the command reads.
+
+    Raises:
+        BadInputError: If the output is the input.
+    """
+    if is_same_file(output, given):
+        raise BadInputError(f"{output} is an input of this command; give another name with -o")
 
 
 def require_replaceable(

@@ -23,7 +23,7 @@ from dnsity.inference.likelihood import likelihoods
 from dnsity.inference.loaded import LoadedModel
 from dnsity.inference.methods import COMPRESSORS
 from dnsity.inference.methods.compressor import Phrases
-from dnsity.model.key_values import size_bytes
+from dnsity.model.key_values import size_bytes, slots_of
 from dnsity.shapes import KeyValues
 
 
@@ -105,7 +105,7 @@ class Context:
         """Number of slots in the key/value cache."""
         if self.mean_slots is not None:
             return self.mean_slots
-        return 0 if self.layers is None else self.layers[0][0].shape[-2]
+        return slots_of(self.layers)
 
     @property
     def kv_bytes(self) -> int:

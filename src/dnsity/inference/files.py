@@ -94,8 +94,7 @@ def reason_to_compress(loaded: LoadedModel, job: Job, method: Compressor) -> str
         return "its gist file is damaged"
     except BadInputError:
         return "its text or its gist cannot be read"
-    current = gist.info.method == method.name and method.is_current(loaded, gist.info)
-    return "" if current else "its gist was made with other settings"
+    return "" if method.made(loaded, gist.info) else "its gist was made with other settings"
 
 
 def compress_files(

@@ -82,6 +82,15 @@ def layer_windows(config: PreTrainedConfig) -> list[int | None]:
     return [window if each == "sliding_attention" else None for each in types]
 
 
+def cache_shape(config: PreTrainedConfig) -> tuple[int, int, int]:
+    """Return the layers of a KV cache, their key heads, and the width of a head."""
+    text = config.get_text_config()
+    heads = int(text.num_attention_heads)
+    width = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+    key_heads = int(getattr(text, "num_key_value_heads", None) or heads)
+    return int(text.num_hidden_layers), key_heads, width
+
+
 def rope_types(config: PreTrainedConfig) -> frozenset[str]:
     """Return the types of rotary embeddings; empty if the model has none."""
     parameters: Any = getattr(config.get_text_config(), "rope_parameters", None)

@@ -25,6 +25,7 @@ from dnsity.gist.layout import cut
 from dnsity.inference.hardware import bfloat16_is_fast
 from dnsity.io.units import GB, MB, hours_and_minutes, millions
 from dnsity.model import checkpoint
+from dnsity.model.architectures import cache_shape
 from dnsity.model.base import attention_kernel, base_config
 from dnsity.model.gist_lm import GistLM
 from dnsity.model.names import base_path
@@ -132,14 +133,13 @@ class _Shape:
     def of(cls, lm: GistLM) -> _Shape:
         """Read the sizes off a model."""
         text = lm.base.config.get_text_config()
-        heads = int(text.num_attention_heads)
-        dim = int(getattr(text, "head_dim", None) or text.hidden_size // heads)
+        layers, key_heads, dim = cache_shape(text)
         return cls(
-            int(text.num_hidden_layers),
+            layers,
             text.hidden_size,
             text.vocab_size,
-            dim * heads,
-            dim * int(getattr(text, "num_key_value_heads", None) or heads),
+            dim * int(text.num_attention_heads),
+            dim * key_heads,
             [
                 module.weight
                 for name, module in lm.base.get_decoder().named_modules()

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from dnsity.cli.console import progress_bar
-from dnsity.cli.data.options import Output, counted, done, require_other_file
+from dnsity.cli.data.options import Output, counted, done
 from dnsity.cli.options import MOST, Json, TokenizerOf, load_encoder
+from dnsity.cli.overwriting import require_other_file
 
 
 def command(

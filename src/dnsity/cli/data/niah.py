@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from dnsity.cli.console import progress_bar
-from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done, require_other_file
+from dnsity.cli.data.options import LanguageOption, Output, Seed, counted, done
 from dnsity.cli.options import Json, TokenizerOf, load_encoder
+from dnsity.cli.overwriting import require_other_file
 from dnsity.errors import BadInputError
 
 Form = Annotated[

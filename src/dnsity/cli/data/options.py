@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
@@ -30,18 +29,6 @@ def language_of(text: str) -> Language:
     if text not in get_args(Language):
         raise BadInputError(f"--language {text!r}: allowed are {', '.join(get_args(Language))}")
     return cast(Language, text)
-
-
-def require_other_file(output: Path, *inputs: object) -> None:
-    """Refuse to write over a file that the command reads.
-
-    Raises:
-        BadInputError: If the output is one of the inputs.
-    """
-    for given in inputs:
-        path = str(given)
-        if os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output):
-            raise BadInputError(f"{output} is an input of this command; give another name with -o")
 
 
 def counted(

@@ -15,9 +15,9 @@ from dnsity.cli.data.options import (
     counted,
     done,
     language_of,
-    require_other_file,
 )
 from dnsity.cli.options import MOST, Json
+from dnsity.cli.overwriting import require_other_file
 from dnsity.errors import BadInputError
 
 if TYPE_CHECKING:

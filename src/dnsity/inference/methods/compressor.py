@@ -95,6 +95,10 @@ class Compressor(Config, ABC):
         """
         return self.model_dump(mode="json") == info.settings
 
+    def made(self, loaded: LoadedModel, info: GistInfo) -> bool:
+        """Return whether this method with these settings made a gist of this model."""
+        return info.method == self.name and self.is_current(loaded, info)
+
     @classmethod
     def report(cls, settings: Mapping[str, Any]) -> Report:
         """Return what to tell the user about a compression, from the settings its gist stores."""

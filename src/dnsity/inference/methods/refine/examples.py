@@ -20,7 +20,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 
@@ -181,14 +181,14 @@ def _general(loaded: LoadedModel, count: int, seed: int) -> list[Example]:
     head = loaded.frame.head
     start = head or [loaded.encoder.eos_id]
     first = torch.tensor([start] * count, device=loaded.device)
-    with loaded.lm.answering():
-        sampled = cast(Any, loaded.lm.base).generate(
-            input_ids=first,
-            attention_mask=torch.ones_like(first),
-            min_new_tokens=_GENERAL,  # many models repeat the end token
-            pad_token_id=loaded.encoder.eos_id,
-            **Sampling(_GENERAL, temperature=1.0, seed=seed).arguments(),
-        )
-    # The head is in every prefix; after it the first sampled token is given, not learned.
-    given = len(start) + bool(head)
-    return [Example("general", ids[len(head) : given], ids[given:]) for ids in sampled.tolist()]
+    sampled = loaded.lm.generate(
+        None,
+        first,
+        torch.ones_like(first, dtype=torch.bool),
+        min_new_tokens=_GENERAL,  # many models repeat the end token
+        pad_token_id=loaded.encoder.eos_id,
+        **Sampling(_GENERAL, temperature=1.0, seed=seed).arguments(),
+    ).tolist()
+    if head:  # in every prefix; after it the first sampled token is given, not learned
+        return [Example("general", ids[:1], ids[1:]) for ids in sampled]
+    return [Example("general", start, ids) for ids in sampled]

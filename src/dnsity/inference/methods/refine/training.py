@@ -102,21 +102,22 @@ class Run:
                 self._evaluate()
                 assert slots.best is not None
                 slots.before = slots.best.score
-                slots.seconds = self.elapsed
-                state.save(slots)  # a run stopped before its first evaluation keeps its start
+                self._save(state)  # a run stopped before its first evaluation keeps its start
             while self.share < 1 and slots.waited < self.settings.patience:
                 self._step()
                 self._show_progress()
                 if slots.step % every == 0:
                     self._evaluate()
-                    slots.seconds = self.elapsed
-                    state.save(slots)
+                    self._save(state)
             if slots.step % every:
                 self._evaluate()
-                slots.seconds = self.elapsed
-                state.save(slots)
+                self._save(state)
         assert slots.best is not None
         return slots.best
+
+    def _save(self, state: State) -> None:
+        self.slots.seconds = self.elapsed
+        state.save(self.slots)
 
     def _step(self) -> None:
         """Take one optimizer step."""
